@@ -1,0 +1,1 @@
+"""seedspread: how much of a deep-learning result is the seed?"""

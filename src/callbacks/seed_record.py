@@ -1,0 +1,92 @@
+"""Writes the record of a seed when its training ends."""
+
+import hashlib
+import math
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import lightning as L
+import torch
+
+from src.classifier import Classifier
+from src.study.store import SCHEMA, Record, Study
+
+
+def weights_sha256(module: torch.nn.Module) -> str:
+    """SHA-256 over names, types, shapes and bytes of all parameters and buffers, on any device, in any layout."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        tensor = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN: a loss that is none is null in a record."""
+    return value if math.isfinite(value) else None
+
+
+class SeedRecord(L.Callback):
+    """One record per seed: metrics, seconds, hashes, and `header`, what was known before training began.
+
+    `started` is the `time.perf_counter()` at which work on the seed began. Seconds are wall time: train (steps), score
+    (the passes over the test set), setup (all the rest up to the writing of the record).
+    """
+
+    def __init__(self, study: Study, header: Record, started: float) -> None:
+        self.study, self.header, self.started = study, header, started
+        self.record: Record | None = None
+        self._seconds = {"train": 0.0, "score": 0.0}
+        self._since = started
+
+    def _book(self, part: str | None, module: L.LightningModule) -> None:
+        if module.device.type == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        if part:
+            self._seconds[part] += now - self._since
+        self._since = now
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._book(None, pl_module)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._book("train", pl_module)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._book("score", pl_module)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._book("train", pl_module)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, Classifier)
+        history = pl_module.history
+        diverged = pl_module.diverged_at
+        correct = pl_module.correct.cpu().numpy()
+        predictions = pl_module.predictions.cpu().numpy()
+        measured = {
+            "metrics": {
+                "epochs": {key: [_finite(epoch[key]) for epoch in history] for key in history[-1]},
+                "final": {key: _finite(value) for key, value in history[-1].items() if key != "epoch"},
+            },
+            "test_examples": len(correct),
+            "weights_sha256": weights_sha256(pl_module.model),
+            "predictions_sha256": hashlib.sha256(predictions.astype("<i8").tobytes()).hexdigest(),
+        }
+        ended: dict[str, Any] = {"status": "finished", "reason": None}
+        if diverged is not None:
+            ended = {"status": "diverged", "reason": f"the loss was not finite in epoch {diverged}"}
+        elapsed = time.perf_counter() - self.started
+        seconds = {"setup": elapsed - sum(self._seconds.values()), **self._seconds}
+        self.record = {
+            "schema": SCHEMA,
+            **self.header,
+            **ended,
+            **measured,
+            "seconds": {part: round(value, 4) for part, value in seconds.items()},
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        self.study.write(self.record, correct)

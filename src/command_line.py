@@ -1,0 +1,52 @@
+"""How an entry point meets its user: results on standard output, errors in one or two lines, an exit code."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hydra.errors import HydraException, MissingConfigException
+
+from src.errors import InputError
+
+_SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+def explained(error: BaseException) -> str:
+    """`error` in one or two lines: what is wrong, and where known the fix."""
+    if isinstance(error, InputError):
+        return str(error)
+    cause = error.__cause__
+    while cause is not None:
+        if isinstance(cause, InputError):  # Hydra wraps what a _target_ raises
+            return str(cause)
+        cause = cause.__cause__
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        return f"{group}={choice}: there is no such choice; choose one of {', '.join(error.options)}"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, HydraException):
+        return "\n".join(lines[:2])
+    return f"{type(error).__name__}: {' '.join(lines)}\n(HYDRA_FULL_ERROR=1 shows where)"
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn an exception into one or two lines and a non-zero exit; with HYDRA_FULL_ERROR=1 let it through."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit("\ninterrupted: finished seeds are recorded; the same command goes on from there")
+    except Exception as error:
+        if _SHOW_TRACEBACK:
+            raise
+        sys.exit(f"error: {explained(error)}")
+
+
+def run(main: Callable[[], Any]) -> None:
+    """Run a Hydra main under `plain_errors`: what Hydra itself finds wrong is told in the same way."""
+    # Told so, Hydra hands every exception on as it is instead of printing it over many lines.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    with plain_errors():
+        main()

@@ -1,0 +1,149 @@
+"""Pictures in class folders, in a directory or in a .tar, .tar.gz, .tar.xz or .zip archive.
+
+    train/<class>/*.jpg and test/<class>/*.jpg     (val or valid will do for test)
+    <class>/*.jpg                                  every fifth picture of a class is held out for scoring
+
+One folder above these is allowed. Archives are read in memory and never unpacked to disk.
+"""
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+from rich.progress import track
+
+from src.data.pictures import Pictures, PictureSet, cached, picture_set
+from src.errors import InputError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+TEST_NAMES = ("test", "val", "valid", "validation")
+HELD_OUT_EVERY = 5
+LAYOUT = "train/<class>/*.jpg and test/<class>/*.jpg, or <class>/*.jpg"
+
+
+def read_class_folders(source: str | None, cache: Path, size: int) -> PictureSet:
+    """The pictures of `source`, a folder or an archive, each `size` x `size`: short side resized, centre cropped."""
+    if source is None:
+        raise InputError(f"data.source is not set: give a folder or archive that holds {LAYOUT}, data.source=PATH")
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise InputError(f"data.source={source}: no such file or folder; it should hold {LAYOUT}")
+    with _opened(path) as (names, read):
+        split = _split(names, source)
+        return cached(
+            cache, path.name.split(".")[0], f"{_description(path, names)}, size {size}", lambda: _decode(split, read, size)
+        )
+
+
+def _description(path: Path, names: list[str]) -> str:
+    """What changes when the pictures do: sizes and times of the archive, or of each file in the folder."""
+    files = [path] if path.is_file() else [path / name for name in names]
+    stats = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return f"{path.resolve()} {list(zip(names, stats, strict=False))}"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
+    """The picture files under `path`, by their names, and a function that reads one."""
+    if path.is_dir():
+        names = [p.relative_to(path).as_posix() for p in path.rglob("*") if p.suffix.lower() in SUFFIXES]
+        yield sorted(names), lambda name: (path / name).read_bytes()
+        return
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                yield _pictures_in(archive.namelist(), path), archive.read
+        else:
+            with tarfile.open(path) as archive:
+                # Read in one pass: going back and forth in a compressed archive would unpack it again each time.
+                contents = {m.name: _member(archive, m) for m in archive if not m.isdir() and _is_picture(m.name)}
+                yield _pictures_in(list(contents), path), contents.__getitem__
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        raise InputError(
+            f"data.source={path}: not a whole .tar, .tar.gz, .tar.xz or .zip archive ({error}); copy it again"
+        ) from error
+
+
+def _is_picture(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
+
+
+def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member) if member.isreg() else None
+    if file is None:
+        raise InputError(f"{archive.name}: {member.name} is a link or a device, not a picture; make the archive anew")
+    return file.read()
+
+
+def _pictures_in(names: list[str], archive: Path) -> list[str]:
+    unsafe = [name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts]
+    if unsafe:
+        raise InputError(f"data.source={archive}: unsafe path {unsafe[0]!r} in the archive; make it anew without it")
+    return sorted(name for name in names if _is_picture(name))
+
+
+def _split(names: list[str], source: str) -> dict[str, dict[str, list[str]]]:
+    """Names by part ("train", "test") and class, sorted."""
+    parts: dict[str, dict[str, list[str]]] = {"train": {}, "test": {}}
+    loose: dict[str, list[str]] = {}
+    for name in names:
+        folders = PurePosixPath(name).parts[:-1]
+        if len(folders) >= 2 and folders[-2] == "train":
+            parts["train"].setdefault(folders[-1], []).append(name)
+        elif len(folders) >= 2 and folders[-2] in TEST_NAMES:
+            parts["test"].setdefault(folders[-1], []).append(name)
+        elif folders:
+            loose.setdefault(folders[-1], []).append(name)
+    if not any(parts.values()):
+        for label, files in loose.items():
+            parts["test"][label] = files[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
+            parts["train"][label] = [file for file in files if file not in set(parts["test"][label])]
+    if not parts["train"] or not parts["test"]:
+        raise InputError(f"data.source={source}: no pictures in {LAYOUT}")
+    if len(parts["train"]) < 2:
+        raise InputError(f"data.source={source}: {len(parts['train'])} class found, at least 2 are needed; it should hold {LAYOUT}")
+    differing = sorted(set(parts["train"]) ^ set(parts["test"]))
+    if differing or not all(files for part in parts.values() for files in part.values()):
+        few = differing or sorted(label for label in parts["test"] if not parts["test"][label])
+        raise InputError(f"data.source={source}: class {few[0]!r} has no pictures to train on or none to score")
+    return parts
+
+
+def _decode(parts: dict[str, dict[str, list[str]]], read: Callable[[str], bytes], size: int) -> PictureSet:
+    classes = tuple(sorted(parts["train"]))
+    decoded = []
+    for part in ("train", "test"):
+        # The first picture of every class, then the second of every class: a run of consecutive pictures then holds
+        # all classes, as in the original CIFAR-10, where augmentation is drawn for such runs.
+        order = sorted(
+            (place, label, name)
+            for label, label_name in enumerate(classes)
+            for place, name in enumerate(parts[part][label_name])
+        )
+        images = np.empty((len(order), size, size, 3), np.uint8)
+        for i, (_, _, name) in enumerate(
+            track(order, description=f"decoding {part}", console=Console(stderr=True), transient=True)
+        ):
+            images[i] = _picture(name, read(name), size)
+        decoded.append(Pictures(images, np.array([label for _, label, _ in order], np.int64)))
+    return picture_set(decoded[0], decoded[1], classes)
+
+
+def _picture(name: str, data: bytes, size: int) -> np.ndarray:
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image = image.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise InputError(f"{name}: not a whole picture ({error}); mend or remove it") from error
+    if image.size != (size, size):
+        scale = size / min(image.size)
+        image = image.resize((max(size, round(image.width * scale)), max(size, round(image.height * scale))), Image.Resampling.BICUBIC)
+        left, top = (image.width - size) // 2, (image.height - size) // 2
+        image = image.crop((left, top, left + size, top + size))
+    return np.asarray(image)

@@ -1,0 +1,76 @@
+"""What `auto` stands for on this machine, and the process-wide settings that make a seed fast and repeatable."""
+
+import ctypes
+import os
+import sys
+from functools import cache
+
+import torch
+
+from src.errors import InputError
+
+MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+
+
+def accelerator(choice: str) -> str:
+    """`choice`, with auto turned into gpu where CUDA is there and into cpu elsewhere."""
+    if choice != "auto":
+        return choice
+    return "gpu" if torch.cuda.is_available() else "cpu"
+
+
+def device(accelerator: str) -> torch.device:
+    """The device that one worker trains on."""
+    return torch.device("cuda", torch.cuda.current_device()) if accelerator in ("gpu", "cuda") else torch.device("cpu")
+
+
+def has_fast_bf16(accelerator: str) -> bool:
+    """Whether the hardware multiplies in bfloat16: a GPU from Ampere on, a CPU with AVX512-BF16 or AMX."""
+    if accelerator in ("gpu", "cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(probe() for probe in probes if probe is not None)
+
+
+def precision(choice: str | int, accelerator: str) -> str | int:
+    """`choice`, with auto turned into bf16-mixed where that is fast and into 32-true elsewhere."""
+    if choice != "auto":
+        return choice
+    return "bf16-mixed" if has_fast_bf16(accelerator) else "32-true"
+
+
+def memory_format(choice: str, precision: str | int) -> str:
+    """`choice`, with auto turned into channels_last for half precision and contiguous for single."""
+    if choice != "auto":
+        if choice not in MEMORY_FORMATS:
+            raise InputError(f"memory_format={choice}: choose auto, {' or '.join(MEMORY_FORMATS)}")
+        return choice
+    return "channels_last" if "16" in str(precision) else "contiguous"
+
+
+def make_repeatable(accelerator: str, threads: int) -> None:
+    """One process trains with `threads` CPU threads and, on a GPU, with the deterministic kernels.
+
+    The number of threads is part of what a seed reproduces: sums are split among them.
+    """
+    torch.set_num_threads(threads)
+    if accelerator in ("gpu", "cuda"):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+
+
+@cache
+def keep_memory() -> bool:
+    """Let glibc keep freed memory instead of handing it back to the system after every step; say whether it does.
+
+    Same bits, and 8-17 % less time per step on a CPU (benchmarks/step.py measures it): activations are large, and each
+    fresh page has to be zeroed by the kernel.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False  # another C library
+    m_trim_threshold, m_mmap_max = -1, -4
+    return bool(mallopt(m_mmap_max, 0)) and bool(mallopt(m_trim_threshold, 2**31 - 1))

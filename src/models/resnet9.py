@@ -1,0 +1,89 @@
+"""ResNet-9, as Picard 2021 (arXiv 2109.08203) trained it on CIFAR-10: 2,440,256 parameters at width 64."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from src.errors import InputError
+
+Activation = Literal["celu", "relu", "gelu", "silu"]
+Pooling = Literal["max", "avg"]
+
+
+def _activation(name: Activation) -> nn.Module:
+    known = {
+        "celu": lambda: nn.CELU(alpha=0.1, inplace=True),
+        "relu": lambda: nn.ReLU(inplace=True),
+        "gelu": nn.GELU,
+        "silu": lambda: nn.SiLU(inplace=True),
+    }
+    if name not in known:
+        raise InputError(f"model.activation={name}: choose one of {', '.join(known)}")
+    return known[name]()
+
+
+def _pool(name: Pooling) -> tuple[type[nn.Module], type[nn.Module]]:
+    known = {"max": (nn.MaxPool2d, nn.AdaptiveMaxPool2d), "avg": (nn.AvgPool2d, nn.AdaptiveAvgPool2d)}
+    if name not in known:
+        raise InputError(f"model.pooling={name}: choose one of {', '.join(known)}")
+    return known[name]
+
+
+class Residual(nn.Module):
+    """x + body(x)."""
+
+    def __init__(self, *body: nn.Module) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*body)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class ResNet9(nn.Module):
+    """Nine layers with weights: eight 3x3 convolutions and a linear head; images (n, channels, h, w) to logits.
+
+    Local pools round up, which changes nothing at 32x32 and lets pictures smaller than 16x16 through. The head's output
+    is multiplied by `scale`, as in the paper's code.
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        classes: int = 10,
+        width: int = 64,
+        activation: Activation = "celu",
+        pooling: Pooling = "max",
+        scale: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if width < 1:
+            raise InputError(f"model.width={width}: a width is a whole number of at least 1, 64 in the paper")
+        local_pool, global_pool = _pool(pooling)
+
+        def conv(inputs: int, outputs: int) -> nn.Sequential:
+            return nn.Sequential(
+                nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False),
+                nn.BatchNorm2d(outputs, eps=1e-5, momentum=0.1),
+                _activation(activation),
+            )
+
+        self.features = nn.Sequential(
+            conv(channels, width),
+            local_pool(2, ceil_mode=True),
+            conv(width, 2 * width),
+            local_pool(2, ceil_mode=True),
+            Residual(conv(2 * width, 2 * width), conv(2 * width, 2 * width)),
+            conv(2 * width, 4 * width),
+            local_pool(2, ceil_mode=True),
+            conv(4 * width, 4 * width),
+            local_pool(2, ceil_mode=True),
+            Residual(conv(4 * width, 4 * width), conv(4 * width, 4 * width)),
+            global_pool(1),
+            nn.Flatten(),
+        )
+        self.head = nn.Linear(4 * width, classes, bias=False)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x)) * self.scale

@@ -1,0 +1,112 @@
+"""A seed drives independent random streams: `init`, `order`, `augment`.
+
+Every draw of the project comes from `Stream.rng(*key)`, a fresh generator for that key (an epoch, say). A draw
+therefore depends on the seed and the key alone: not on what was drawn before, not on the device, not on the number of
+workers. Streams are told apart, and neighbouring seeds made unrelated, by NumPy's SeedSequence (O'Neill 2015; NumPy
+"Parallel random number generation").
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from src.errors import InputError
+
+STREAMS = ("init", "order", "augment")
+LARGEST_SEED = 2**63 - 1
+
+# Spawn keys are part of what a seed reproduces: never renumber them.
+_SPAWN_KEYS = {"init": 0, "order": 1, "augment": 2, "global": 3}
+
+
+def checked_seed(value: Any, key: str = "seed") -> int:
+    """Return `value` as a seed, a whole number from 0 to 2**63 - 1; raise InputError naming `key` otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_SEED:
+        raise InputError(f"{key}={value}: a seed is a whole number from 0 to 2**63-1, for example {key}=3")
+    return value
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One source of randomness of a run."""
+
+    name: str
+    seed: int
+
+    def sequence(self, *key: int) -> np.random.SeedSequence:
+        """The seed sequence of this stream at `key`, for example an epoch."""
+        return np.random.SeedSequence(self.seed, spawn_key=(_SPAWN_KEYS[self.name], *key))
+
+    def rng(self, *key: int) -> np.random.Generator:
+        """A generator that depends on the stream's name, its seed and `key` only."""
+        return np.random.default_rng(self.sequence(*key))
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The streams of one run; each follows the run's seed unless it was given its own."""
+
+    init: Stream
+    order: Stream
+    augment: Stream
+
+    @classmethod
+    def of(cls, seed: int, **own: int | None) -> "Streams":
+        """The streams of `seed`; `own` holds the seeds of streams set on their own, as `streams.init=7` does."""
+        unknown = sorted(set(own) - set(STREAMS))
+        if unknown:
+            raise InputError(f"streams.{unknown[0]}: the streams are {', '.join(STREAMS)}")
+        seeds = {name: own.get(name) for name in STREAMS}
+        return cls(
+            **{
+                name: Stream(name, checked_seed(seed if value is None else value, f"streams.{name}"))
+                for name, value in seeds.items()
+            }
+        )
+
+    def seeds(self) -> dict[str, int]:
+        """The seed of each stream, by name."""
+        return {name: getattr(self, name).seed for name in STREAMS}
+
+
+def torch_cpu_state(sequence: np.random.SeedSequence) -> torch.Tensor:
+    """A state for torch's CPU generator with the full entropy of `sequence`, shape (5056,) uint8.
+
+    `torch.manual_seed` keeps the low 32 bits of its argument on the CPU, so that s and s + 2**32 draw the same numbers
+    and two of 10,000 hashed seeds would coincide with a probability of 1 %. Both NumPy and torch run the same Mersenne
+    Twister (Matsumoto and Nishimura 1998); the 624 words that NumPy derives are set as torch's state.
+    """
+    words = np.random.MT19937(sequence).state["state"]["key"]
+    state = torch.Generator().manual_seed(0).get_state()
+    # Layout (ATen, CPUGeneratorImpl): 24 bytes of header, then 624 words of 32 bits held as 64.
+    state[24 : 24 + 624 * 8] = torch.from_numpy(words.astype(np.uint64).view(np.uint8))
+    return state
+
+
+@contextmanager
+def drawing_from(stream: Stream) -> Iterator[None]:
+    """Within the block torch's CPU generator draws from `stream`; its former state comes back afterwards.
+
+    For code that takes no generator: the constructors of models.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(torch_cpu_state(stream.sequence()))
+        yield
+
+
+def seed_global_generators(seed: int) -> None:
+    """Seed Python, NumPy, torch's CPU generator and those of every CUDA device, each with its own number.
+
+    Nothing of the project draws from them. Layers that draw while training, dropout for one, do.
+    """
+    sequence = Stream("global", seed).sequence()
+    for_python, for_numpy, for_torch, for_cuda = sequence.spawn(4)
+    random.seed(int(for_python.generate_state(1, np.uint64)[0]))
+    np.random.seed(for_numpy.generate_state(8))
+    torch.set_rng_state(torch_cpu_state(for_torch))
+    torch.cuda.manual_seed_all(int(for_cuda.generate_state(1, np.uint64)[0] >> np.uint64(1)))

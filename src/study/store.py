@@ -1,0 +1,233 @@
+"""A study on disk: one folder, one config, one record per seed.
+
+    results/<study>/study.yaml          the config without its seeds, and its digest
+    results/<study>/seeds/000003.json   the record of seed 3, written last and at once
+    results/<study>/correct/000003.npy  which test examples seed 3 got right, one bit each
+    results/<study>/damaged/            what was found in place of a record when its seed was trained again
+
+Nothing here deletes a record. Folders of one study filled on several machines may be copied together.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from src.errors import InputError
+
+SCHEMA = 1
+STATUSES = ("finished", "diverged", "failed")
+
+Record = dict[str, Any]
+
+
+def digest_of(config: Mapping[str, Any]) -> str:
+    """SHA-256 of a config, independent of the order of its keys."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def flattened(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of a nested config, as they are typed on the command line."""
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Keys whose values differ, with both values; "-" stands for a key that is not there."""
+    left, right = dict(flattened(ours)), dict(flattened(theirs))
+    keys = sorted(left.keys() | right.keys())
+    return [(key, left.get(key, "-"), right.get(key, "-")) for key in keys if left.get(key, "-") != right.get(key, "-")]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all, after a crash or a power cut as well."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+@dataclass
+class Scan:
+    """What a study's folder holds: records by seed, and the files that are no records, each with the reason."""
+
+    records: dict[int, Record] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+class Study:
+    """A folder of results that all come from one config."""
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.config = config
+        self.digest = digest_of(config)
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @classmethod
+    def load(cls, folder: Path) -> "Study":
+        """The study in `folder`; InputError where there is none or its study.yaml cannot be read."""
+        path = folder / "study.yaml"
+        try:
+            stored = yaml.safe_load(path.read_text())
+            study = cls(folder, stored["config"])
+            intact = stored["digest"] == study.digest
+        except FileNotFoundError as error:
+            raise InputError(f"no study in {folder}: {path} is not there") from error
+        except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{path} is damaged; put back a copy of it, or choose another study=NAME") from error
+        if not intact:
+            raise InputError(f"{path} was edited: its digest does not fit; put it back, or choose another study=NAME")
+        return study
+
+    @classmethod
+    def open(cls, folder: Path, config: Mapping[str, Any]) -> "Study":
+        """The study in `folder`, made where there is none.
+
+        Raises InputError where the folder belongs to another config, naming the keys that differ, and where it cannot
+        be written.
+        """
+        study = cls(folder, config)
+        try:
+            for part in ("seeds", "correct"):
+                (folder / part).mkdir(parents=True, exist_ok=True)
+            if not (folder / "study.yaml").exists():
+                stored = {"digest": study.digest, "config": config}
+                write_atomically(folder / "study.yaml", yaml.safe_dump(stored, sort_keys=False).encode())
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        theirs = cls.load(folder)
+        if theirs.digest != study.digest:
+            differing = "; ".join(
+                f"{key}: {old} there, {new} now" for key, old, new in differences(theirs.config, config)
+            )
+            raise InputError(
+                f"{folder} holds results of another config ({differing}).\n"
+                f"Results of two configs are kept apart: name this one, for example study={folder.name}_2"
+            )
+        return study
+
+    def check_pictures(self, sha256: str) -> None:
+        """Remember the fingerprint of the data the first time; InputError where later data differ."""
+        place = self.folder / "data.sha256"
+        try:
+            if not place.exists():
+                write_atomically(place, sha256.encode())
+            known = place.read_text()
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+        if known != sha256:
+            raise InputError(
+                f"{self.folder} holds results on other data (SHA-256 {known[:12]}..., now {sha256[:12]}...).\n"
+                f"Check data.source, or name a study of its own, for example study={self.name}_2"
+            )
+
+    def record_path(self, seed: int) -> Path:
+        return self.folder / "seeds" / f"{seed:06d}.json"
+
+    def correct_path(self, seed: int) -> Path:
+        return self.folder / "correct" / f"{seed:06d}.npy"
+
+    def read(self, path: Path) -> Record:
+        """The record in `path`; ValueError says why it is none of this study's."""
+        if not re.fullmatch(r"\d{6,}\.json", path.name) or path.name != f"{int(path.stem):06d}.json":
+            raise ValueError("not the name of a record")
+        try:
+            record = json.loads(path.read_bytes())
+        except (ValueError, IsADirectoryError) as error:
+            raise ValueError("empty, torn or not JSON") from error
+        if not isinstance(record, dict) or record.get("schema") != SCHEMA or record.get("status") not in STATUSES:
+            raise ValueError(f"not a record of schema {SCHEMA}")
+        if record.get("seed") != int(path.stem):
+            raise ValueError(f"holds seed {record.get('seed')}")
+        if record.get("config_digest") != self.digest:
+            raise ValueError("comes from another config")
+        return record
+
+    def record(self, seed: int) -> Record | None:
+        """The record of `seed`, or None where there is none that counts."""
+        try:
+            return self.read(self.record_path(seed))
+        except (ValueError, FileNotFoundError):
+            return None
+
+    def problem(self, seed: int) -> str | None:
+        """Why the file in the place of this seed's record does not count; None where it does or is not there."""
+        try:
+            self.read(self.record_path(seed))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            return str(error)
+        return None
+
+    def scan(self) -> Scan:
+        """Every record, in the order of seeds, and every file in seeds/ that is none."""
+        scan = Scan()
+        for path in sorted((self.folder / "seeds").iterdir(), key=lambda p: (len(p.name), p.name)):
+            if path.name.startswith("."):
+                continue  # drafts of records, left where a process was killed
+            try:
+                scan.records[int(path.stem)] = self.read(path)
+            except (ValueError, OSError) as error:
+                scan.problems[path.name] = str(error)
+        return scan
+
+    def write(self, record: Record, correct: np.ndarray | None = None) -> None:
+        """Write a record, and before it `correct`, (examples,) bool, bit-packed.
+
+        What stands in the record's place and is no record moves to damaged/. Raises InputError where the disk is full
+        or the folder cannot be written; nothing is half written then.
+        """
+        seed = record["seed"]
+        place = self.record_path(seed)
+        try:
+            if self.problem(seed):
+                aside = self.folder / "damaged"
+                aside.mkdir(exist_ok=True)
+                os.replace(place, aside / f"{place.stem}-{len(list(aside.iterdir()))}.json")
+            if correct is not None:
+                packed = io.BytesIO()
+                np.save(packed, np.packbits(correct))
+                write_atomically(self.correct_path(seed), packed.getvalue())
+            write_atomically(place, json.dumps(record, indent=1).encode())
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+
+    def correct(self, seed: int) -> np.ndarray:
+        """Which test examples `seed` got right, (examples,) bool."""
+        examples = self.read(self.record_path(seed))["test_examples"]
+        return np.unpackbits(np.load(self.correct_path(seed)), count=examples).astype(bool)
+
+
+def unwritable(folder: Path, error: OSError) -> InputError:
+    """What to tell where a results folder cannot be written."""
+    return InputError(
+        f"cannot write to {folder}: {error.strerror or error}. Free some space, or name another folder with "
+        "results=PATH; records already there are untouched"
+    )
