@@ -25,6 +25,8 @@ from src.models.resnet9 import ResNet9
 from src.seeding import Streams, checked_seed, drawing_from, seed_global_generators
 from src.study.store import Record, Study
 
+CONF = str(Path(__file__).resolve().parent.parent / "conf")
+
 # What does not change a result: where things lie, how a run is shown, and the seed itself.
 NOT_IN_IDENTITY = ("seed", "study", "results", "overwrite", "logger", "metric", "ckpt_path")
 NOT_IN_DATA_IDENTITY = ("source", "cache")
@@ -102,7 +104,7 @@ def train(cfg: DictConfig) -> Record:
     device = hardware.device(cfg.trainer.accelerator)
     # Objects go in after Hydra is done: given to instantiate, dataclasses among them would become configs.
     data = instantiate(cfg.data, _partial_=True)(streams=streams, device=device)
-    study.check_pictures(data.pictures.fingerprint)
+    study.check_data(data.pictures.fingerprint)
     classes = {"classes": data.classes} if "classes" in cfg.model and cfg.model.classes is None else {}
     with drawing_from(streams.init):
         model = instantiate(cfg.model, **classes)
@@ -150,7 +152,7 @@ def _quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message="GPU available but not used")
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="train")
+@hydra.main(version_base="1.3", config_path=CONF, config_name="train")
 def main(cfg: DictConfig) -> float | None:
     """Train one seed and return its `cfg.metric`, for sweepers that optimise."""
     _quiet_lightning()

@@ -14,7 +14,7 @@ class EpochLines(L.Callback):
     A seed that takes less than `after` seconds stays silent.
     """
 
-    def __init__(self, after: float = 5.0, every: float = 30.0) -> None:
+    def __init__(self, after: float, every: float) -> None:
         self.after, self.every = after, every
         self._live = sys.stderr.isatty()
         self._began = self._last = 0.0

@@ -6,6 +6,7 @@
 One folder above these is allowed. Archives are read in memory and never unpacked to disk.
 """
 
+import hashlib
 import io
 import tarfile
 import zipfile
@@ -34,26 +35,30 @@ def read_class_folders(source: str | None, cache: Path, size: int) -> PictureSet
     path = Path(source).expanduser()
     if not path.exists():
         raise InputError(f"data.source={source}: no such file or folder; it should hold {LAYOUT}")
-    with _opened(path) as (names, read):
-        split = _split(names, source)
-        return cached(
-            cache, path.name.split(".")[0], f"{_description(path, names)}, size {size}", lambda: _decode(split, read, size)
-        )
+
+    def build() -> PictureSet:
+        with _opened(path) as (names, read):
+            return _decode(_split(names, source), read, size)
+
+    return cached(cache, path.name.split(".")[0], f"{_state(path)}, size {size}", build)
 
 
-def _description(path: Path, names: list[str]) -> str:
-    """What changes when the pictures do: sizes and times of the archive, or of each file in the folder."""
-    files = [path] if path.is_file() else [path / name for name in names]
-    stats = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return f"{path.resolve()} {list(zip(names, stats, strict=False))}"
+def _state(path: Path) -> str:
+    """What changes when the pictures do: size and time of the archive, or of each picture in the folder."""
+    files = [path / name for name in _pictures_under(path)] if path.is_dir() else [path]
+    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return f"{path.resolve()} {hashlib.sha256(repr(stats).encode()).hexdigest()}"
+
+
+def _pictures_under(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if _is_picture(p.name))
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
     """The picture files under `path`, by their names, and a function that reads one."""
     if path.is_dir():
-        names = [p.relative_to(path).as_posix() for p in path.rglob("*") if p.suffix.lower() in SUFFIXES]
-        yield sorted(names), lambda name: (path / name).read_bytes()
+        yield _pictures_under(path), lambda name: (path / name).read_bytes()
         return
     try:
         if zipfile.is_zipfile(path):

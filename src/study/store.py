@@ -1,6 +1,6 @@
 """A study on disk: one folder, one config, one record per seed.
 
-    results/<study>/study.yaml          the config without its seeds, and its digest
+    results/<study>/study.yaml          the config without its seeds, its digest, the data's SHA-256
     results/<study>/seeds/000003.json   the record of seed 3, written last and at once
     results/<study>/correct/000003.npy  which test examples seed 3 got right, one bit each
     results/<study>/damaged/            what was found in place of a record when its seed was trained again
@@ -132,15 +132,17 @@ class Study:
             )
         return study
 
-    def check_pictures(self, sha256: str) -> None:
+    def check_data(self, sha256: str) -> None:
         """Remember the fingerprint of the data the first time; InputError where later data differ."""
-        place = self.folder / "data.sha256"
-        try:
-            if not place.exists():
-                write_atomically(place, sha256.encode())
-            known = place.read_text()
-        except OSError as error:
-            raise unwritable(self.folder, error) from error
+        place = self.folder / "study.yaml"
+        stored = yaml.safe_load(place.read_text())
+        if "data_sha256" not in stored:
+            stored = {"digest": self.digest, "data_sha256": sha256, "config": self.config}
+            try:
+                write_atomically(place, yaml.safe_dump(stored, sort_keys=False).encode())
+            except OSError as error:
+                raise unwritable(self.folder, error) from error
+        known = stored["data_sha256"]
         if known != sha256:
             raise InputError(
                 f"{self.folder} holds results on other data (SHA-256 {known[:12]}..., now {sha256[:12]}...).\n"

@@ -1,11 +1,15 @@
-"""Sums a sweep up when it ends."""
+"""Checks a sweep before its first seed and sums it up at its end."""
 
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from src.command_line import plain_errors
+from src.errors import InputError
+from src.seeding import checked_seed
 from src.study.statistics import summarise
 from src.study.store import Study
 
@@ -35,8 +39,25 @@ def summary_of(study: Study) -> str:
     return "\n".join(lines)
 
 
-class SweepSummary(Callback):
-    """Prints the summary of a sweep's study; knows it from the config that Hydra hands over."""
+def check_sweep(overrides: list[str]) -> None:
+    """Raise InputError where a swept value list is empty or a swept seed is none, before anything is trained."""
+    for override in OverridesParser.create().parse_overrides(overrides):
+        if not override.is_sweep_override():
+            continue
+        key, values = override.get_key_element(), list(override.sweep_iterator())
+        if not values:
+            raise InputError(f"{override.input_line}: no values; a range goes up to but without its end: '{key}=range(0,20)'")
+        if key == "seed" or key.startswith("streams."):
+            for value in values:
+                checked_seed(value, key)
+
+
+class Sweep(Callback):
+    """Hydra tells it when a sweep begins and ends."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        with plain_errors():  # Hydra turns a callback's exceptions into warnings; an exit passes
+            check_sweep(list(config.hydra.overrides.task))
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.results) / config.study

@@ -1,0 +1,77 @@
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from src.command_line import run
+from src.train import main
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+CONF = str(ROOT / "conf")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def cache() -> str:
+    """One cache of decoded pictures for all tests and workers, in the ignored data folder."""
+    return str(ROOT / "data")
+
+
+@pytest.fixture
+def config(tmp_path: Path, cache: str) -> Callable[..., DictConfig]:
+    """Compose the real config with overrides, results in tmp_path."""
+
+    def composed(*overrides: str) -> DictConfig:
+        with initialize_config_dir(CONF, version_base="1.3"):
+            return compose("train", [f"results={tmp_path}/results", f"data.cache={cache}", *overrides])
+
+    return composed
+
+
+@pytest.fixture
+def small(config: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
+    """`experiment=digits`, two epochs: half a second a seed."""
+    return lambda *overrides: config("experiment=digits", "trainer=cpu", "trainer.max_epochs=2", *overrides)
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run `python -m src.train ARGUMENTS` within this process; exit code, standard output, standard error."""
+
+    def ran(*arguments: str) -> tuple[int, str, str]:
+        fixed = [f"data.cache={cache}", "trainer=cpu"]
+        if not any(argument.startswith("results=") for argument in arguments):
+            fixed.append(f"results={tmp_path}/results")
+        monkeypatch.setattr(sys, "argv", ["src/train.py", *arguments, *fixed])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", ""))
+        code: int | str | None = 0
+        try:
+            run(main)
+        except SystemExit as exit_:
+            code = exit_.code
+        out, err = capfd.readouterr()
+        if isinstance(code, str):  # what Python prints when it leaves
+            code, err = 1, err + code
+        return code or 0, out, err
+
+    return ran
+
+
+@pytest.fixture(scope="session")
+def cifar_pictures() -> str:
+    path = SHARED / "cifar10-images.tar.xz"
+    if not path.exists():
+        pytest.skip(f"real CIFAR-10 pictures are not at {path}")
+    return str(path)

@@ -1,0 +1,83 @@
+"""What users type and see."""
+
+import subprocess
+import sys
+
+import pytest
+
+from src.command_line import explained
+from src.errors import InputError
+from tests.conftest import ROOT
+
+QUICK = ("experiment=digits", "trainer.max_epochs=1")
+
+
+def test_one_seed_then_the_same_again(command):
+    code, out, _ = command("seed=3", *QUICK)
+    assert code == 0 and out.startswith("seed    3")
+    code, out, _ = command("seed=3", *QUICK)
+    assert code == 0 and "recorded before" in out
+
+
+def test_several_seeds_end_with_their_summary(command, tmp_path):
+    code, out, err = command("-m", "seed=range(0,3)", *QUICK)
+    lines = out.splitlines()
+    assert code == 0 and [line[:9] for line in lines[:3]] == [f"seed    {n}" for n in range(3)]
+    assert "digits, 3 seeds: accuracy" in out and "±" in out and "min" in out and "max" in out
+    assert f"records in {tmp_path}/results/digits/seeds" in out
+    assert not err
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["experiment=nothing"], "experiment=nothing: there is no such choice; choose one of cifar_long"),
+        ([*QUICK, "modle.width=3"], "Could not override 'modle.width'"),
+        ([*QUICK, "model.widht=3"], "Could not override 'model.widht'"),
+        ([*QUICK, "seed=-1"], "seed=-1: a seed is a whole number"),
+        ([*QUICK, "seed=0.5"], "seed=0.5: a seed is a whole number"),
+        ([*QUICK, "seed=range(0,3)"], "requires --multirun"),
+        (["-m", *QUICK, "seed=range(5,0)"], "seed=range(5,0): no values"),
+        (["-m", *QUICK, "seed=range(-1,3)"], "seed=-1: a seed is a whole number"),
+        (["-m", *QUICK, "seed=range(0,2,0.5)"], "seed=0.0: a seed is a whole number"),
+        (["-m", *QUICK, "seed=0,x"], "seed=x: a seed is a whole number"),
+        ([*QUICK, "data.batch_size=5000"], "data.batch_size=5000: digits has 1297 pictures to train on"),
+        ([*QUICK, "data.train_size=5"], "data.train_size=5: a balanced subset needs a multiple"),
+        ([*QUICK, "model.width=0"], "model.width=0: a width is"),
+        ([*QUICK, "study=a/b"], "study=a/b: a study is the name of one folder"),
+        ([*QUICK, "memory_format=nhwc"], "memory_format=nhwc: choose auto"),
+        ([*QUICK, "results=/proc/nowhere"], "cannot write to /proc/nowhere/digits"),
+        (["experiment=cifar_quick", "data.source=/nowhere.tar"], "data.source=/nowhere.tar: no such file"),
+        ([*QUICK, "model._target_=src.models.nothing"], "nothing"),
+        ([*QUICK, "+model.num_classes=3"], "num_classes"),
+        ([*QUICK, "data.channels=3"], "data.channels=3"),
+        ([*QUICK, "data.classes=3"], "data.classes=3: digits has 10 classes"),
+        ([*QUICK, "trainer.precision=7"], "precision"),
+    ],
+)
+def test_bad_input_gets_one_or_two_lines_and_a_non_zero_exit(command, arguments, says, tmp_path):
+    code, out, err = command(*arguments)
+    assert code == 1
+    assert says in err and err.startswith("error: ")
+    assert 1 <= len(err.strip().splitlines()) <= 2 and "Traceback" not in err
+    assert not list(tmp_path.glob("results/*/seeds/*"))
+
+
+def test_a_traceback_is_shown_when_asked_for():
+    arguments = ["seed=-1", "experiment=digits"]
+    for setting, expected in (("0", False), ("1", True)):
+        told = subprocess.run(
+            [sys.executable, "-m", "src.train", *arguments], cwd=ROOT, capture_output=True, text=True,
+            env={"HYDRA_FULL_ERROR": setting, "PATH": ""},
+        )  # fmt: skip
+        assert told.returncode == 1 and ("Traceback" in told.stderr) == expected
+
+
+def test_an_input_error_is_found_under_what_hydra_wraps_around_it():
+    try:
+        try:
+            raise InputError("model.width=0: too narrow")
+        except InputError as cause:
+            raise RuntimeError("Error in call to target") from cause
+    except RuntimeError as error:
+        assert explained(error) == "model.width=0: too narrow"
