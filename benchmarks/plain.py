@@ -1,4 +1,4 @@
-"""The rival: the paper's recipe as a plain fp32 PyTorch loop, written the obvious way. Also random pictures for both."""
+"""The rival: the paper's recipe as a plain fp32 PyTorch loop, written the obvious way; random pictures for both."""
 
 import time
 from pathlib import Path

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import lightning as L
 
@@ -22,7 +23,7 @@ CONTENDERS = ("plain", "ours", "ours, stock malloc")
 class EpochClock(L.Callback):
     """Seconds a step, one number an epoch; `latest` is the list of the last fit."""
 
-    latest: list[float] = []
+    latest: ClassVar[list[float]] = []
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         EpochClock.latest = []
@@ -42,7 +43,10 @@ def _train_ours(width: int, stock_malloc: bool) -> list[float]:
 
     if stock_malloc:
         hardware.keep_memory = lambda: False  # type: ignore[assignment]
-    with tempfile.TemporaryDirectory() as results, initialize_config_dir(str(Path("conf").resolve()), version_base="1.3"):
+    with (
+        tempfile.TemporaryDirectory() as results,
+        initialize_config_dir(str(Path("conf").resolve()), version_base="1.3"),
+    ):
         overrides = [
             "data.read._target_=benchmarks.plain.random_pictures",
             f"data.batch_size={BATCH}",
@@ -95,7 +99,8 @@ def main(rounds: int = 3) -> None:
         for contender, runs in results.items():
             seconds = statistics.median(run["seconds"] for run in runs)
             own, whole = (max(run.get(key, 0) for run in runs) for key in ("RssAnon", "VmHWM"))
-            print(f"  {contender:20} {1000 * seconds:7.1f} ms/step  {plain / seconds:5.2f} x plain  {own} MiB own, {whole} in all")
+            times = f"{1000 * seconds:7.1f} ms/step  {plain / seconds:5.2f} x plain"
+            print(f"  {contender:20} {times}  {own} MiB own, {whole} in all")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,9 @@ class Classifier(L.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         # loss sum, correct, seen
-        self._train_sums = torch.zeros(3, dtype=torch.float64 if self.device.type == "cpu" else torch.float32, device=self.device)
+        self._train_sums = torch.zeros(
+            3, dtype=torch.float64 if self.device.type == "cpu" else torch.float32, device=self.device
+        )
 
     def training_step(self, batch: Batch) -> Tensor:
         images, labels = batch

@@ -14,19 +14,23 @@ MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.cont
 
 def accelerator(choice: str) -> str:
     """`choice`, with auto turned into gpu where CUDA is there and into cpu elsewhere."""
-    if choice != "auto":
-        return choice
-    return "gpu" if torch.cuda.is_available() else "cpu"
+    if choice not in ("auto", "cpu", "gpu"):
+        raise InputError(f"trainer.accelerator={choice}: choose auto, cpu or gpu")
+    if choice == "gpu" and not torch.cuda.is_available():
+        raise InputError("trainer=gpu: torch sees no CUDA device here; trainer=cpu trains without one")
+    if choice == "auto":
+        return "gpu" if torch.cuda.is_available() else "cpu"
+    return choice
 
 
 def device(accelerator: str) -> torch.device:
     """The device that one worker trains on."""
-    return torch.device("cuda", torch.cuda.current_device()) if accelerator in ("gpu", "cuda") else torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device()) if accelerator == "gpu" else torch.device("cpu")
 
 
 def has_fast_bf16(accelerator: str) -> bool:
     """Whether the hardware multiplies in bfloat16: a GPU from Ampere on, a CPU with AVX512-BF16 or AMX."""
-    if accelerator in ("gpu", "cuda"):
+    if accelerator == "gpu":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(probe() for probe in probes if probe is not None)
@@ -53,10 +57,12 @@ def make_repeatable(accelerator: str, threads: int) -> None:
 
     The number of threads is part of what a seed reproduces: sums are split among them.
     """
+    if not isinstance(threads, int) or threads < 1:
+        raise InputError(f"threads={threads}: at least 1")
     torch.set_num_threads(threads)
     # Deterministic mode would also fill fresh memory, which finds bugs and costs 7 % of a step on a CPU.
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    if accelerator in ("gpu", "cuda"):
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if accelerator == "gpu":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
 

@@ -1,4 +1,4 @@
-"""Train one seed and record it: `python -m src.train seed=3 experiment=digits`; several with `-m 'seed=range(0,20)'`."""
+"""Train a seed and record it: `python -m src.train seed=3 experiment=digits`; several: `-m 'seed=range(0,20)'`."""
 
 import inspect
 import logging
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_method, instantiate
@@ -73,7 +72,9 @@ def command_for(seed: int) -> str | None:
     """The command that trains `seed` as this run does; None outside a Hydra command."""
     if not HydraConfig.initialized():
         return None
-    overrides = [o for o in HydraConfig.get().overrides.task if o.split("=")[0] not in ("seed", "overwrite", "ckpt_path")]
+    overrides = [
+        o for o in HydraConfig.get().overrides.task if o.split("=")[0] not in ("seed", "overwrite", "ckpt_path")
+    ]
     return shlex.join(["python", "-m", "src.train", f"seed={seed}", *overrides])
 
 
@@ -88,6 +89,8 @@ def train(cfg: DictConfig) -> Record:
     cfg = settled(cfg)
     if not cfg.study or Path(cfg.study).name != cfg.study:
         raise InputError(f"study={cfg.study}: a study is the name of one folder in {cfg.results}")
+    if not isinstance(cfg.trainer.max_epochs, int) or cfg.trainer.max_epochs < 1:
+        raise InputError(f"trainer.max_epochs={cfg.trainer.max_epochs}: at least 1")
     if cfg.ckpt_path and not Path(cfg.ckpt_path).is_file():
         raise InputError(f"ckpt_path={cfg.ckpt_path}: no such file")
     study = Study.open(Path(cfg.results) / cfg.study, identity(cfg))
@@ -144,10 +147,11 @@ def told(record: Record) -> str:
     return f"seed {record['seed']:>4}  {result}  {sum(record['seconds'].values()):7.1f} s"
 
 
-def _quiet_lightning() -> None:
+def _quieten() -> None:
     """Keep what Lightning says on every fit (devices found, tips, its own deprecations) out of a sweep's lines."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # says what the exception says again
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
     warnings.filterwarnings("ignore", message="GPU available but not used")
 
@@ -155,7 +159,7 @@ def _quiet_lightning() -> None:
 @hydra.main(version_base="1.3", config_path=CONF, config_name="train")
 def main(cfg: DictConfig) -> float | None:
     """Train one seed and return its `cfg.metric`, for sweepers that optimise."""
-    _quiet_lightning()
+    _quieten()
     with plain_errors():
         return train(cfg)["metrics"]["final"][cfg.metric]
 

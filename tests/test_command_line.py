@@ -56,7 +56,7 @@ def test_several_seeds_end_with_their_summary(command, tmp_path):
     ],
 )
 def test_bad_input_gets_one_or_two_lines_and_a_non_zero_exit(command, arguments, says, tmp_path):
-    code, out, err = command(*arguments)
+    code, _, err = command(*arguments)
     assert code == 1
     assert says in err and err.startswith("error: ")
     assert 1 <= len(err.strip().splitlines()) <= 2 and "Traceback" not in err
@@ -74,10 +74,6 @@ def test_a_traceback_is_shown_when_asked_for():
 
 
 def test_an_input_error_is_found_under_what_hydra_wraps_around_it():
-    try:
-        try:
-            raise InputError("model.width=0: too narrow")
-        except InputError as cause:
-            raise RuntimeError("Error in call to target") from cause
-    except RuntimeError as error:
-        assert explained(error) == "model.width=0: too narrow"
+    wrapped = RuntimeError("Error in call to target")
+    wrapped.__cause__ = InputError("model.width=0: too narrow")
+    assert explained(wrapped) == "model.width=0: too narrow"

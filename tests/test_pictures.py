@@ -235,11 +235,10 @@ def test_real_cifar10_pictures(cifar_pictures, cache):
 
 
 def test_a_process_reads_its_pictures_once(small):
+    import torch
     from hydra.utils import instantiate
 
     from src.seeding import Streams
-
-    import torch
 
     _resident.cache_clear()
     for seed in range(3):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +26,14 @@ def study(tmp_path):
 
 
 def record(study, seed, **more):
-    return {"schema": SCHEMA, "seed": seed, "status": "finished", "config_digest": study.digest, "test_examples": 13, **more}
+    return {
+        "schema": SCHEMA,
+        "seed": seed,
+        "status": "finished",
+        "config_digest": study.digest,
+        "test_examples": 13,
+        **more,
+    }
 
 
 @given(correct=st.lists(st.booleans(), min_size=13, max_size=13), seed=st.integers(0, 2**63 - 1))
@@ -50,7 +58,16 @@ def test_records_come_in_the_order_of_seeds_and_the_config_is_kept_readable(stud
     assert stored == {"digest": digest_of(CONFIG), "config": CONFIG}
 
 
+def test_a_study_without_records_takes_another_config(study):
+    study.check_data("a" * 64)
+    (study.folder / "seeds" / ".000003.json.17.tmp").write_text("draft")
+    other = Study.open(study.folder, {"threads": 2})
+    other.check_data("b" * 64)
+    assert Study.load(study.folder).config == {"threads": 2}
+
+
 def test_another_config_is_refused_with_the_keys_that_differ(study):
+    study.write(record(study, 0))
     with pytest.raises(InputError) as told:
         Study.open(study.folder, {"model": {"width": 16}, "threads": 1, "new": None})
     assert "model.width: 8 there, 16 now" in str(told.value) and "new: - there, None now" in str(told.value)
@@ -60,6 +77,7 @@ def test_another_config_is_refused_with_the_keys_that_differ(study):
 
 def test_other_data_are_refused(study):
     study.check_data("a" * 64)
+    study.write(record(study, 0))
     Study.open(study.folder, CONFIG).check_data("a" * 64)
     with pytest.raises(InputError, match="holds results on other data"):
         study.check_data("b" * 64)
@@ -81,7 +99,10 @@ def test_a_damaged_study_yaml_is_named(study, edit):
         (b"[1]", "not a record"),
         (b'{"schema": 99, "seed": 3, "status": "finished"}', "not a record"),
         (json.dumps({"schema": SCHEMA, "seed": 4, "status": "finished"}).encode(), "holds seed 4"),
-        (json.dumps({"schema": SCHEMA, "seed": 3, "status": "finished", "config_digest": "z"}).encode(), "another config"),
+        (
+            json.dumps({"schema": SCHEMA, "seed": 3, "status": "finished", "config_digest": "z"}).encode(),
+            "another config",
+        ),
     ],
 )
 def test_what_is_no_record_is_named_never_counted_never_deleted(study, contents, reason):
@@ -102,7 +123,7 @@ def test_foreign_files_are_named(study):
     assert set(study.scan().problems) == {"notes.txt", "3.json"}
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("call", [(os, "fsync"), (Path, "replace")])
 def test_a_full_disk_leaves_the_old_record_whole_and_no_draft(study, monkeypatch, call):
     study.write(record(study, 3, note="old"))
 
@@ -110,7 +131,7 @@ def test_a_full_disk_leaves_the_old_record_whole_and_no_draft(study, monkeypatch
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, call, full)
+        patch.setattr(*call, full)
         with pytest.raises(InputError, match="No space left on device.*results=PATH"):
             study.write(record(study, 3, note="new"))
     assert study.record(3)["note"] == "old"

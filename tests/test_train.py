@@ -142,9 +142,10 @@ def test_a_failing_seed_leaves_earlier_records(small):
 
 def test_resuming_at_an_epoch_gives_the_uninterrupted_network(small, tmp_path):
     whole = train(small("study=whole"))
+    save = "callbacks.save"
     saving = small(
         "study=part", "trainer.max_epochs=1", "trainer.enable_checkpointing=true",
-        "+callbacks.save._target_=lightning.pytorch.callbacks.ModelCheckpoint", f"+callbacks.save.dirpath={tmp_path}/saved",
+        f"+{save}._target_=lightning.pytorch.callbacks.ModelCheckpoint", f"+{save}.dirpath={tmp_path}/saved",
     )  # fmt: skip
     train(saving)
     (checkpoint,) = (tmp_path / "saved").iterdir()
@@ -181,18 +182,18 @@ def test_loggers_write_elsewhere_than_the_results(small, logger, tmp_path, monke
 
 def test_any_network_on_a_folder_of_ones_own_pictures(config, tmp_path):
     source = folder(tmp_path / "mine", files(train=12, test=4, classes="abc"))
-    own = [f"data.source={source}", "data.cache=" + str(tmp_path / "cache"), "data.size=32", "data.batch_size=9"]
-    for study, model in (
-        ("resnet18", ["model._target_=torchvision.models.resnet18", "+model.num_classes=3"]),
-        ("timm", ["model._target_=timm.create_model", "+model.model_name=resnet10t", "+model.num_classes=3"]),
-        ("resnet9", ["model.width=4"]),
-    ):
-        cfg = config("data=class_folders", "trainer=cpu", "trainer.max_epochs=2", f"study={study}", *own, *model)
-        records = [train(cfg | {"seed": seed} if False else config(
-            "data=class_folders", "trainer=cpu", "trainer.max_epochs=2", f"study={study}", f"seed={seed}", *own, *model
-        )) for seed in (0, 1)]
+    own = [f"data.source={source}", f"data.cache={tmp_path}/cache", "data.size=32", "data.batch_size=9"]
+    own += ["trainer=cpu", "trainer.max_epochs=2"]
+    networks = {
+        "resnet18": ["model._target_=torchvision.models.resnet18", "+model.num_classes=3"],
+        "timm": ["model._target_=timm.create_model", "+model.model_name=resnet10t", "+model.num_classes=3"],
+        "resnet9": ["model.width=4"],
+    }
+    for study, model in networks.items():
+        records = [train(config("data=class_folders", *own, *model, f"study={study}", f"seed={s}")) for s in (0, 1)]
         assert [record["status"] for record in records] == ["finished"] * 2
-        assert len({weights(record) for record in records}) == 2 and records[0]["test_examples"] == 12
+        assert len({weights(record) for record in records}) == 2
+        assert records[0]["test_examples"] == 12
     stored = Study.load(Path(config().results) / "resnet18").config["model"]
     assert stored == {"_target_": "torchvision.models.resnet18", "num_classes": 3}
 
@@ -207,5 +208,7 @@ def test_the_hash_does_not_depend_on_the_memory_layout():
 
 
 def test_real_pictures_reach_the_promised_accuracy_in_two_epochs(config, cifar_pictures):
-    record = train(config("experiment=cifar_quick", f"data.source={cifar_pictures}", "trainer.max_epochs=2", "trainer=cpu"))
+    record = train(
+        config("experiment=cifar_quick", f"data.source={cifar_pictures}", "trainer.max_epochs=2", "trainer=cpu")
+    )
     assert record["metrics"]["final"]["val/acc"] > 0.2 and record["test_examples"] == 2000

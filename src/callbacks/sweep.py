@@ -46,7 +46,9 @@ def check_sweep(overrides: list[str]) -> None:
             continue
         key, values = override.get_key_element(), list(override.sweep_iterator())
         if not values:
-            raise InputError(f"{override.input_line}: no values; a range goes up to but without its end: '{key}=range(0,20)'")
+            raise InputError(
+                f"{override.input_line}: no values; a range goes up to but without its end: '{key}=range(0,20)'"
+            )
         if key == "seed" or key.startswith("streams."):
             for value in values:
                 checked_seed(value, key)

@@ -19,8 +19,8 @@ UNPACKED = CIFAR10.base_folder
 # torchvision checks MD5; this is the SHA-256 of the same archive, as TensorFlow and Keras publish it.
 SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
 THREE_WAYS = (
-    f"put {ARCHIVE} or the folder {UNPACKED} somewhere and say data.source=PATH; or say data.source=PATH of a folder or "
-    "archive of train/<class>/*.jpg and test/<class>/*.jpg; or connect to the network to have it downloaded"
+    f"\nPut {ARCHIVE} or the folder {UNPACKED} somewhere and say data.source=PATH; or say data.source=PATH of a folder "
+    "or archive of train/<class>/*.jpg and test/<class>/*.jpg; or connect to the network to have it downloaded"
 )
 
 
@@ -31,7 +31,7 @@ def read_cifar10(source: str | None, cache: Path, size: int) -> PictureSet:
     else:
         path = Path(source).expanduser()
         if not path.exists():
-            raise InputError(f"data.source={source}: no such file or folder; {THREE_WAYS}")
+            raise InputError(f"data.source={source}: no such file or folder.{THREE_WAYS}")
         root = path.parent if path.name in (ARCHIVE, UNPACKED) else path
         if not _holds_original(root):
             return read_class_folders(source, cache, size)
@@ -48,7 +48,7 @@ def _download(cache: Path) -> Path:
         CIFAR10(str(cache), download=True)
     except (OSError, RuntimeError) as error:
         (cache / ARCHIVE).unlink(missing_ok=True)
-        raise InputError(f"CIFAR-10 is not in {cache} and could not be downloaded ({error}): {THREE_WAYS}") from error
+        raise InputError(f"CIFAR-10 is not in {cache} and could not be downloaded ({error}).{THREE_WAYS}") from error
     return cache
 
 
@@ -58,11 +58,13 @@ def _from_original(root: Path) -> PictureSet:
         with archive.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != SHA256:
-            raise InputError(f"{archive} is damaged: SHA-256 {found[:12]}..., expected {SHA256[:12]}...; remove it and try again")
+            raise InputError(
+                f"{archive} is damaged: SHA-256 {found[:12]}..., expected {SHA256[:12]}...; remove it and try again"
+            )
     try:
         # download=True unpacks an archive that is there and checks each part; with both in place it fetches nothing.
         parts = [CIFAR10(str(root), train=train, download=not (root / UNPACKED).is_dir()) for train in (True, False)]
     except (OSError, RuntimeError, EOFError) as error:
-        raise InputError(f"{root / UNPACKED} is damaged ({error}); remove it, then {THREE_WAYS}") from error
+        raise InputError(f"{root / UNPACKED} is damaged ({error}); remove it and unpack it again") from error
     train, test = (Pictures(part.data, np.array(part.targets, np.int64)) for part in parts)
     return picture_set(train, test, tuple(parts[0].classes))

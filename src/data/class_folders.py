@@ -67,7 +67,7 @@ def _opened(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
         else:
             with tarfile.open(path) as archive:
                 # Read in one pass: going back and forth in a compressed archive would unpack it again each time.
-                contents = {m.name: _member(archive, m) for m in archive if not m.isdir() and _is_picture(m.name)}
+                contents = {m.name: _member(archive, m, path) for m in archive if not m.isdir()}
                 yield _pictures_in(list(contents), path), contents.__getitem__
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
         raise InputError(
@@ -79,11 +79,11 @@ def _is_picture(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
-def _member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+def _member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:
     file = archive.extractfile(member) if member.isreg() else None
     if file is None:
-        raise InputError(f"{archive.name}: {member.name} is a link or a device, not a picture; make the archive anew")
-    return file.read()
+        raise InputError(f"data.source={path}: {member.name} is a link or a device, not a picture; make it anew")
+    return file.read() if _is_picture(member.name) else b""
 
 
 def _pictures_in(names: list[str], archive: Path) -> list[str]:
@@ -112,7 +112,9 @@ def _split(names: list[str], source: str) -> dict[str, dict[str, list[str]]]:
     if not parts["train"] or not parts["test"]:
         raise InputError(f"data.source={source}: no pictures in {LAYOUT}")
     if len(parts["train"]) < 2:
-        raise InputError(f"data.source={source}: {len(parts['train'])} class found, at least 2 are needed; it should hold {LAYOUT}")
+        raise InputError(
+            f"data.source={source}: {len(parts['train'])} class found, at least 2 are needed; it should hold {LAYOUT}"
+        )
     differing = sorted(set(parts["train"]) ^ set(parts["test"]))
     if differing or not all(files for part in parts.values() for files in part.values()):
         few = differing or sorted(label for label in parts["test"] if not parts["test"][label])
@@ -142,13 +144,15 @@ def _decode(parts: dict[str, dict[str, list[str]]], read: Callable[[str], bytes]
 
 def _picture(name: str, data: bytes, size: int) -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            image = image.convert("RGB")
+        with Image.open(io.BytesIO(data)) as file:
+            image: Image.Image = file.convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise InputError(f"{name}: not a whole picture ({error}); mend or remove it") from error
     if image.size != (size, size):
         scale = size / min(image.size)
-        image = image.resize((max(size, round(image.width * scale)), max(size, round(image.height * scale))), Image.Resampling.BICUBIC)
+        image = image.resize(
+            (max(size, round(image.width * scale)), max(size, round(image.height * scale))), Image.Resampling.BICUBIC
+        )
         left, top = (image.width - size) // 2, (image.height - size) // 2
         image = image.crop((left, top, left + size, top + size))
     return np.asarray(image)

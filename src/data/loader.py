@@ -48,7 +48,13 @@ class TrainLoader:
     """
 
     def __init__(
-        self, images: Tensor, labels: Tensor, batch_size: int, normalise: Normaliser, streams: Streams, augment: Augment | None
+        self,
+        images: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        normalise: Normaliser,
+        streams: Streams,
+        augment: Augment | None,
     ) -> None:
         self.images, self.labels, self.batch_size = images, labels, batch_size
         self.normalise, self.streams, self.augment = normalise, streams, augment
@@ -72,7 +78,7 @@ class TrainLoader:
 
 
 class ScoreLoader:
-    """All pictures in the order of the set, as they are: images (batch, c, h, w) float, channels last, labels (batch,)."""
+    """All pictures as they are, in the order of the set; batches as those of TrainLoader."""
 
     def __init__(self, images: Tensor, labels: Tensor, batch_size: int, normalise: Normaliser) -> None:
         self.images, self.labels, self.batch_size, self.normalise = images, labels, batch_size, normalise

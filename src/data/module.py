@@ -31,7 +31,13 @@ class Resident(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _resident(
-    read: Reader, source: str | None, cache: Path, size: int, train_size: int | None, test_size: int | None, device: torch.device
+    read: Reader,
+    source: str | None,
+    cache: Path,
+    size: int,
+    train_size: int | None,
+    test_size: int | None,
+    device: torch.device,
 ) -> Resident:
     """Read once per process: the seeds of a sweep share the tensors, which nothing writes to."""
     pictures = read(source, cache, size)
@@ -41,7 +47,8 @@ def _resident(
         pictures.test.balanced(test_size, classes, "data.test_size"),
     )
     tensors = [torch.from_numpy(array).to(device) for part in parts for array in (part.images, part.labels)]
-    return Resident(*tensors, classes=pictures.classes, fingerprint=pictures.fingerprint)
+    train_images, train_labels, test_images, test_labels = tensors
+    return Resident(train_images, train_labels, test_images, test_labels, pictures.classes, pictures.fingerprint)
 
 
 class PictureData(L.LightningDataModule):
@@ -88,10 +95,12 @@ class PictureData(L.LightningDataModule):
         if classes is not None and classes != self.classes:
             raise InputError(f"data.classes={classes}: {name} has {self.classes} classes")
         pictures = len(self.pictures.train_labels)
-        if not 1 <= batch_size <= pictures:
-            raise InputError(f"data.batch_size={batch_size}: {name} has {pictures} pictures to train on; choose 1 to {pictures}")
-        if score_batch_size < 1:
-            raise InputError(f"data.score_batch_size={score_batch_size}: at least 1")
+        if not isinstance(batch_size, int) or not 1 <= batch_size <= pictures:
+            raise InputError(
+                f"data.batch_size={batch_size}: {name} has {pictures} pictures to train on; choose 1 to {pictures}"
+            )
+        if not isinstance(score_batch_size, int) or score_batch_size < 1:
+            raise InputError(f"data.score_batch_size={score_batch_size}: a whole number of at least 1")
 
         self._normalise = Normaliser(mean, std, size, device)
 

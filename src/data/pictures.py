@@ -6,7 +6,6 @@ process costs no second copy.
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -123,7 +122,7 @@ def _store(pictures: PictureSet, entry: Path, source: str) -> None:
         if entry.exists() and _load(entry) is None:
             shutil.rmtree(entry)
         try:
-            os.rename(draft, entry)
+            draft.rename(entry)
         except OSError:
             if _load(entry) is None:
                 raise

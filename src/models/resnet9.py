@@ -14,7 +14,10 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": lambda: nn.SiLU(inplace=True),
 }
 RISING = ("celu", "relu")  # never falls as its input grows
-POOLS = {"max": (nn.MaxPool2d, nn.AdaptiveMaxPool2d), "avg": (nn.AvgPool2d, nn.AdaptiveAvgPool2d)}
+POOLS: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {
+    "max": (nn.MaxPool2d, nn.AdaptiveMaxPool2d),
+    "avg": (nn.AvgPool2d, nn.AdaptiveAvgPool2d),
+}
 
 
 class Residual(nn.Module):
@@ -45,7 +48,7 @@ class ResNet9(nn.Module):
         scale: float = 0.1,
     ) -> None:
         super().__init__()
-        if width < 1:
+        if not isinstance(width, int) or width < 1:
             raise InputError(f"model.width={width}: a width is a whole number of at least 1, 64 in the paper")
         for key, value, known in (("activation", activation, ACTIVATIONS), ("pooling", pooling, POOLS)):
             if value not in known:

@@ -1,7 +1,7 @@
 """Statistics of scores over seeds."""
 
-from dataclasses import dataclass
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 

@@ -58,7 +58,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(draft, path)
+        draft.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -107,7 +107,7 @@ class Study:
 
     @classmethod
     def open(cls, folder: Path, config: Mapping[str, Any]) -> "Study":
-        """The study in `folder`, made where there is none.
+        """The study in `folder`, made where there is none or where no seed was recorded yet.
 
         Raises InputError where the folder belongs to another config, naming the keys that differ, and where it cannot
         be written.
@@ -116,9 +116,8 @@ class Study:
         try:
             for part in ("seeds", "correct"):
                 (folder / part).mkdir(parents=True, exist_ok=True)
-            if not (folder / "study.yaml").exists():
-                stored = {"digest": study.digest, "config": config}
-                write_atomically(folder / "study.yaml", yaml.safe_dump(stored, sort_keys=False).encode())
+            if not (folder / "study.yaml").exists() or (study.is_empty() and cls.load(folder).digest != study.digest):
+                study._describe()
         except OSError as error:
             raise unwritable(folder, error) from error
         theirs = cls.load(folder)
@@ -132,18 +131,23 @@ class Study:
             )
         return study
 
+    def _describe(self, **more: str) -> None:
+        stored = {"digest": self.digest, **more, "config": self.config}
+        write_atomically(self.folder / "study.yaml", yaml.safe_dump(stored, sort_keys=False).encode())
+
+    def is_empty(self) -> bool:
+        """Whether seeds/ holds nothing but drafts."""
+        return all(entry.name.startswith(".") for entry in os.scandir(self.folder / "seeds"))
+
     def check_data(self, sha256: str) -> None:
         """Remember the fingerprint of the data the first time; InputError where later data differ."""
-        place = self.folder / "study.yaml"
-        stored = yaml.safe_load(place.read_text())
-        if "data_sha256" not in stored:
-            stored = {"digest": self.digest, "data_sha256": sha256, "config": self.config}
+        known = yaml.safe_load((self.folder / "study.yaml").read_text()).get("data_sha256")
+        if known is None or (known != sha256 and self.is_empty()):
             try:
-                write_atomically(place, yaml.safe_dump(stored, sort_keys=False).encode())
+                self._describe(data_sha256=sha256)
             except OSError as error:
                 raise unwritable(self.folder, error) from error
-        known = stored["data_sha256"]
-        if known != sha256:
+        elif known != sha256:
             raise InputError(
                 f"{self.folder} holds results on other data (SHA-256 {known[:12]}..., now {sha256[:12]}...).\n"
                 f"Check data.source, or name a study of its own, for example study={self.name}_2"
@@ -212,7 +216,7 @@ class Study:
             if self.problem(seed):
                 aside = self.folder / "damaged"
                 aside.mkdir(exist_ok=True)
-                os.replace(place, aside / f"{place.stem}-{len(list(aside.iterdir()))}.json")
+                place.replace(aside / f"{place.stem}-{len(list(aside.iterdir()))}.json")
             if correct is not None:
                 packed = io.BytesIO()
                 np.save(packed, np.packbits(correct))

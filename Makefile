@@ -1,0 +1,48 @@
+PYTHON ?= python3
+BIN := .venv/bin
+SEEDS ?=
+EXTRA ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench cifar-short cifar-long lock clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+
+setup: .venv/ready  ## make .venv and install the pinned packages
+
+.venv/ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+demo: setup  ## 20 seeds of a small ResNet-9 on handwritten digits, offline
+	@$(BIN)/python -m src.train -m 'seed=range(0,20)' experiment=digits
+
+test: setup  ## all tests
+	$(BIN)/python -m pytest -n auto
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## put the code into ruff's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup  ## time and memory of a training step against a plain PyTorch loop
+	$(BIN)/python -m benchmarks.step
+
+cifar-short: setup  ## the paper's 22 epochs; SEEDS="range(0,10000)", EXTRA="data.source=PATH"
+	$(BIN)/python -m src.train -m 'seed=$(or $(SEEDS),range(0,10000))' experiment=cifar_short $(EXTRA)
+
+cifar-long: setup  ## the paper's 45 epochs; SEEDS="range(0,500)", EXTRA="data.source=PATH"
+	$(BIN)/python -m src.train -m 'seed=$(or $(SEEDS),range(0,500))' experiment=cifar_long $(EXTRA)
+
+lock:  ## pin the packages of pyproject.toml anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-header -o requirements.lock pyproject.toml
+
+clean:  ## remove .venv and caches; results/ and data/ stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
