@@ -1,5 +1,6 @@
 """Checks a sweep before its first seed and sums it up at its end."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,20 @@ def summary_of(study: Study) -> str:
     return "\n".join(lines)
 
 
+def next_commands(study: Study, overrides: list[str]) -> str:
+    """What to type after a sweep with `overrides`: more seeds, and the best seed again."""
+    records = study.scan().records
+    others = [override for override in overrides if not override.startswith(("seed=", "overwrite="))]
+    asked = 10 * max(2, len(records))
+    more = shlex.join(["python", "-m", "src.train", "-m", f"seed=range(0,{asked})", *others])
+    lines = [f"next: {more}   # adds seeds; recorded ones are kept"]
+    if records:
+        best = max(records, key=lambda seed: records[seed]["metrics"]["final"]["val/acc"] or 0)
+        again = shlex.join(["python", "-m", "src.train", f"seed={best}", *others, "overwrite=true"])
+        lines.append(f"      {again}   # the best seed once more: the same bits")
+    return "\n".join(lines)
+
+
 def check_sweep(overrides: list[str]) -> None:
     """Raise InputError where a swept value list is empty or a swept seed is none, before anything is trained."""
     for override in OverridesParser.create().parse_overrides(overrides):
@@ -64,4 +79,6 @@ class Sweep(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         folder = Path(config.results) / config.study
         if folder.is_dir():
-            print("\n" + summary_of(Study.load(folder)))
+            study = Study.load(folder)
+            print("\n" + summary_of(study))
+            print(next_commands(study, list(config.hydra.overrides.task)))
