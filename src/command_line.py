@@ -37,7 +37,8 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        sys.exit("\ninterrupted: finished seeds are recorded; the same command goes on from there")
+        print("\ninterrupted: finished seeds are recorded; the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
     except Exception as error:
         if _SHOW_TRACEBACK:
             raise

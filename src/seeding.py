@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from src.errors import InputError
+from src.study.store import LARGEST_SEED
 
 STREAMS = ("init", "order", "augment")
-LARGEST_SEED = 2**63 - 1
 
 # Spawn keys are part of what a seed reproduces: never renumber them.
 _SPAWN_KEYS = {"init": 0, "order": 1, "augment": 2, "global": 3}

@@ -13,7 +13,8 @@ from src.callbacks.seed_record import weights_sha256
 from src.errors import InputError
 from src.seeding import Streams
 from src.study.store import Study
-from src.train import identity, settled, train
+from src.train import train
+from src.training import identity, settled
 from tests.conftest import CONF, ROOT
 from tests.test_pictures import files, folder
 

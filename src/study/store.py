@@ -3,6 +3,8 @@
     results/<study>/study.yaml          the config without its seeds, its digest, the data's SHA-256
     results/<study>/seeds/000003.json   the record of seed 3, written last and at once
     results/<study>/correct/000003.npy  which test examples seed 3 got right, one bit each
+    results/<study>/failed/000003.txt   the traceback of a seed that failed
+    results/<study>/running/000003.json which process trains a seed now
     results/<study>/damaged/            what was found in place of a record when its seed was trained again
 
 Nothing here deletes a record. Folders of one study filled on several machines may be copied together.
@@ -12,8 +14,11 @@ import hashlib
 import io
 import json
 import os
+import platform
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,9 +29,30 @@ import yaml
 from src.errors import InputError
 
 SCHEMA = 1
+LARGEST_SEED = 2**63 - 1
 STATUSES = ("finished", "diverged", "failed")
 
 Record = dict[str, Any]
+
+
+def spelled(seeds: Sequence[int]) -> str:
+    """Seeds in short: [0, 1, 2, 7] is "0-2,7"."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][1] + 1:
+            runs[-1][1] = seed
+        else:
+            runs.append([seed, seed])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def seeds_in(text: str | int) -> list[int]:
+    """The inverse of `spelled`."""
+    seeds: list[int] = []
+    for part in str(text).split(","):
+        first, _, last = part.partition("-")
+        seeds.extend(range(int(first), int(last or first) + 1))
+    return seeds
 
 
 def digest_of(config: Mapping[str, Any]) -> str:
@@ -225,10 +251,95 @@ class Study:
         except OSError as error:
             raise unwritable(self.folder, error) from error
 
+    def is_done(self, seed: int) -> bool:
+        """Whether `seed` has its result, finished or diverged; a failed seed has none."""
+        record = self.record(seed)
+        return record is not None and record["status"] != "failed"
+
+    @contextmanager
+    def claimed(self, seed: int) -> Iterator[None]:
+        """Within the block running/ says that this process trains `seed`."""
+        place = self.folder / "running" / f"{seed:06d}.json"
+        claim = {"seed": seed, "pid": os.getpid(), "host": platform.node(), "since": time.time()}
+        try:
+            place.parent.mkdir(exist_ok=True)
+            place.write_text(json.dumps(claim))
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+        try:
+            yield
+        finally:
+            place.unlink(missing_ok=True)
+
+    def claims(self) -> tuple[dict[int, Record], list[int]]:
+        """What running/ says: claims by seed, and the seeds whose process on this machine is no more.
+
+        Of processes on other machines nothing is known here: their claims are taken as they are.
+        """
+        alive, abandoned = {}, []
+        for place in sorted((self.folder / "running").glob("*.json")):
+            try:
+                claim = json.loads(place.read_text())
+                seed, here = int(claim["seed"]), claim["host"] == platform.node()
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # just written, or just gone
+            if here and not _is_alive(claim["pid"]):
+                abandoned.append(seed)
+            else:
+                alive[seed] = claim
+        return alive, abandoned
+
+    def release(self, seeds: Iterable[int]) -> None:
+        """Take back the claims of processes that are no more."""
+        for seed in seeds:
+            (self.folder / "running" / f"{seed:06d}.json").unlink(missing_ok=True)
+
+    def stop(self, reason: str) -> None:
+        """Ask all workers of the sweep to stop before their next seed."""
+        write_atomically(self.folder / "stop", reason.encode())
+
+    def stopped(self) -> str | None:
+        """Why the sweep was stopped, if it was."""
+        try:
+            return (self.folder / "stop").read_text()
+        except FileNotFoundError:
+            return None
+
+    def start(self, asked: str) -> None:
+        """Note the seeds that a sweep asks for; forget an earlier one's stop and its killed workers' claims."""
+        write_atomically(self.folder / "asked", asked.encode())
+        (self.folder / "stop").unlink(missing_ok=True)
+        self.release(self.claims()[1])
+
+    def asked(self) -> int:
+        """How many seeds the latest sweep asked for; 0 where there was none."""
+        try:
+            return len(seeds_in((self.folder / "asked").read_text()))
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def keep_traceback(self, seed: int, trace: str) -> None:
+        """Keep why `seed` failed, in failed/."""
+        try:
+            (self.folder / "failed").mkdir(exist_ok=True)
+            write_atomically(self.folder / "failed" / f"{seed:06d}.txt", trace.encode())
+        except OSError as error:
+            raise unwritable(self.folder, error) from error
+
     def correct(self, seed: int) -> np.ndarray:
         """Which test examples `seed` got right, (examples,) bool."""
         examples = self.read(self.record_path(seed))["test_examples"]
         return np.unpackbits(np.load(self.correct_path(seed)), count=examples).astype(bool)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
 
 
 def unwritable(folder: Path, error: OSError) -> InputError:

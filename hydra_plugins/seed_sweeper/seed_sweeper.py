@@ -1,0 +1,221 @@
+"""A Hydra sweeper for seeds: composes once for each study, trains what has no record yet, in chunks, on any launcher.
+
+Hydra's own sweeper composes every job before the first starts and again to run it. This one hands a launcher (joblib
+on this machine, Ray, Slurm through submitit) a few jobs of many seeds each; a worker composes once for each job, and
+what a seed leaves behind is its record. `-m hydra/sweeper=basic` gives Hydra's own.
+"""
+
+import itertools
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobStatus
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from src.errors import InputError
+from src.study.progress import Progress, summary_of
+from src.study.store import Study, spelled
+from src.sweep import (
+    Watch,
+    check_writable,
+    chunks_for_workers,
+    chunks_of,
+    next_commands,
+    study_name,
+    swept_seeds,
+    whole_number,
+    workers,
+)
+
+JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+DEATHS = 3  # a seed whose worker died so often is recorded as failed
+
+
+@dataclass
+class SeedSweeperConf:
+    _target_: str = "hydra_plugins.seed_sweeper.seed_sweeper.SeedSweeper"
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="seeds", node=SeedSweeperConf, provider="seedspread")
+
+
+class SeedSweeper(Sweeper):
+    """Sweeps `seed=...` within each combination of the other swept keys, one study each."""
+
+    def __init__(self) -> None:
+        self.hydra_context: HydraContext | None = None
+        self.config: DictConfig | None = None
+        self.launcher: Launcher | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def sweep(self, arguments: list[str]) -> list[str]:
+        """Train what is missing; return the names of the studies. Raises InputError where seeds failed."""
+        assert self.hydra_context is not None
+        overrides = OverridesParser.create(self.hydra_context.config_loader).parse_overrides(arguments)
+        seeds = next((swept_seeds(o) for o in overrides if o.get_key_element() == "seed"), [0])
+        rest = [o for o in overrides if o.get_key_element() not in ("seed", "seeds")]
+        swept = [o for o in rest if o.is_sweep_override()]
+        fixed = [o.input_line or "" for o in rest if not o.is_sweep_override()]
+        combinations = list(itertools.product(*(_choices(o) for o in swept)))
+        plans = [self._planned(fixed, combination, seeds) for combination in combinations]
+        failures = [failure for plan in plans if (failure := self._trained(*plan))]
+        if failures:
+            raise InputError("\n".join(failures))
+        return [plan[0].study for plan in plans]
+
+    def _planned(
+        self, fixed: list[str], combination: tuple[tuple[str, str], ...], seeds: list[int]
+    ) -> tuple[DictConfig, list[str], list[int]]:
+        """Config, overrides and seeds of one study, checked before anything is trained."""
+        assert self.hydra_context is not None
+        assert self.config is not None
+        overrides = [*fixed, *(f"{key}={value}" for key, value in combination)]
+        cfg = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+        if combination:
+            name = study_name(cfg.study, combination)
+            overrides = [*(o for o in overrides if not o.startswith("study=")), f"study={name}"]
+            with open_dict(cfg):
+                cfg.study = name
+        for key in ("fail_fast", "workers_per_gpu"):
+            whole_number(cfg, key)
+        if cfg.seeds_per_job != "auto":
+            whole_number(cfg, "seeds_per_job")
+        if not cfg.study or Path(cfg.study).name != cfg.study:
+            raise InputError(f"study={cfg.study}: a study is the name of one folder in {cfg.results}")
+        workers(cfg)
+        check_writable(Path(cfg.results) / cfg.study)
+        return cfg, overrides, seeds
+
+    def _trained(self, cfg: DictConfig, overrides: list[str], seeds: list[int]) -> str | None:
+        """Train what is missing of one study and sum it up; return what went wrong, if anything."""
+        folder = Path(cfg.results) / cfg.study
+        before, todo = _missing(folder, seeds, cfg.overwrite)
+        if len(todo) < len(seeds):
+            print(
+                f"{cfg.study}: {len(seeds) - len(todo)} of {len(seeds)} seeds have their records, {len(todo)} to train"
+            )
+        deaths: Counter[int] = Counter()
+        Study(folder, {}).start(asked=spelled(seeds))
+        with Watch(folder, todo, before) as watch, _interrupted_by_sigterm():
+            while todo:
+                came = watch.came
+                died = self._launch(cfg, overrides, todo)
+                todo = sorted(watch.missing())
+                if died is None:
+                    break
+                blamed = [seed for seed in Study.load(folder).claims()[1] if seed in todo]
+                if not blamed and watch.came == came:
+                    raise InputError(f"the workers died before they trained a seed: {type(died).__name__}: {died}")
+                deaths.update(blamed)
+                Study.load(folder).release(blamed)
+                for seed in [seed for seed in todo if deaths[seed] >= DEATHS]:
+                    _give_up(Study.load(folder), seed, died)
+                    todo.remove(seed)
+        study = Study.load(folder)
+        print("\n" + summary_of(study), flush=True)
+        if stopped := study.stopped():
+            return f"{cfg.study} stopped: {stopped}\nMend the cause and run the same command again."
+        failed = [seed for seed in Progress.among(study.scan().records.values()).failed if seed in set(seeds)]
+        if failed:
+            return f"{cfg.study}: {len(failed)} of {len(seeds)} seeds failed; the same command tries them again"
+        for line in next_commands(study, overrides, len(seeds)):
+            print(line, flush=True)
+        return None
+
+    def _launch(self, cfg: DictConfig, overrides: list[str], todo: list[int]) -> Exception | None:
+        """Hand `todo` to the launcher in chunks and wait; return what killed a worker, if something did."""
+        assert self.config is not None
+        config, here = self.config.copy(), cfg.hydra.launcher._target_ in (JOBLIB, BASIC)
+        processes = workers(cfg) if cfg.hydra.launcher._target_ == JOBLIB else 1
+        if cfg.seeds_per_job != "auto":
+            chunks = chunks_of(todo, cfg.seeds_per_job)
+        elif here:
+            chunks = chunks_for_workers(todo, processes)
+        else:
+            chunks = chunks_of(todo, 50)
+        with open_dict(config):
+            config.hydra.launcher = cfg.hydra.launcher
+            if cfg.hydra.launcher._target_ == JOBLIB and processes == 1:
+                config.hydra.launcher = {"_target_": BASIC}
+            elif cfg.hydra.launcher._target_ == JOBLIB:
+                config.hydra.launcher.n_jobs = min(processes, len(chunks))
+        assert self.hydra_context is not None
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self.hydra_context, task_function=self.task_function, config=config
+        )
+        jobs = [[*overrides, f"seeds='{spelled(chunk)}'"] for chunk in chunks]
+        try:
+            returned = launcher.launch(jobs, initial_job_idx=0)
+        except (InputError, HydraException):
+            raise
+        except Exception as error:
+            return error
+        for job in returned:
+            if job.status == JobStatus.FAILED:
+                raise job._return_value
+        return None
+
+
+def _choices(override: Override) -> list[tuple[str, str]]:
+    if not override.is_discrete_sweep():
+        raise InputError(f"{override.input_line}: name the values, for example {override.key_or_group}=1,2")
+    values = list(override.sweep_string_iterator())
+    if not values:
+        raise InputError(f"{override.input_line}: no values; a range runs up to but without its end")
+    return [(override.get_key_element(), value) for value in values]
+
+
+def _missing(folder: Path, seeds: Sequence[int], overwrite: bool) -> tuple[Progress, list[int]]:
+    """What is recorded of `seeds`, and the seeds to train: those without a record, and those that failed."""
+    if not (folder / "study.yaml").exists():
+        return Progress(), list(seeds)
+    records = Study.load(folder).scan().records
+    known = Progress()
+    for seed in seeds:
+        if seed in records and not overwrite:
+            known.add(records[seed])
+    done = known.scores.keys() | known.diverged.keys()
+    known.failed.clear()
+    return known, [seed for seed in seeds if seed not in done]
+
+
+def _give_up(study: Study, seed: int, died: Exception) -> None:
+    from src.training import record_failure
+
+    reason = f"its worker died {DEATHS} times; is there enough memory for so many workers? (jobs=)"
+    header = {"config_digest": study.digest, "study": study.name}
+    record_failure(study, seed, reason, f"{type(died).__name__}: {died}\n", header)
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Take SIGTERM, which Slurm sends before it takes a node away, for Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,185 @@
+"""A sweep as its parent process sees it: which seeds to train, in which chunks, under which name, and how far it is.
+
+Imports neither torch nor Lightning: the workers do, while the parent has nothing to wait for.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from src.errors import InputError
+from src.study.progress import Progress, duration, told
+from src.study.store import LARGEST_SEED, Study, unwritable
+
+LINES_UP_TO = 50  # seeds; a larger sweep has one line in all
+SECONDS_BETWEEN_LINES = 30.0
+
+
+def chunks_for_workers(seeds: Sequence[int], workers: int) -> list[list[int]]:
+    """Chunks that fall in size, so that `workers` processes end together and few jobs are composed.
+
+    Each round hands out 70 % of what is left in equal parts, down to single seeds (after guided self-scheduling,
+    Polychronopoulos and Kuck 1987).
+    """
+    chunks, start = [], 0
+    while start < len(seeds):
+        left = len(seeds) - start
+        size = max(1, min(-(-7 * left // (10 * workers)), left // workers))
+        for _ in range(workers):
+            chunks.append(list(seeds[start : start + size]))
+            start += size
+    return [chunk for chunk in chunks if chunk]
+
+
+def chunks_of(seeds: Sequence[int], size: int) -> list[list[int]]:
+    """Chunks of `size` seeds."""
+    return [list(seeds[i : i + size]) for i in range(0, len(seeds), size)]
+
+
+def swept_seeds(override: Override) -> list[int]:
+    """The seeds that `seed=...` names, each once, in their order; InputError for what is no seed, or for none."""
+    values: list[Any] = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    if not values:
+        raise InputError(f"{override.input_line}: no seeds; a range runs up to but without its end: 'seed=range(0,20)'")
+    for value in values:
+        if isinstance(value, str) and value.isdigit():
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_SEED:
+            raise InputError(f"seed={value}: a seed is a whole number from 0 to 2**63-1, for example seed=3")
+    return list(dict.fromkeys(int(value) for value in values))
+
+
+def study_name(base: str, swept: Sequence[tuple[str, str]]) -> str:
+    """The study of one combination of swept keys: digits-width16 for model.width=16."""
+    parts = [f"{key.split('.')[-1].lstrip('+/~')}{value}" for key, value in swept]
+    return re.sub(r"[^A-Za-z0-9._=+-]+", "_", "-".join([base, *parts]))
+
+
+def whole_number(cfg: DictConfig, key: str, least: int = 1) -> int:
+    """`cfg[key]`, a whole number of at least `least`; InputError otherwise."""
+    value = cfg[key]
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{key}={value}: a whole number of at least {least}")
+    return value
+
+
+def workers(cfg: DictConfig) -> int:
+    """How many processes train at once on this machine: `jobs`; by default one a GPU, or one for `threads` cores."""
+    if cfg.jobs != "auto":
+        return whole_number(cfg, "jobs")
+    per_gpu = whole_number(cfg, "workers_per_gpu")
+    if cfg.trainer.accelerator != "cpu" and (Path("/proc/driver/nvidia").exists() or shutil.which("nvidia-smi")):
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.device_count() * per_gpu
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // whole_number(cfg, "threads"))
+
+
+def check_writable(folder: Path) -> None:
+    """Raise InputError where no study can be written into `folder`, before anything is trained."""
+    try:
+        (folder / "seeds").mkdir(parents=True, exist_ok=True)
+        probe = folder / "seeds" / f".probe.{os.getpid()}"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def next_commands(study: Study, overrides: Sequence[str], asked: int) -> Iterator[str]:
+    """What to type after a sweep: more seeds, and the best seed again."""
+    others = [override for override in overrides if not override.startswith(("seed=", "overwrite="))]
+    more = shlex.join(["python", "-m", "src.train", "-m", f"seed=range(0,{10 * max(2, asked)})", *others])
+    yield f"next: {more}   # adds seeds; recorded ones are kept"
+    progress = Progress.among(study.scan().records.values())
+    if progress.scores:
+        best = max(progress.scores, key=progress.scores.__getitem__)
+        again = shlex.join(["python", "-m", "src.train", f"seed={best}", *others, "overwrite=true"])
+        yield f"      {again}   # the best seed once more: the same bits"
+
+
+class Watch:
+    """Follows a sweep by the records that appear in its folder, whoever writes them, and tells how far it is.
+
+    Up to LINES_UP_TO seeds: a line each. More: one line, written anew in a terminal, elsewhere every 30 s at most.
+    """
+
+    def __init__(self, folder: Path, todo: Collection[int], before: Progress) -> None:
+        self.folder, self.waiting, self.progress = folder, set(todo), before
+        self.total = len(before.scores) + len(before.diverged) + len(todo)
+        self.began = time.monotonic()
+        self.came = 0
+        self._each = len(todo) <= LINES_UP_TO
+        self._console = Console()
+        self._live = Live(console=self._console, transient=True) if sys.stdout.isatty() and not self._each else None
+        self._last_line = time.monotonic()
+        self._ended = threading.Event()
+        self._started_at = time.time()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> "Watch":
+        if self._live:
+            self._live.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._look()
+        if self._live:
+            self._live.stop()
+
+    def missing(self) -> set[int]:
+        """The seeds of this sweep that have no result yet."""
+        self._look()
+        return self.waiting | set(self.progress.failed)
+
+    def _follow(self) -> None:
+        while not self._ended.wait(0.5):
+            self._look()
+
+    def _look(self) -> None:
+        """Take in the records that came since the last look."""
+        try:
+            study = Study.load(self.folder)
+        except InputError:
+            return  # no worker has opened it yet
+        for entry in os.scandir(self.folder / "seeds"):
+            stem = entry.name.removesuffix(".json")
+            if not stem.isdigit() or int(stem) not in self.waiting or entry.stat().st_mtime < self._started_at - 1:
+                continue
+            if record := study.record(int(stem)):
+                self.waiting.discard(int(stem))
+                self.came += 1
+                self.progress.add(record)
+                if self._each:
+                    print(told(record), flush=True)
+        if self._live:
+            self._live.update(Text(self.line()))
+        elif not self._each and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            print(self.line(), flush=True)
+
+    def line(self) -> str:
+        """Done of total, the scores so far, rate, time left, failures."""
+        elapsed = time.monotonic() - self.began
+        rate = self.came / elapsed * 3600
+        left = f"{duration(len(self.waiting) / rate * 3600)} left" if self.came else "no seed done yet"
+        done = f"{self.folder.name}  {self.total - len(self.waiting)}/{self.total}"
+        return "  ".join(part for part in (done, self.progress.line(), f"{rate:.0f} seeds/h", left) if part)

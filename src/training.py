@@ -1,0 +1,200 @@
+"""Trains seeds of one study in this process, one after the other."""
+
+import inspect
+import logging
+import shlex
+import time
+import traceback
+import warnings
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_method, instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from src import hardware
+from src.callbacks.seed_record import SeedRecord
+from src.classifier import Classifier
+from src.environment import machine
+from src.errors import InputError
+from src.models.resnet9 import ResNet9
+from src.seeding import Streams, checked_seed, drawing_from, seed_global_generators
+from src.study.store import SCHEMA, Record, Study
+
+# What does not change a result: where things lie, how a run is shown or spread over machines, and the seeds themselves.
+NOT_IN_IDENTITY = (
+    "seed",
+    "seeds",
+    "study",
+    "results",
+    "overwrite",
+    "logger",
+    "metric",
+    "ckpt_path",
+    "jobs",
+    "workers_per_gpu",
+    "seeds_per_job",
+    "fail_fast",
+)
+NOT_IN_DATA_IDENTITY = ("source", "cache")
+NOT_IN_TRAINER_IDENTITY = (
+    "devices",
+    "default_root_dir",
+    "enable_checkpointing",
+    "enable_model_summary",
+    "enable_progress_bar",
+    "log_every_n_steps",
+    "num_sanity_val_steps",
+    "profiler",
+)
+
+
+def settled(cfg: DictConfig) -> DictConfig:
+    """`cfg` with every `auto` decided for this machine, and the model free of settings that are not its own."""
+    cfg = cfg.copy()
+    with open_dict(cfg):
+        cfg.trainer.accelerator = hardware.accelerator(cfg.trainer.accelerator)
+        cfg.trainer.precision = hardware.precision(cfg.trainer.precision, cfg.trainer.accelerator)
+        cfg.memory_format = hardware.memory_format(cfg.memory_format, cfg.trainer.precision)
+        # model._target_=another.network leaves the settings of ResNet-9 in the config; they are not the other's.
+        target = get_method(cfg.model._target_) if cfg.model._target_ != "src.models.resnet9.ResNet9" else ResNet9
+        for key in set(inspect.signature(ResNet9).parameters) - set(inspect.signature(target).parameters):
+            cfg.model.pop(key, None)
+    return cfg
+
+
+def identity(cfg: DictConfig) -> dict[str, Any]:
+    """What makes two seeds part of one study: the settled config without seeds, places and display."""
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    for key in NOT_IN_IDENTITY:
+        config.pop(key, None)
+    for key in NOT_IN_DATA_IDENTITY:
+        config["data"].pop(key, None)
+    for key in NOT_IN_TRAINER_IDENTITY:
+        config["trainer"].pop(key, None)
+    config["callbacks"] = {k: v for k, v in (config.get("callbacks") or {}).items() if k != "epoch_lines"}
+    return config
+
+
+def opened(cfg: DictConfig) -> tuple[DictConfig, Study]:
+    """The settled config and its study on disk; InputError for settings that cannot be, or of another study."""
+    _quieten()
+    cfg = settled(cfg)
+    if not cfg.study or Path(cfg.study).name != cfg.study:
+        raise InputError(f"study={cfg.study}: a study is the name of one folder in {cfg.results}")
+    if not isinstance(cfg.trainer.max_epochs, int) or cfg.trainer.max_epochs < 1:
+        raise InputError(f"trainer.max_epochs={cfg.trainer.max_epochs}: at least 1")
+    if cfg.ckpt_path and not Path(cfg.ckpt_path).is_file():
+        raise InputError(f"ckpt_path={cfg.ckpt_path}: no such file")
+    return cfg, Study.open(Path(cfg.results) / cfg.study, identity(cfg))
+
+
+def command_for(seed: int) -> str | None:
+    """The command that trains `seed` as this run does; None outside a Hydra command."""
+    if not HydraConfig.initialized():
+        return None
+    dropped = ("seed", "seeds", "overwrite", "ckpt_path")
+    overrides = [o for o in HydraConfig.get().overrides.task if o.split("=")[0] not in dropped]
+    return shlex.join(["python", "-m", "src.train", f"seed={seed}", *overrides])
+
+
+def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
+    """Train one seed of an opened study, write its record and return it."""
+    started = time.perf_counter()
+    streams = Streams.of(checked_seed(seed), **cfg.streams)
+    hardware.keep_memory()
+    hardware.make_repeatable(cfg.trainer.accelerator, cfg.threads)
+    seed_global_generators(seed)
+    device = hardware.device(cfg.trainer.accelerator)
+    # Objects go in after Hydra is done: given to instantiate, dataclasses among them would become configs.
+    data = instantiate(cfg.data, _partial_=True)(streams=streams, device=device)
+    study.check_data(data.pictures.fingerprint)
+    classes = {"classes": data.classes} if "classes" in cfg.model and cfg.model.classes is None else {}
+    with drawing_from(streams.init):
+        model = instantiate(cfg.model, **classes)
+    model = model.to(device=device, memory_format=hardware.MEMORY_FORMATS[cfg.memory_format])
+    classifier = Classifier(model, instantiate(cfg.loss), instantiate(cfg.optimizer), instantiate(cfg.schedule))
+    header = {**_header(cfg, study, seed, streams), "data_sha256": data.pictures.fingerprint}
+    recorder = SeedRecord(study, header, started)
+    callbacks = [recorder, *(instantiate(callback) for callback in (cfg.callbacks or {}).values())]
+    trainer = instantiate(cfg.trainer, _partial_=True)(logger=instantiate(cfg.logger) or False, callbacks=callbacks)
+    try:
+        trainer.fit(classifier, datamodule=data, ckpt_path=cfg.ckpt_path)
+    except SystemExit as exit_:  # what Lightning makes of Ctrl-C and of SIGTERM
+        raise KeyboardInterrupt from exit_
+    assert recorder.record is not None
+    return recorder.record
+
+
+def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
+    """Train those of `seeds` that have no record yet; return how many failed.
+
+    An exception in one seed is recorded as `failed` with its reason, its traceback kept in failed/, and the next seed
+    trained; `fail_fast` failures in a row with one reason stop this and every other worker of the sweep. An InputError
+    concerns all seeds and is raised.
+    """
+    with open_dict(cfg):
+        cfg.callbacks = {name: c for name, c in (cfg.callbacks or {}).items() if name != "epoch_lines"}
+    cfg, study = opened(cfg)
+    failed = in_a_row = 0
+    last_reason = None
+    for seed in seeds:
+        if study.stopped():
+            break
+        if study.is_done(seed) and not cfg.overwrite:
+            continue  # trained meanwhile by someone else
+        with study.claimed(seed):
+            try:
+                train_seed(cfg, study, seed)
+                in_a_row = 0
+            except InputError:
+                raise
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                record_failure(study, seed, reason, traceback.format_exc(), _header(cfg, study, seed, Streams.of(seed)))
+                failed += 1
+                in_a_row = in_a_row + 1 if reason == last_reason else 1
+                last_reason = reason
+                if in_a_row >= cfg.fail_fast:
+                    study.stop(f"{in_a_row} seeds in a row failed: {reason}")
+    return failed
+
+
+def record_failure(study: Study, seed: int, reason: str, trace: str, header: Record) -> None:
+    """Record `seed` as failed and keep its traceback."""
+    study.keep_traceback(seed, trace)
+    ended = datetime.now(UTC).isoformat(timespec="seconds")
+    study.write({"schema": SCHEMA, **header, "seed": seed, "status": "failed", "reason": reason, "ended": ended})
+
+
+def _header(cfg: DictConfig, study: Study, seed: int, streams: Streams) -> Record:
+    """What is known of a seed before it is trained."""
+    return {
+        "seed": seed,
+        "streams": streams.seeds(),
+        "study": study.name,
+        "config_digest": study.digest,
+        "command": command_for(seed),
+        "environment": {
+            **machine(),
+            "accelerator": cfg.trainer.accelerator,
+            "threads": torch.get_num_threads(),
+            "precision": cfg.trainer.precision,
+            "memory_format": cfg.memory_format,
+            "deterministic": cfg.trainer.deterministic,
+            "keeps_memory": hardware.keep_memory(),
+        },
+    }
+
+
+def _quieten() -> None:
+    """Keep what Lightning says on every fit (devices found, tips, its own deprecations) out of a sweep's lines."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # says what the exception says again
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+    warnings.filterwarnings("ignore", message="GPU available but not used")

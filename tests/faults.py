@@ -1,0 +1,37 @@
+"""Callbacks that make a seed go wrong, for the tests of sweeps."""
+
+import os
+import signal
+from pathlib import Path
+
+import lightning as L
+
+from src.callbacks.seed_record import SeedRecord
+
+
+def seed_of(trainer: L.Trainer) -> int:
+    return next(c.header["seed"] for c in trainer.callbacks if isinstance(c, SeedRecord))
+
+
+class Raise(L.Callback):
+    """An exception in each of `seeds`, as long as `unless` does not exist."""
+
+    def __init__(self, seeds: list[int], unless: str) -> None:
+        self.seeds, self.unless = list(seeds), Path(unless)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if seed_of(trainer) in self.seeds and not self.unless.exists():
+            raise RuntimeError("out of luck")
+
+
+class Die(L.Callback):
+    """SIGKILL in each of `seeds`, `times` times."""
+
+    def __init__(self, seeds: list[int], times: int, count: str) -> None:
+        self.seeds, self.times, self.count = list(seeds), times, Path(count)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        deaths = len(self.count.read_text()) if self.count.exists() else 0
+        if seed_of(trainer) in self.seeds and deaths < self.times:
+            self.count.write_text("x" * (deaths + 1))
+            os.kill(os.getpid(), signal.SIGKILL)
