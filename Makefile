@@ -42,7 +42,7 @@ cifar-long: setup  ## the paper's 45 epochs; SEEDS="range(0,500)", EXTRA="data.s
 	$(BIN)/python -m src.train -m 'seed=$(or $(SEEDS),range(0,500))' experiment=cifar_long $(EXTRA)
 
 lock:  ## pin the packages of pyproject.toml anew (needs uv)
-	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-header -o requirements.lock pyproject.toml
+	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header -o requirements.lock pyproject.toml
 
 clean:  ## remove .venv and caches; results/ and data/ stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

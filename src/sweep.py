@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -99,6 +100,21 @@ def check_writable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise unwritable(folder, error) from error
+
+
+def check_ray(launcher: DictConfig, timeout: float = 10.0) -> None:
+    """Raise InputError where the Ray cluster that is asked for does not answer; Ray itself would wait for minutes."""
+    address = OmegaConf.select(launcher, "ray.init.address")
+    if address in (None, "auto", "local") or "://" in str(address):
+        return
+    host, _, port = str(address).rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout).close()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"hydra.launcher.ray.init.address={address}: no Ray cluster answers there ({error}); "
+            "ray start --head prints the address, and auto finds a cluster on this machine"
+        ) from error
 
 
 def next_commands(study: Study, overrides: Sequence[str], asked: int) -> Iterator[str]:

@@ -3,6 +3,7 @@
 Imports nothing heavy: torch and Lightning come in where training begins, in the process that trains.
 """
 
+import os
 from pathlib import Path
 
 import hydra
@@ -45,6 +46,8 @@ def main(cfg: DictConfig) -> float | None:
     if cfg.seeds is not None:
         from src.training import train_seeds
 
+        # A cluster's worker starts elsewhere; the folders of the config are meant from where the sweep was started.
+        os.chdir(HydraConfig.get().runtime.cwd)
         return train_seeds(cfg, seeds_in(cfg.seeds))
     if HydraConfig.get().mode == RunMode.MULTIRUN:  # the sweeper tells what went wrong
         return _metric(cfg)

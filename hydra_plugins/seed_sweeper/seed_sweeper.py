@@ -6,6 +6,7 @@ what a seed leaves behind is its record. `-m hydra/sweeper=basic` gives Hydra's 
 """
 
 import itertools
+import logging
 import signal
 import threading
 from collections import Counter
@@ -31,6 +32,7 @@ from src.study.progress import Progress, summary_of
 from src.study.store import Study, spelled
 from src.sweep import (
     Watch,
+    check_ray,
     check_writable,
     chunks_for_workers,
     chunks_of,
@@ -43,6 +45,7 @@ from src.sweep import (
 
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+RAY = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
 DEATHS = 3  # a seed whose worker died so often is recorded as failed
 
 
@@ -100,6 +103,7 @@ class SeedSweeper(Sweeper):
         if not cfg.study or Path(cfg.study).name != cfg.study:
             raise InputError(f"study={cfg.study}: a study is the name of one folder in {cfg.results}")
         workers(cfg)
+        check_ray(cfg.hydra.launcher)
         check_writable(Path(cfg.results) / cfg.study)
         return cfg, overrides, seeds
 
@@ -122,7 +126,7 @@ class SeedSweeper(Sweeper):
                     break
                 blamed = [seed for seed in Study.load(folder).claims()[1] if seed in todo]
                 if not blamed and watch.came == came:
-                    raise InputError(f"the workers died before they trained a seed: {type(died).__name__}: {died}")
+                    raise InputError(f"no worker trained a seed: {type(died).__name__}: {' '.join(str(died).split())}")
                 deaths.update(blamed)
                 Study.load(folder).release(blamed)
                 for seed in [seed for seed in todo if deaths[seed] >= DEATHS]:
@@ -156,6 +160,10 @@ class SeedSweeper(Sweeper):
                 config.hydra.launcher = {"_target_": BASIC}
             elif cfg.hydra.launcher._target_ == JOBLIB:
                 config.hydra.launcher.n_jobs = min(processes, len(chunks))
+            elif cfg.hydra.launcher._target_ == RAY:
+                # The launcher's own default for the store is refused by a cluster that runs already.
+                quiet = {"object_store_memory": None, "log_to_driver": False, "logging_level": logging.WARNING}
+                config.hydra.launcher.ray.init = {**quiet, **config.hydra.launcher.ray.init}
         assert self.hydra_context is not None
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self.hydra_context, task_function=self.task_function, config=config
