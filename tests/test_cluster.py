@@ -75,3 +75,41 @@ def test_a_ray_address_that_does_not_answer_is_told_at_once(command):
         "-m", "seed=0,1", "experiment=digits", "hydra/launcher=ray", "hydra.launcher.ray.init.address=127.0.0.1:9"
     )
     assert code == 1 and "no Ray cluster answers there" in err and time.monotonic() - began < 30
+
+
+@pytest.fixture
+def slurm(monkeypatch):
+    """A real slurmctld and slurmd on loopback."""
+    missing = [name for name in ("slurmctld", "slurmd", "sbatch", "munged") if shutil.which(name) is None]
+    if missing or os.geteuid() != 0:
+        pytest.skip(f"needs root and Debian's slurmctld slurmd slurm-client munge (missing: {missing or 'root'})")
+    place = Path("/tmp") / f"slurm-{os.getpid()}"
+    script = str(Path(__file__).with_name("slurm.sh"))
+    began = subprocess.run([script, "start", str(place)], capture_output=True, text=True)
+    if began.returncode:
+        subprocess.run([script, "stop", str(place)], check=False)
+        pytest.skip(f"Slurm did not start here: {began.stderr}")
+    monkeypatch.setenv("SLURM_CONF", str(place / "slurm.conf"))
+    yield
+    subprocess.run([script, "stop", str(place)], check=True)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.mark.slow
+def test_a_sweep_through_slurm_and_its_preemption(slurm, tmp_path, cache, command):
+    sweep = ["hydra/launcher=submitit_slurm", "seed=range(0,12)", "seeds_per_job=6"]
+    process = start_sweep(tmp_path, cache, *sweep)
+    folder = tmp_path / "results" / "digits" / "seeds"
+    wait_for_records(folder, 2, process)
+    subprocess.run(["scancel", "--user=root"], check=True)
+    process.communicate(timeout=120)
+    seen = {path: path.stat().st_mtime_ns for path in folder.glob("0*.json")}
+    again = start_sweep(tmp_path, cache, *sweep)
+    out, err = again.communicate(timeout=240)
+    assert again.returncode == 0, out + err
+    assert all(path.stat().st_mtime_ns == mtime for path, mtime in seen.items())
+    on_slurm = {s: r["weights_sha256"] for s, r in Study.load(folder.parent).scan().records.items()}
+    assert list(on_slurm) == list(range(12))
+    command("-m", "seed=range(0,12)", "jobs=1", "study=here", "experiment=digits", "trainer.max_epochs=2")
+    here = {s: r["weights_sha256"] for s, r in Study.load(tmp_path / "results" / "here").scan().records.items()}
+    assert here == on_slurm
