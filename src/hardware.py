@@ -1,15 +1,23 @@
 """What `auto` stands for on this machine, and the process-wide settings that make a seed fast and repeatable."""
 
 import ctypes
+import fcntl
+import getpass
+import itertools
 import os
 import sys
+import tempfile
 from functools import cache
+from pathlib import Path
+from typing import IO
 
 import torch
 
 from src.errors import InputError
 
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+
+_held: list[IO[str]] = []  # locks live as long as their files are open
 
 
 def accelerator(choice: str) -> str:
@@ -24,8 +32,28 @@ def accelerator(choice: str) -> str:
 
 
 def device(accelerator: str) -> torch.device:
-    """The device that one worker trains on."""
-    return torch.device("cuda", torch.cuda.current_device()) if accelerator == "gpu" else torch.device("cpu")
+    """The device that this process trains on."""
+    return torch.device("cuda", own_slot() % torch.cuda.device_count()) if accelerator == "gpu" else torch.device("cpu")
+
+
+@cache
+def own_slot(folder: Path | None = None) -> int:
+    """The smallest number that no other process of this machine's user holds; held until this process ends.
+
+    Workers side by side, of one sweep or of several, so come to train on different GPUs.
+    """
+    folder = folder or Path(tempfile.gettempdir()) / f"seedspread-{getpass.getuser()}"
+    folder.mkdir(exist_ok=True)
+    for slot in itertools.count():
+        lock = (folder / f"slot-{slot}").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        _held.append(lock)
+        return slot
+    raise AssertionError("itertools.count ends never")
 
 
 def has_fast_bf16(accelerator: str) -> bool:

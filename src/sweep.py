@@ -145,7 +145,7 @@ class Watch:
         self._live = Live(console=self._console, transient=True) if sys.stdout.isatty() and not self._each else None
         self._last_line = time.monotonic()
         self._ended = threading.Event()
-        self._started_at = time.time()
+        self._before = self._written()
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> "Watch":
@@ -161,10 +161,15 @@ class Watch:
         if self._live:
             self._live.stop()
 
-    def missing(self) -> set[int]:
-        """The seeds of this sweep that have no result yet."""
+    def missing(self) -> list[int]:
+        """The seeds that have no record of this sweep yet."""
         self._look()
-        return self.waiting | set(self.progress.failed)
+        return sorted(self.waiting)
+
+    def _written(self) -> dict[int, int]:
+        """When the records of the seeds that are waited for were written, those of an earlier sweep included."""
+        entries = ((entry.name.removesuffix(".json"), entry) for entry in os.scandir(self.folder / "seeds"))
+        return {int(s): entry.stat().st_mtime_ns for s, entry in entries if s.isdigit() and int(s) in self.waiting}
 
     def _follow(self) -> None:
         while not self._ended.wait(0.5):
@@ -176,12 +181,9 @@ class Watch:
             study = Study.load(self.folder)
         except InputError:
             return  # no worker has opened it yet
-        for entry in os.scandir(self.folder / "seeds"):
-            stem = entry.name.removesuffix(".json")
-            if not stem.isdigit() or int(stem) not in self.waiting or entry.stat().st_mtime < self._started_at - 1:
-                continue
-            if record := study.record(int(stem)):
-                self.waiting.discard(int(stem))
+        for seed, written in self._written().items():
+            if written != self._before.get(seed) and (record := study.record(seed)):
+                self.waiting.discard(seed)
                 self.came += 1
                 self.progress.add(record)
                 if self._each:

@@ -121,7 +121,11 @@ def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
     header = {**_header(cfg, study, seed, streams), "data_sha256": data.pictures.fingerprint}
     recorder = SeedRecord(study, header, started)
     callbacks = [recorder, *(instantiate(callback) for callback in (cfg.callbacks or {}).values())]
-    trainer = instantiate(cfg.trainer, _partial_=True)(logger=instantiate(cfg.logger) or False, callbacks=callbacks)
+    trainer = instantiate(cfg.trainer, _partial_=True)(
+        logger=instantiate(cfg.logger) or False,
+        callbacks=callbacks,
+        **({"devices": [device.index]} if device.type == "cuda" else {}),
+    )
     try:
         trainer.fit(classifier, datamodule=data, ckpt_path=cfg.ckpt_path)
     except SystemExit as exit_:  # what Lightning makes of Ctrl-C and of SIGTERM

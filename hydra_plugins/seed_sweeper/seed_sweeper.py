@@ -121,7 +121,7 @@ class SeedSweeper(Sweeper):
             while todo:
                 came = watch.came
                 died = self._launch(cfg, overrides, todo)
-                todo = sorted(watch.missing())
+                todo = watch.missing()
                 if died is None:
                     break
                 blamed = [seed for seed in Study.load(folder).claims()[1] if seed in todo]
