@@ -99,7 +99,7 @@ def overhead_and_memory(seeds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         process = sweep(
             Path(folder), "src.train", f"seed=range(0,{seeds})", "experiment=digits", "trainer.max_epochs=1", "jobs=1"
-        )  # noqa: E501
+        )
         memory: dict[int, int] = {}
         while process.poll() is None:
             done = len(list(Path(folder).glob("*/seeds/0*.json")))
@@ -109,8 +109,8 @@ def overhead_and_memory(seeds: int) -> None:
         early = memory[min(done for done in memory if done >= 20)]
         setups = [record["seconds"]["setup"] for record in records(Path(folder))][1:]
         print(
-            f"{seeds} seeds of digits in one process: {1000 * statistics.median(setups):.0f} ms a seed outside training "
-            f"and scoring; memory {early} MiB after 20 seeds, {memory[max(memory)]} MiB at the end"
+            f"{seeds} seeds of digits in one process: {1000 * statistics.median(setups):.0f} ms a seed outside "
+            f"training and scoring; memory {early} MiB after 20 seeds, {memory[max(memory)]} MiB at the end"
         )
 
 
@@ -124,7 +124,7 @@ def workers_or_threads(experiment: str, seeds: int, rounds: int, *more: str) -> 
                     sweep(
                         Path(folder), "src.train", f"seed=range(0,{seeds})", f"experiment={experiment}", *setting, *more
                     )
-                )  # noqa: E501
+                )
                 rates[name].append(seeds / (time.perf_counter() - began) * 3600)
     two, one = (statistics.median(rate) for rate in rates.values())
     print(f"{experiment}, {seeds} seeds, start-up included, median of {rounds}: {two:.0f} seeds/h with 2 workers, "
