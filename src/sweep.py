@@ -17,9 +17,8 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bar
 
 from src.errors import InputError
 from src.study.progress import Progress, duration, told
@@ -141,16 +140,15 @@ class Watch:
         self.began = time.monotonic()
         self.came = 0
         self._each = len(todo) <= LINES_UP_TO
-        self._console = Console()
-        self._live = Live(console=self._console, transient=True) if sys.stdout.isatty() and not self._each else None
+        self._bar = self._live_bar() if sys.stdout.isatty() and not self._each else None
         self._last_line = time.monotonic()
         self._ended = threading.Event()
         self._before = self._written()
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> "Watch":
-        if self._live:
-            self._live.start()
+        if self._bar:
+            self._bar.start()
         self._thread.start()
         return self
 
@@ -158,8 +156,13 @@ class Watch:
         self._ended.set()
         self._thread.join()
         self._look()
-        if self._live:
-            self._live.stop()
+        if self._bar:
+            self._bar.stop()
+
+    def _live_bar(self) -> Bar:
+        bar = Bar(BarColumn(bar_width=20), TextColumn("{task.fields[line]}"), transient=True)
+        bar.add_task("", total=self.total, line=self.folder.name)
+        return bar
 
     def missing(self) -> list[int]:
         """The seeds that have no record of this sweep yet."""
@@ -188,8 +191,8 @@ class Watch:
                 self.progress.add(record)
                 if self._each:
                     print(told(record), flush=True)
-        if self._live:
-            self._live.update(Text(self.line()))
+        if self._bar:
+            self._bar.update(TaskID(0), completed=self.total - len(self.waiting), line=self.line())
         elif not self._each and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             print(self.line(), flush=True)

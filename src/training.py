@@ -202,3 +202,4 @@ def _quieten() -> None:
     logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # says what the exception says again
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
     warnings.filterwarnings("ignore", message="GPU available but not used")
+    warnings.filterwarnings("ignore", message="The `srun` command is available")

@@ -35,13 +35,16 @@ def two_nodes(monkeypatch):
     place.mkdir()
     port = 20_000 + os.getpid() % 10_000
     ends = ["--node-ip-address=127.0.0.1"]
-    first = start_node(place, "r", "--head", f"--port={port}", "--include-dashboard=false", *ends)
-    second = start_node(place, "r", f"--address=127.0.0.1:{port}", *ends)
-    yield f"127.0.0.1:{port}", second
-    for process in [*first, *second]:
-        if process.is_running():
-            process.kill()
-    shutil.rmtree(place, ignore_errors=True)
+    before = {process.pid for process in psutil.process_iter()}
+    try:
+        start_node(place, "r", "--head", f"--port={port}", "--include-dashboard=false", *ends)
+        second = start_node(place, "r", f"--address=127.0.0.1:{port}", *ends)
+        yield f"127.0.0.1:{port}", second
+    finally:
+        for process in psutil.process_iter():
+            if process.pid not in before and str(place) in " ".join(process.cmdline()):
+                process.kill()
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.mark.slow

@@ -100,6 +100,7 @@ def test_several_swept_keys_make_a_study_each(command, tmp_path):
         record = study.record(0)
         assert f"model.width={width}" in record["command"] and f"study=digits-width{width}" in record["command"]
     assert "digits-width2, 2 seeds" in out and "digits-width4, 2 seeds" in out
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"digits-width2", "digits-width4"}
 
 
 def test_hydras_own_sweeper_still_works(command, tmp_path):

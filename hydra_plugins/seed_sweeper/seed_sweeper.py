@@ -156,6 +156,7 @@ class SeedSweeper(Sweeper):
             chunks = chunks_of(todo, 50)
         with open_dict(config):
             config.hydra.launcher = cfg.hydra.launcher
+            config.hydra.sweep.dir = str(Path(cfg.results) / cfg.study)
             if cfg.hydra.launcher._target_ == JOBLIB and processes == 1:
                 config.hydra.launcher = {"_target_": BASIC}
             elif cfg.hydra.launcher._target_ == JOBLIB:

@@ -1,0 +1,61 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from src.status import status
+from src.study.store import SCHEMA, Study
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Four seeds finished within the last minute, one failed, one diverged; ten were asked for."""
+    study = Study.open(tmp_path / "results" / "digits", {"width": 8})
+    study.start(asked="0-9")
+    for seed, status_ in enumerate(["finished"] * 4 + ["failed", "diverged"]):
+        final = {"val/acc": 0.95 + seed / 100}
+        record = {"schema": SCHEMA, "seed": seed, "status": status_, "reason": "out of luck"}
+        ended = f"2026-01-01T00:00:0{seed}+00:00"
+        study.write({**record, "config_digest": study.digest, "metrics": {"final": final}, "ended": ended})
+    return study
+
+
+def test_done_asked_scores_and_what_went_wrong(study):
+    told = status(study)
+    assert told.splitlines()[0] == "digits: 5/10 done"
+    assert "96.50 ± 1.29 %   min 95.00 (seed 0)   max 98.00 (seed 3)   1 diverged   1 failed" in told
+
+
+def test_running_and_cut_off_seeds(study):
+    with study.claimed(6):
+        assert "1 running (seed 6), " in status(study) + ", " and "seeds/h" in status(study)
+    child = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
+    with study.claimed(7):
+        claim = study.folder / "running" / "000007.json"
+        claim.write_text(claim.read_text().replace(str(os.getpid()), child.stdout.strip()))
+        assert "1 cut off (seed 7)" in status(study) and "running" not in status(study)
+
+
+def test_a_stop_and_damage_are_told(study):
+    study.stop("5 seeds in a row failed: out of luck")
+    study.record_path(9).write_text("")
+    told = status(study)
+    assert "stopped: 5 seeds in a row failed" in told and "not counted: 000009.json: empty, torn" in told
+
+
+def test_the_command_lists_all_studies_or_those_named(study, tmp_path):
+    Study.open(tmp_path / "results" / "other", {"width": 9})
+
+    def ask(*arguments):
+        command = [sys.executable, "-m", "src.status", f"results={tmp_path}/results", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    assert [line.split(":")[0] for line in ask().stdout.splitlines() if line[0] != " "] == ["digits", "other"]
+    assert "digits" not in ask("study=other").stdout
+    assert "digits" in ask("study=[digits,other]").stdout
+    missing = ask("study=nowhere")
+    assert missing.returncode == 1 and "no study in" in missing.stderr and "Traceback" not in missing.stderr
