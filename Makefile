@@ -4,7 +4,7 @@ SEEDS ?=
 EXTRA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench cifar-short cifar-long lock clean
+.PHONY: help setup status demo test test-slow lint format bench cifar-short cifar-long lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -17,11 +17,17 @@ setup: .venv/ready  ## make .venv and install the pinned packages
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@touch $@
 
+status: setup  ## how far the studies are
+	@$(BIN)/python -m src.status
+
 demo: setup  ## 20 seeds of a small ResNet-9 on handwritten digits, offline
 	@$(BIN)/python -m src.train -m 'seed=range(0,20)' experiment=digits
 
-test: setup  ## all tests
-	$(BIN)/python -m pytest -n auto
+test: setup  ## the tests, 2 to 3 minutes on 2 cores
+	$(BIN)/python -m pytest -n auto -m "not slow"
+
+test-slow: setup  ## those of minutes: 30 kills, a Ray cluster, a Slurm
+	$(BIN)/python -m pytest -m slow
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -32,8 +38,9 @@ format: setup  ## put the code into ruff's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## time and memory of a training step against a plain PyTorch loop
+bench: setup  ## a training step against a plain PyTorch loop; sweeps against Hydra's own
 	$(BIN)/python -m benchmarks.step
+	$(BIN)/python -m benchmarks.sweep
 
 cifar-short: setup  ## the paper's 22 epochs; SEEDS="range(0,10000)", EXTRA="data.source=PATH"
 	$(BIN)/python -m src.train -m 'seed=$(or $(SEEDS),range(0,10000))' experiment=cifar_short $(EXTRA)

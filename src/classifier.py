@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+METRICS = ("train/loss", "train/acc", "val/loss", "val/acc")
 Batch = tuple[Tensor, Tensor]
 
 
@@ -37,6 +38,7 @@ class Classifier(L.LightningModule):
         self.optimizer, self.schedule = optimizer, schedule
         self.history: list[dict[str, float]] = []
         self.diverged_at: int | None = None
+        self.predictions: Tensor | None = None
         self._scored: list[Tensor] = []
         self._labels: list[Tensor] = []
 
@@ -82,12 +84,9 @@ class Classifier(L.LightningModule):
             return
         sums = torch.cat([self._train_sums, self._val_loss[None], self.correct.sum()[None]])
         train_loss, train_right, seen, val_loss, val_right = sums.tolist()  # the one wait for the device in an epoch
-        metrics = {
-            "train/loss": train_loss / seen,
-            "train/acc": train_right / seen,
-            "val/loss": val_loss / len(self.correct),
-            "val/acc": val_right / len(self.correct),
-        }
+        n = len(self.correct)
+        means = (train_loss / max(seen, 1), train_right / max(seen, 1), val_loss / n, val_right / n)
+        metrics = dict(zip(METRICS, means, strict=True))
         self.history.append({"epoch": self.current_epoch, **metrics})
         self.log_dict(metrics)
         if not (math.isfinite(metrics["train/loss"]) and math.isfinite(metrics["val/loss"])):

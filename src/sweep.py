@@ -51,7 +51,10 @@ def chunks_of(seeds: Sequence[int], size: int) -> list[list[int]]:
 
 def swept_seeds(override: Override) -> list[int]:
     """The seeds that `seed=...` names, each once, in their order; InputError for what is no seed, or for none."""
-    values: list[Any] = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    try:
+        values: list[Any] = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    except ValueError as error:  # range(0,5,0)
+        raise InputError(f"{override.input_line}: {error}; for example 'seed=range(0,20)'") from error
     if not values:
         raise InputError(f"{override.input_line}: no seeds; a range runs up to but without its end: 'seed=range(0,20)'")
     for value in values:

@@ -18,12 +18,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src import hardware
 from src.callbacks.seed_record import SeedRecord
-from src.classifier import Classifier
+from src.classifier import METRICS, Classifier
 from src.environment import machine
 from src.errors import InputError
 from src.models.resnet9 import ResNet9
 from src.seeding import Streams, checked_seed, drawing_from, seed_global_generators
-from src.study.store import SCHEMA, Record, Study
+from src.study.store import SCHEMA, Record, Study, study_folder
 
 # What does not change a result: where things lie, how a run is shown or spread over machines, and the seeds themselves.
 NOT_IN_IDENTITY = (
@@ -84,13 +84,18 @@ def opened(cfg: DictConfig) -> tuple[DictConfig, Study]:
     """The settled config and its study on disk; InputError for settings that cannot be, or of another study."""
     _quieten()
     cfg = settled(cfg)
-    if not cfg.study or Path(cfg.study).name != cfg.study:
-        raise InputError(f"study={cfg.study}: a study is the name of one folder in {cfg.results}")
+    folder = study_folder(cfg.results, cfg.study)
+    if cfg.metric not in METRICS:
+        raise InputError(f"metric={cfg.metric}: choose one of {', '.join(METRICS)}")
+    if cfg.trainer.devices != 1:
+        raise InputError(
+            f"trainer.devices={cfg.trainer.devices}: a seed trains on one device; several train several seeds: jobs="
+        )
     if not isinstance(cfg.trainer.max_epochs, int) or cfg.trainer.max_epochs < 1:
         raise InputError(f"trainer.max_epochs={cfg.trainer.max_epochs}: at least 1")
-    if cfg.ckpt_path and not Path(cfg.ckpt_path).is_file():
+    if cfg.ckpt_path is not None and not Path(cfg.ckpt_path).is_file():
         raise InputError(f"ckpt_path={cfg.ckpt_path}: no such file")
-    return cfg, Study.open(Path(cfg.results) / cfg.study, identity(cfg))
+    return cfg, Study.open(folder, identity(cfg))
 
 
 def command_for(seed: int) -> str | None:
@@ -113,12 +118,20 @@ def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
     # Objects go in after Hydra is done: given to instantiate, dataclasses among them would become configs.
     data = instantiate(cfg.data, _partial_=True)(streams=streams, device=device)
     study.check_data(data.pictures.fingerprint)
-    classes = {"classes": data.classes} if "classes" in cfg.model and cfg.model.classes is None else {}
+    classes = {"classes": data.classes} if "classes" in cfg.model else {}
+    if classes and cfg.model.classes not in (None, data.classes):
+        raise InputError(f"model.classes={cfg.model.classes}: {cfg.data.name} has {data.classes} classes")
     with drawing_from(streams.init):
         model = instantiate(cfg.model, **classes)
     model = model.to(device=device, memory_format=hardware.MEMORY_FORMATS[cfg.memory_format])
     classifier = Classifier(model, instantiate(cfg.loss), instantiate(cfg.optimizer), instantiate(cfg.schedule))
-    header = {**_header(cfg, study, seed, streams), "data_sha256": data.pictures.fingerprint}
+    header = {
+        **_header(cfg, study, seed, streams),
+        "data_sha256": data.pictures.fingerprint,
+        "resumed_from": cfg.ckpt_path,
+    }
+    if cfg.ckpt_path is not None:
+        check_checkpoint(cfg.ckpt_path, classifier, seed)
     recorder = SeedRecord(study, header, started)
     callbacks = [recorder, *(instantiate(callback) for callback in (cfg.callbacks or {}).values())]
     trainer = instantiate(cfg.trainer, _partial_=True)(
@@ -127,11 +140,25 @@ def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
         **({"devices": [device.index]} if device.type == "cuda" else {}),
     )
     try:
-        trainer.fit(classifier, datamodule=data, ckpt_path=cfg.ckpt_path)
+        trainer.fit(classifier, datamodule=data, ckpt_path=cfg.ckpt_path, weights_only=True)
     except SystemExit as exit_:  # what Lightning makes of Ctrl-C and of SIGTERM
         raise KeyboardInterrupt from exit_
     assert recorder.record is not None
     return recorder.record
+
+
+def check_checkpoint(path: str, classifier: Classifier, seed: int) -> None:
+    """Raise InputError where `path` is no checkpoint of this network and this seed."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        theirs = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
+        of_seed = checkpoint["callbacks"].get(SeedRecord.__qualname__, {}).get("seed", seed)
+    except Exception as error:
+        raise InputError(f"ckpt_path={path}: not a whole Lightning checkpoint ({type(error).__name__})") from error
+    if theirs != {name: tensor.shape for name, tensor in classifier.state_dict().items()}:
+        raise InputError(f"ckpt_path={path}: a checkpoint of another network; give it the model= it was made with")
+    if of_seed != seed:
+        raise InputError(f"ckpt_path={path}: a checkpoint of seed {of_seed}; go on with seed={of_seed}")
 
 
 def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
@@ -201,5 +228,6 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # says what the exception says again
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+    warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided")
     warnings.filterwarnings("ignore", message="GPU available but not used")
     warnings.filterwarnings("ignore", message="The `srun` command is available")

@@ -105,6 +105,10 @@ def test_the_cache_is_used_again_follows_changes_and_survives_damage(tmp_path, m
     for part in entry.glob("*.npy"):
         os.truncate(part, 100)
     assert values(read_class_folders(str(source), cache, 8).train) == expected
+    (entry,) = cache.iterdir()
+    pixels = entry / "train_images.npy"
+    pixels.write_bytes(pixels.read_bytes()[:-50] + b"\x07" * 50)  # same shape, other pixels
+    assert values(read_class_folders(str(source), cache, 8).train) == expected
     (source / "train/a/0.png").write_bytes(png(77))
     changed = read_class_folders(str(source), cache, 8)
     assert values(changed.train)[0] == 77 and changed.fingerprint != first.fingerprint
@@ -144,6 +148,11 @@ def test_bad_archives_say_what_is_wrong_and_leave_nothing(tmp_path, contents, sa
         read_class_folders(str(source), tmp_path / "cache", 8)
     assert not (tmp_path / "cache").exists()
     assert not (tmp_path.parent / "evil.png").exists()
+
+
+def test_what_a_mac_puts_into_a_zip_is_left_out(tmp_path):
+    source = archive(tmp_path / "in.zip", {**files(), "__MACOSX/train/a/._0.png": b"x", "train/a/.DS_Store.png": b"x"})
+    assert len(read_class_folders(str(source), tmp_path / "cache", 8).train) == 6
 
 
 def test_links_in_an_archive_are_refused(tmp_path):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from src.errors import InputError
 from src.study.statistics import summarise
-from src.study.store import SCHEMA, Study, differences, digest_of, write_atomically
+from src.study.store import SCHEMA, Study, differences, digest_of, study_folder, write_atomically
 
 CONFIG = {"model": {"width": 8}, "threads": 1}
 
@@ -73,6 +73,24 @@ def test_another_config_is_refused_with_the_keys_that_differ(study):
     assert "model.width: 8 there, 16 now" in str(told.value) and "new: - there, None now" in str(told.value)
     assert "study=digits_2" in str(told.value)
     assert Study.load(study.folder).config == CONFIG
+
+
+def test_records_without_their_study_yaml_are_not_taken_over(study):
+    study.write(record(study, 0))
+    (study.folder / "study.yaml").unlink()
+    with pytest.raises(InputError, match=r"holds records but no study\.yaml"):
+        Study.open(study.folder, {"other": 1})
+    assert study.record(0) == record(study, 0)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", None, "a/b", ".hidden"])
+def test_a_study_stays_within_its_results(name):
+    with pytest.raises(InputError, match="a study is the name of one folder in results"):
+        study_folder("results", name)
+
+
+def test_a_study_may_be_a_number():
+    assert study_folder("results", 2026) == Path("results/2026")
 
 
 def test_other_data_are_refused(study):

@@ -141,18 +141,37 @@ def test_a_failing_seed_leaves_earlier_records(small):
     assert (Path(small().results) / "digits" / "seeds" / "000000.json").read_bytes() == before
 
 
-def test_resuming_at_an_epoch_gives_the_uninterrupted_network(small, tmp_path):
-    whole = train(small("study=whole"))
+@pytest.fixture
+def checkpoint(small, tmp_path):
+    """A checkpoint of seed 0 after the first epoch."""
     save = "callbacks.save"
-    saving = small(
+    train(small(
         "study=part", "trainer.max_epochs=1", "trainer.enable_checkpointing=true",
         f"+{save}._target_=lightning.pytorch.callbacks.ModelCheckpoint", f"+{save}.dirpath={tmp_path}/saved",
-    )  # fmt: skip
-    train(saving)
-    (checkpoint,) = (tmp_path / "saved").iterdir()
+    ))  # fmt: skip
+    (path,) = (tmp_path / "saved").iterdir()
+    return path
+
+
+def test_resuming_at_an_epoch_gives_the_uninterrupted_network(small, checkpoint):
+    whole = train(small("study=whole"))
     resumed = train(small("study=resumed", f"ckpt_path='{checkpoint}'"))
     assert weights(resumed) == weights(whole)
     assert resumed["metrics"] == whole["metrics"]
+    assert resumed["resumed_from"] == str(checkpoint) and whole["resumed_from"] is None
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused(small, checkpoint, tmp_path):
+    (tmp_path / "torn.ckpt").write_bytes(checkpoint.read_bytes()[:1000])
+    for overrides, says in (
+        (["seed=5"], "a checkpoint of seed 0; go on with seed=0"),
+        (["model.width=4"], "a checkpoint of another network"),
+        (["trainer.max_epochs=1"], "nothing was scored after epoch 1 of trainer.max_epochs=1"),
+        ([f"ckpt_path={tmp_path}/torn.ckpt"], "not a whole Lightning checkpoint"),
+    ):
+        with pytest.raises(InputError, match=says):
+            train(small("study=no", f"ckpt_path='{checkpoint}'", *overrides))
+    assert not list((tmp_path / "results" / "no" / "seeds").iterdir())
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -178,7 +197,9 @@ def test_loggers_write_elsewhere_than_the_results(small, logger, tmp_path, monke
     record = train(small(f"logger={logger}", "seed=4"))
     assert weights(record) == weights(train(small("seed=4", "study=without")))
     assert list((tmp_path / "logs" / "digits" / "seed-4").iterdir())
-    assert {path.name for path in (tmp_path / "results" / "digits").iterdir()} == {"study.yaml", "seeds", "correct"}
+    assert {path.name for path in (tmp_path / "results" / "digits").iterdir()} == {
+        "study.yaml", "seeds", "correct", "running",
+    }  # fmt: skip
 
 
 def test_any_network_on_a_folder_of_ones_own_pictures(config, tmp_path):

@@ -29,7 +29,7 @@ from omegaconf import DictConfig, open_dict
 
 from src.errors import InputError
 from src.study.progress import Progress, summary_of
-from src.study.store import Study, spelled
+from src.study.store import Study, spelled, study_folder
 from src.sweep import (
     Watch,
     check_ray,
@@ -81,7 +81,7 @@ class SeedSweeper(Sweeper):
         failures = [failure for plan in plans if (failure := self._trained(*plan))]
         if failures:
             raise InputError("\n".join(failures))
-        return [plan[0].study for plan in plans]
+        return [str(plan[0].study) for plan in plans]
 
     def _planned(
         self, fixed: list[str], combination: tuple[tuple[str, str], ...], seeds: list[int]
@@ -100,16 +100,16 @@ class SeedSweeper(Sweeper):
             whole_number(cfg, key)
         if cfg.seeds_per_job != "auto":
             whole_number(cfg, "seeds_per_job")
-        if not cfg.study or Path(cfg.study).name != cfg.study:
-            raise InputError(f"study={cfg.study}: a study is the name of one folder in {cfg.results}")
+        if cfg.ckpt_path is not None and len(seeds) > 1:
+            raise InputError(f"ckpt_path={cfg.ckpt_path}: a checkpoint is of one seed; go on with it without -m")
         workers(cfg)
         check_ray(cfg.hydra.launcher)
-        check_writable(Path(cfg.results) / cfg.study)
+        check_writable(study_folder(cfg.results, cfg.study))
         return cfg, overrides, seeds
 
     def _trained(self, cfg: DictConfig, overrides: list[str], seeds: list[int]) -> str | None:
         """Train what is missing of one study and sum it up; return what went wrong, if anything."""
-        folder = Path(cfg.results) / cfg.study
+        folder = study_folder(cfg.results, cfg.study)
         before, todo = _missing(folder, seeds, cfg.overwrite)
         if len(todo) < len(seeds):
             print(
@@ -156,7 +156,7 @@ class SeedSweeper(Sweeper):
             chunks = chunks_of(todo, 50)
         with open_dict(config):
             config.hydra.launcher = cfg.hydra.launcher
-            config.hydra.sweep.dir = str(Path(cfg.results) / cfg.study)
+            config.hydra.sweep.dir = str(study_folder(cfg.results, cfg.study))
             if cfg.hydra.launcher._target_ == JOBLIB and processes == 1:
                 config.hydra.launcher = {"_target_": BASIC}
             elif cfg.hydra.launcher._target_ == JOBLIB:

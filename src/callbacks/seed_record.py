@@ -10,6 +10,7 @@ import lightning as L
 import torch
 
 from src.classifier import Classifier
+from src.errors import InputError
 from src.study.store import SCHEMA, Record, Study
 
 
@@ -61,10 +62,18 @@ class SeedRecord(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._book("train", pl_module)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"seed": self.header["seed"]}  # a checkpoint knows whose it is
+
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
         history = pl_module.history
         diverged = pl_module.diverged_at
+        if pl_module.predictions is None or history[-1]["epoch"] + 1 != trainer.current_epoch:
+            raise InputError(
+                f"nothing was scored after epoch {trainer.current_epoch} of trainer.max_epochs={trainer.max_epochs}; "
+                "is the checkpoint at its last epoch, or do limit_..._batches or check_val_every_n_epoch leave it out?"
+            )
         correct = pl_module.correct.cpu().numpy()
         predictions = pl_module.predictions.cpu().numpy()
         measured = {

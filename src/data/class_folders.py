@@ -8,6 +8,7 @@ One folder above these is allowed. Archives are read in memory and never unpacke
 
 import hashlib
 import io
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,7 +17,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from rich.console import Console
 from rich.progress import track
 
 from src.data.pictures import Pictures, PictureSet, cached, picture_set
@@ -71,12 +71,15 @@ def _opened(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
                 yield _pictures_in(list(contents), path), contents.__getitem__
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
         raise InputError(
-            f"data.source={path}: not a whole .tar, .tar.gz, .tar.xz or .zip archive ({error}); copy it again"
+            f"data.source={path}: not a whole .tar, .tar.gz, .tar.xz or .zip archive ({type(error).__name__}); "
+            "copy it again"
         ) from error
 
 
 def _is_picture(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
+    parts = PurePosixPath(name).parts
+    hidden = parts[-1].startswith(".") or "__MACOSX" in parts  # what a Mac puts into archives
+    return not hidden and PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def _member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:
@@ -118,7 +121,10 @@ def _split(names: list[str], source: str) -> dict[str, dict[str, list[str]]]:
     differing = sorted(set(parts["train"]) ^ set(parts["test"]))
     if differing or not all(files for part in parts.values() for files in part.values()):
         few = differing or sorted(label for label in parts["test"] if not parts["test"][label])
-        raise InputError(f"data.source={source}: class {few[0]!r} has no pictures to train on or none to score")
+        raise InputError(
+            f"data.source={source}: class {few[0]!r} has no pictures to train on or none to score; without train/ and "
+            f"test/ a class needs at least {HELD_OUT_EVERY}"
+        )
     return parts
 
 
@@ -135,7 +141,7 @@ def _decode(parts: dict[str, dict[str, list[str]]], read: Callable[[str], bytes]
         )
         images = np.empty((len(order), size, size, 3), np.uint8)
         for i, (_, _, name) in enumerate(
-            track(order, description=f"decoding {part}", console=Console(stderr=True), transient=True)
+            track(order, description=f"decoding {part}", transient=True, disable=not sys.stdout.isatty())
         ):
             images[i] = _picture(name, read(name), size)
         decoded.append(Pictures(images, np.array([label for _, label, _ in order], np.int64)))
@@ -147,7 +153,7 @@ def _picture(name: str, data: bytes, size: int) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as file:
             image: Image.Image = file.convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise InputError(f"{name}: not a whole picture ({error}); mend or remove it") from error
+        raise InputError(f"{name}: not a whole picture ({type(error).__name__}); mend or remove it") from error
     if image.size != (size, size):
         scale = size / min(image.size)
         image = image.resize(

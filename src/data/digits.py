@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from src.data.pictures import Pictures, PictureSet, cached, picture_set
+from src.errors import InputError
 
 # The set stands in the order of its writers: the last 500 pictures are by people not seen in training.
 TRAIN = 1297
 
 
 def read_digits(source: str | None, cache: Path, size: int) -> PictureSet:
-    """1,297 pictures to train on and 500 to score; `source` and `size` are not used."""
+    """1,297 pictures to train on and 500 to score, of the size that they have; `source` is not used."""
+    if size != 8:
+        raise InputError(f"data.size={size}: the digits are 8x8; leave it at 8")
     return cached(cache, "digits", f"scikit-learn digits, split at {TRAIN}", _from_scikit_learn)
 
 

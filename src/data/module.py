@@ -80,6 +80,8 @@ class PictureData(L.LightningDataModule):
         test_size: int | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(size, int) or size < 1:
+            raise InputError(f"data.size={size}: a whole number of pixels, at least 1")
         reader = read.func if isinstance(read, partial) else read
         self.pictures = _resident(reader, source, Path(cache).expanduser(), size, train_size, test_size, device)
         self.classes = len(self.pictures.classes)

@@ -29,6 +29,7 @@ import yaml
 from src.errors import InputError
 
 SCHEMA = 1
+KEYS_SHOWN = 6
 LARGEST_SEED = 2**63 - 1
 STATUSES = ("finished", "diverged", "failed")
 
@@ -54,6 +55,14 @@ def seeds_in(text: str | int) -> list[int]:
         first, _, last = part.partition("-")
         seeds.extend(range(int(first), int(last or first) + 1))
     return seeds
+
+
+def study_folder(results: str, study: Any) -> Path:
+    """Where a study lies; InputError where its name is none of a folder in `results`."""
+    name = "" if study is None else str(study)
+    if not name or name.startswith(".") or Path(name).name != name:
+        raise InputError(f"study={study}: a study is the name of one folder in {results}, for example study=digits_2")
+    return Path(results) / name
 
 
 def digest_of(config: Mapping[str, Any]) -> str:
@@ -144,15 +153,21 @@ class Study:
         try:
             for part in ("seeds", "correct"):
                 (folder / part).mkdir(parents=True, exist_ok=True)
+            if not (folder / "study.yaml").exists() and not study.is_empty():
+                raise InputError(
+                    f"{folder} holds records but no study.yaml, which says what they are of; put it back, or choose "
+                    f"another study=NAME"
+                )
             if not (folder / "study.yaml").exists() or (study.is_empty() and cls.load(folder).digest != study.digest):
                 study._describe()
         except OSError as error:
             raise unwritable(folder, error) from error
         theirs = cls.load(folder)
         if theirs.digest != study.digest:
-            differing = "; ".join(
-                f"{key}: {old} there, {new} now" for key, old, new in differences(theirs.config, config)
-            )
+            found = differences(theirs.config, config)
+            differing = "; ".join(f"{key}: {old} there, {new} now" for key, old, new in found[:KEYS_SHOWN])
+            if len(found) > KEYS_SHOWN:
+                differing += f"; {len(found) - KEYS_SHOWN} more"
             raise InputError(
                 f"{folder} holds results of another config ({differing}).\n"
                 f"Results of two configs are kept apart: name this one, for example study={folder.name}_2"
