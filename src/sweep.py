@@ -145,7 +145,7 @@ class Watch:
         self._each = len(todo) <= LINES_UP_TO
         self._bar = self._live_bar() if sys.stdout.isatty() and not self._each else None
         self._last_line = time.monotonic()
-        self._ended = threading.Event()
+        self._ended, self._looking = threading.Event(), threading.Lock()
         self._before = self._written()
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
@@ -187,13 +187,14 @@ class Watch:
             study = Study.load(self.folder)
         except InputError:
             return  # no worker has opened it yet
-        for seed, written in self._written().items():
-            if written != self._before.get(seed) and (record := study.record(seed)):
-                self.waiting.discard(seed)
-                self.came += 1
-                self.progress.add(record)
-                if self._each:
-                    print(told(record), flush=True)
+        with self._looking:
+            for seed, written in self._written().items():
+                if written != self._before.get(seed) and (record := study.record(seed)):
+                    self.waiting.discard(seed)
+                    self.came += 1
+                    self.progress.add(record)
+                    if self._each:
+                        print(told(record), flush=True)
         if self._bar:
             self._bar.update(TaskID(0), completed=self.total - len(self.waiting), line=self.line())
         elif not self._each and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:

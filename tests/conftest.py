@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hypothesis import settings
 from omegaconf import DictConfig
 
 from src.command_line import run
 from src.train import main
+
+settings.register_profile("any machine", deadline=None)  # a busy disk is no failure
+settings.load_profile("any machine")
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"

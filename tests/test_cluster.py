@@ -14,7 +14,6 @@ import pytest
 from src.study.store import Study
 from tests.test_sweep import start_sweep, wait_for_records
 
-ray = pytest.importorskip("ray", reason="the extra .[ray] is not installed")
 RAY = str(Path(sys.executable).with_name("ray"))
 
 
@@ -30,6 +29,7 @@ def start_node(tmp_path: Path, name: str, *arguments: str) -> list[psutil.Proces
 @pytest.fixture
 def two_nodes(monkeypatch):
     """A real cluster of two nodes on loopback; yields its address and the second node's processes."""
+    pytest.importorskip("ray", reason="the extra .[ray] is not installed")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # else each node would want the token of the first
     place = Path("/tmp") / f"ray-{os.getpid()}"  # Ray's sockets need a short path
     place.mkdir()
@@ -73,6 +73,7 @@ def test_a_sweep_on_two_ray_nodes_survives_the_loss_of_one(two_nodes, tmp_path, 
 
 
 def test_a_ray_address_that_does_not_answer_is_told_at_once(command):
+    pytest.importorskip("ray", reason="the extra .[ray] is not installed")
     began = time.monotonic()
     code, _, err = command(
         "-m", "seed=0,1", "experiment=digits", "hydra/launcher=ray", "hydra.launcher.ray.init.address=127.0.0.1:9"
@@ -100,6 +101,7 @@ def slurm(monkeypatch):
 
 @pytest.mark.slow
 def test_a_sweep_through_slurm_and_its_preemption(slurm, tmp_path, cache, command):
+    pytest.importorskip("submitit", reason="the extra .[slurm] is not installed")
     sweep = ["hydra/launcher=submitit_slurm", "seed=range(0,12)", "seeds_per_job=6"]
     process = start_sweep(tmp_path, cache, *sweep)
     folder = tmp_path / "results" / "digits" / "seeds"
