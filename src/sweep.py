@@ -188,7 +188,7 @@ class Watch:
         except InputError:
             return  # no worker has opened it yet
         with self._looking:
-            for seed, written in self._written().items():
+            for seed, written in sorted(self._written().items()):
                 if written != self._before.get(seed) and (record := study.record(seed)):
                     self.waiting.discard(seed)
                     self.came += 1

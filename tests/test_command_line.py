@@ -20,7 +20,7 @@ def test_one_seed_then_the_same_again(command):
 
 
 def test_several_seeds_end_with_their_summary(command, tmp_path):
-    code, out, err = command("-m", "seed=range(0,3)", *QUICK)
+    code, out, err = command("-m", "seed=range(0,3)", "jobs=1", *QUICK)
     lines = out.splitlines()
     assert code == 0 and [line[:9] for line in lines[:3]] == [f"seed    {n}" for n in range(3)]
     assert "digits, 3 seeds: accuracy" in out and "±" in out and "min" in out and "max" in out

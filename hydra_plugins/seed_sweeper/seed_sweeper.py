@@ -160,7 +160,8 @@ class SeedSweeper(Sweeper):
             if cfg.hydra.launcher._target_ == JOBLIB and processes == 1:
                 config.hydra.launcher = {"_target_": BASIC}
             elif cfg.hydra.launcher._target_ == JOBLIB:
-                config.hydra.launcher.n_jobs = min(processes, len(chunks))
+                # At least 2: with 1 joblib trains in this process, which a seed that runs out of memory would kill.
+                config.hydra.launcher.n_jobs = max(2, min(processes, len(chunks)))
             elif cfg.hydra.launcher._target_ == RAY:
                 # The launcher's own default for the store is refused by a cluster that runs already.
                 quiet = {"object_store_memory": None, "log_to_driver": False, "logging_level": logging.WARNING}
