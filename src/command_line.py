@@ -8,20 +8,15 @@ from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException
 
-from src.errors import InputError
+from src.errors import input_error_in
 
 _SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
 def explained(error: BaseException) -> str:
     """`error` in one or two lines: what is wrong, and where known the fix."""
-    if isinstance(error, InputError):
-        return str(error)
-    cause = error.__cause__
-    while cause is not None:
-        if isinstance(cause, InputError):  # Hydra wraps what a _target_ raises
-            return str(cause)
-        cause = cause.__cause__
+    if (told := input_error_in(error)) is not None:
+        return str(told)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         return f"{group}={choice}: there is no such choice; choose one of {', '.join(error.options)}"

@@ -64,8 +64,14 @@ def main(cfg: DictConfig) -> None:
         if not names:
             raise InputError(f"no study in {results}; train one: python -m src.train seed=0 experiment=digits")
         began = time.perf_counter()
+        damaged = []
         for name in names:
-            print(status(Study.load(results / name)))
+            try:
+                print(status(Study.load(results / name)))
+            except InputError as error:
+                damaged.append(str(error))
+        if damaged:
+            raise InputError("\n".join(damaged))
         if (took := time.perf_counter() - began) > 5:
             print(f"(read in {took:.1f} s)")
 

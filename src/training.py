@@ -21,7 +21,7 @@ from src import hardware
 from src.callbacks.seed_record import SeedRecord
 from src.classifier import METRICS, Classifier
 from src.environment import machine
-from src.errors import InputError
+from src.errors import InputError, input_error_in
 from src.models.resnet9 import ResNet9
 from src.seeding import Streams, checked_seed, drawing_from, seed_global_generators
 from src.study.store import SCHEMA, Record, Study, study_folder
@@ -194,10 +194,10 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
             try:
                 train_seed(cfg, study, seed)
                 in_a_row = 0
-            except InputError:
-                raise
             except Exception as error:
-                reason = f"{type(error).__name__}: {error}"
+                if (for_all_seeds := input_error_in(error)) is not None:
+                    raise for_all_seeds from None
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
                 record_failure(study, seed, reason, traceback.format_exc(), _header(cfg, study, seed, Streams.of(seed)))
                 failed += 1
                 in_a_row = in_a_row + 1 if reason == last_reason else 1

@@ -57,5 +57,8 @@ def test_the_command_lists_all_studies_or_those_named(study, tmp_path):
     assert [line.split(":")[0] for line in ask().stdout.splitlines() if line[0] != " "] == ["digits", "other"]
     assert "digits" not in ask("study=other").stdout
     assert "digits" in ask("study=[digits,other]").stdout
+    (tmp_path / "results" / "digits" / "study.yaml").write_text("[")
+    partly = ask()
+    assert partly.returncode == 1 and "other" in partly.stdout and "study.yaml is damaged" in partly.stderr
     missing = ask("study=nowhere")
     assert missing.returncode == 1 and "no study in" in missing.stderr and "Traceback" not in missing.stderr

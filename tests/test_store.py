@@ -75,6 +75,12 @@ def test_another_config_is_refused_with_the_keys_that_differ(study):
     assert Study.load(study.folder).config == CONFIG
 
 
+def test_a_study_that_another_process_works_on_keeps_its_config(study):
+    with study.claimed(0), pytest.raises(InputError, match="holds results of another config"):
+        Study.open(study.folder, {"threads": 2})
+    assert Study.load(study.folder).config == CONFIG
+
+
 def test_records_without_their_study_yaml_are_not_taken_over(study):
     study.write(record(study, 0))
     (study.folder / "study.yaml").unlink()

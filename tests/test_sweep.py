@@ -101,6 +101,15 @@ def test_hydras_ways_to_name_seeds(command, tmp_path, seeds, expected):
     assert list(seeds_of(tmp_path)) == expected
 
 
+def test_another_config_is_refused_even_where_nothing_is_left_to_train(command, tmp_path):
+    assert command("-m", "seed=0,1", "jobs=1", *QUICK)[0] == 0
+    before = seeds_of(tmp_path)
+    for seeds in ("seed=0,1", "seed=0,2"):
+        code, _, err = command("-m", seeds, "jobs=1", "optimizer.lr=0.1", *QUICK)
+        assert code == 1 and "optimizer.lr: 0.2 there, 0.1 now" in err
+    assert seeds_of(tmp_path) == before
+
+
 def test_several_swept_keys_make_a_study_each(command, tmp_path):
     code, out, _ = command("-m", "seed=range(0,2)", "model.width=2,4", "jobs=1", *QUICK)
     assert code == 0
@@ -198,6 +207,8 @@ def test_a_seed_that_kills_its_worker_every_time_is_recorded_as_failed(command, 
         (["seed=0,1", "seeds_per_job=0"], "seeds_per_job=0: a whole number of at least 1"),
         (["seed=0,1", "fail_fast=0"], "fail_fast=0: a whole number of at least 1"),
         (["seed=0,1", "jobs=0"], "jobs=0: a whole number of at least 1"),
+        (["seeds=5,6"], "seeds=5,6: the sweeper sets seeds"),
+        (["seed=0,1", "model.pooling=sum", "jobs=1"], "model.pooling=sum: choose one of max, avg"),
         (["seed=0,1", "jobs=two"], "jobs=two: a whole number of at least 1"),
         (["seed=0,1", "results=/proc/nowhere"], "cannot write to /proc/nowhere/digits"),
         (["seed=0,1", "model.width=range(3,1)"], "model.width=range(3,1): no values"),

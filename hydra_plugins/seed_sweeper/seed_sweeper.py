@@ -25,7 +25,7 @@ from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.errors import InputError
 from src.study.progress import Progress, summary_of
@@ -72,11 +72,13 @@ class SeedSweeper(Sweeper):
         """Train what is missing; return the names of the studies. Raises InputError where seeds failed."""
         assert self.hydra_context is not None
         overrides = OverridesParser.create(self.hydra_context.config_loader).parse_overrides(arguments)
-        seeds = next((swept_seeds(o) for o in overrides if o.get_key_element() == "seed"), [0])
-        rest = [o for o in overrides if o.get_key_element() not in ("seed", "seeds")]
+        if given := [o.input_line for o in overrides if o.get_key_element() == "seeds"]:
+            raise InputError(f"{given[0]}: the sweeper sets seeds; name yours with seed=, for example seed=5,6")
+        seeds = next((swept_seeds(o) for o in reversed(overrides) if o.get_key_element() == "seed"), [0])
+        rest = [o for o in overrides if o.get_key_element() != "seed"]
         swept = [o for o in rest if o.is_sweep_override()]
         fixed = [o.input_line or "" for o in rest if not o.is_sweep_override()]
-        combinations = list(itertools.product(*(_choices(o) for o in swept)))
+        combinations = list(dict.fromkeys(itertools.product(*(_choices(o) for o in swept))))
         plans = [self._planned(fixed, combination, seeds) for combination in combinations]
         failures = [failure for plan in plans if (failure := self._trained(*plan))]
         if failures:
@@ -115,6 +117,10 @@ class SeedSweeper(Sweeper):
             print(
                 f"{cfg.study}: {len(seeds) - len(todo)} of {len(seeds)} seeds have their records, {len(todo)} to train"
             )
+        if not todo:  # else the workers see to it
+            from src.training import opened
+
+            opened(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
         deaths: Counter[int] = Counter()
         Study(folder, {}).start(asked=spelled(seeds))
         with Watch(folder, todo, before) as watch, _interrupted_by_sigterm():

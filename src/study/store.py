@@ -158,7 +158,8 @@ class Study:
                     f"{folder} holds records but no study.yaml, which says what they are of; put it back, or choose "
                     f"another study=NAME"
                 )
-            if not (folder / "study.yaml").exists() or (study.is_empty() and cls.load(folder).digest != study.digest):
+            unused = study.is_empty() and not study.claims()[0]
+            if not (folder / "study.yaml").exists() or (unused and cls.load(folder).digest != study.digest):
                 study._describe()
         except OSError as error:
             raise unwritable(folder, error) from error
