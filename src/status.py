@@ -1,6 +1,5 @@
 """How far studies are, from any terminal or node that sees the results: `python -m src.status study=digits`."""
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -63,7 +62,6 @@ def main(cfg: DictConfig) -> None:
             names = sorted(path.parent.name for path in results.glob("*/study.yaml"))
         if not names:
             raise InputError(f"no study in {results}; train one: python -m src.train seed=0 experiment=digits")
-        began = time.perf_counter()
         damaged = []
         for name in names:
             try:
@@ -72,8 +70,6 @@ def main(cfg: DictConfig) -> None:
                 damaged.append(str(error))
         if damaged:
             raise InputError("\n".join(damaged))
-        if (took := time.perf_counter() - began) > 5:
-            print(f"(read in {took:.1f} s)")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ CONF = str(ROOT / "conf")
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _one_thread() -> None:
     torch.set_num_threads(1)
 
 

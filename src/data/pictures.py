@@ -96,7 +96,7 @@ def _load(entry: Path) -> PictureSet | None:
         if [list(array.shape) for array in arrays] != manifest["shapes"]:
             return None
         train, test = Pictures(arrays[0], np.array(arrays[1])), Pictures(arrays[2], np.array(arrays[3]))
-        # Records vouch for this fingerprint: taken again from the bytes, 0.2 s for CIFAR-10, once per process.
+        # Records vouch for this fingerprint: taken again from the bytes, once per process.
         found = picture_set(train, test, tuple(manifest["classes"]))
         return found if found.fingerprint == manifest["fingerprint"] else None
     except (OSError, ValueError, KeyError, TypeError):

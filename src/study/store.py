@@ -34,7 +34,7 @@ LARGEST_SEED = 2**63 - 1
 STATUSES = ("finished", "diverged", "failed")
 
 Record = dict[str, Any]
-_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times as fast where it is there
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is faster, where it is there
 
 
 def spelled(seeds: Sequence[int]) -> str:
