@@ -22,7 +22,7 @@ STOCK = ("hydra/sweeper=basic", "hydra/launcher=basic")
 
 
 def sweep(results: Path, module: str, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", module, "-m", f"results={results}", *arguments]
+    command = [sys.executable, "-m", module, "-m", f"results={results}", "report=false", *arguments]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, ListConfig
 
 from src.errors import input_error_in
 
@@ -38,6 +39,13 @@ def plain_errors() -> Iterator[None]:
         if _SHOW_TRACEBACK:
             raise
         sys.exit(f"error: {explained(error)}")
+
+
+def named_studies(cfg: DictConfig) -> list[str]:
+    """The names in `cfg.study`: one, a list of several, or none."""
+    if isinstance(cfg.study, ListConfig):
+        return [str(name) for name in cfg.study]
+    return [] if cfg.study is None else [str(cfg.study)]
 
 
 def run(main: Callable[[], Any]) -> None:

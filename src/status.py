@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
-from src.command_line import plain_errors, run
+from src.command_line import named_studies, plain_errors, run
 from src.errors import InputError
 from src.study.progress import Progress, duration
 from src.study.store import Record, Study
@@ -20,7 +20,7 @@ def status(study: Study) -> str:
     scan = study.scan()
     progress = Progress.among(scan.records.values())
     running, abandoned = study.claims()
-    done, asked = len(progress.scores) + len(progress.diverged), study.asked()
+    done, asked = len(progress.scores) + len(progress.diverged), len(study.asked())
     parts = [f"{done}/{max(asked, done)} done" if asked else f"{done} done"]
     if running:
         parts.append(f"{len(running)} running (seed {', '.join(map(str, sorted(running)[:8]))})")
@@ -54,12 +54,7 @@ def main(cfg: DictConfig) -> None:
     """Print the status of the studies that `cfg` names, or of all in its results folder."""
     with plain_errors():
         results = Path(cfg.results)
-        if isinstance(cfg.study, ListConfig):
-            names = [str(name) for name in cfg.study]
-        elif cfg.study is not None:
-            names = [str(cfg.study)]
-        else:
-            names = sorted(path.parent.name for path in results.glob("*/study.yaml"))
+        names = named_studies(cfg) or sorted(path.parent.name for path in results.glob("*/study.yaml"))
         if not names:
             raise InputError(f"no study in {results}; train one: python -m src.train seed=0 experiment=digits")
         damaged = []

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
@@ -24,8 +24,12 @@ from src.errors import InputError
 from src.study.progress import Progress, duration, told
 from src.study.store import LARGEST_SEED, Study, unwritable
 
+if TYPE_CHECKING:
+    from src.study.tensorboard import RunningBands
+
 LINES_UP_TO = 50  # seeds; a larger sweep has one line in all
 SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_POINTS = 15.0  # in TensorBoard, while a sweep runs
 
 
 def chunks_for_workers(seeds: Sequence[int], workers: int) -> list[list[int]]:
@@ -135,16 +139,18 @@ class Watch:
     """Follows a sweep by the records that appear in its folder, whoever writes them, and tells how far it is.
 
     Up to LINES_UP_TO seeds: a line each. More: one line, written anew in a terminal, elsewhere every 30 s at most.
+    With `bands` TensorBoard is told as well, every 15 s at most.
     """
 
-    def __init__(self, folder: Path, todo: Collection[int], before: Progress) -> None:
-        self.folder, self.waiting, self.progress = folder, set(todo), before
+    def __init__(self, folder: Path, todo: Collection[int], before: Progress, bands: bool = False) -> None:
+        self.folder, self.waiting, self.progress, self.bands = folder, set(todo), before, bands
         self.total = len(before.scores) + len(before.diverged) + len(todo)
         self.began = time.monotonic()
         self.came = 0
         self._each = len(todo) <= LINES_UP_TO
         self._bar = self._live_bar() if sys.stdout.isatty() and not self._each else None
-        self._last_line = time.monotonic()
+        self._last_line = self._last_point = time.monotonic()
+        self._points: RunningBands | None = None
         self._ended, self._looking = threading.Event(), threading.Lock()
         self._before = self._written()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -159,6 +165,8 @@ class Watch:
         self._ended.set()
         self._thread.join()
         self._look()
+        if self._points:
+            self._points.close()
         if self._bar:
             self._bar.stop()
 
@@ -195,11 +203,21 @@ class Watch:
                     self.progress.add(record)
                     if self._each:
                         print(told(record), flush=True)
+        if self.bands and self.progress.scores and time.monotonic() - self._last_point >= SECONDS_BETWEEN_POINTS:
+            self._last_point = time.monotonic()
+            self._add_point()
         if self._bar:
             self._bar.update(TaskID(0), completed=self.total - len(self.waiting), line=self.line())
         elif not self._each and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             print(self.line(), flush=True)
+
+    def _add_point(self) -> None:
+        """Let TensorBoard show the scores so far."""
+        from src.study.tensorboard import RunningBands  # takes a second
+
+        self._points = self._points or RunningBands(self.folder)
+        self._points.add(self.progress.scores.values())
 
     def line(self) -> str:
         """Done of total, the scores so far, rate, time left, failures."""

@@ -40,6 +40,7 @@ NOT_IN_IDENTITY = (
     "workers_per_gpu",
     "seeds_per_job",
     "fail_fast",
+    "report",
 )
 SEEDS_BETWEEN_COLLECTIONS = 20
 NOT_IN_DATA_IDENTITY = ("source", "cache")

@@ -58,6 +58,8 @@ def command(
         fixed = [f"data.cache={cache}", "trainer=cpu"]
         if not any(argument.startswith("results=") for argument in arguments):
             fixed.append(f"results={tmp_path}/results")
+        if "-m" in arguments and not any(argument.startswith("report=") for argument in arguments):
+            fixed.append("report=false")  # it takes seconds
         monkeypatch.setattr(sys, "argv", ["src/train.py", *arguments, *fixed])
         monkeypatch.setenv("HYDRA_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", ""))
         code: int | str | None = 0

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.errors import InputError
-from src.study.statistics import summarise
+from src.study.progress import summarise
 from src.study.store import SCHEMA, Study, differences, digest_of, study_folder, write_atomically
 
 CONFIG = {"model": {"width": 8}, "threads": 1}

@@ -225,7 +225,7 @@ def test_bad_input_is_told_before_any_training(command, tmp_path, arguments, say
 def start_sweep(tmp_path, cache, *arguments):
     fixed = [f"results={tmp_path}/results", f"data.cache={cache}", "trainer=cpu", "trainer.max_epochs=2"]
     return subprocess.Popen(
-        [sys.executable, "-m", "src.train", "-m", *arguments, "experiment=digits", *fixed],
+        [sys.executable, "-m", "src.train", "-m", *arguments, "experiment=digits", "report=false", *fixed],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 

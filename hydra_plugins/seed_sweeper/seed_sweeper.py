@@ -81,6 +81,8 @@ class SeedSweeper(Sweeper):
         combinations = list(dict.fromkeys(itertools.product(*(_choices(o) for o in swept))))
         plans = [self._planned(fixed, combination, seeds) for combination in combinations]
         failures = [failure for plan in plans if (failure := self._trained(*plan))]
+        if len(plans) > 1 and all(plan[0].report for plan in plans):
+            _report([study_folder(plan[0].results, plan[0].study) for plan in plans])
         if failures:
             raise InputError("\n".join(failures))
         return [str(plan[0].study) for plan in plans]
@@ -102,6 +104,8 @@ class SeedSweeper(Sweeper):
             whole_number(cfg, key)
         if cfg.seeds_per_job != "auto":
             whole_number(cfg, "seeds_per_job")
+        if not isinstance(cfg.report, bool):
+            raise InputError(f"report={cfg.report}: true or false")
         if cfg.ckpt_path is not None and len(seeds) > 1:
             raise InputError(f"ckpt_path={cfg.ckpt_path}: a checkpoint is of one seed; go on with it without -m")
         workers(cfg)
@@ -123,7 +127,7 @@ class SeedSweeper(Sweeper):
             opened(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
         deaths: Counter[int] = Counter()
         Study(folder, {}).start(asked=spelled(seeds))
-        with Watch(folder, todo, before) as watch, _interrupted_by_sigterm():
+        with Watch(folder, todo, before, bands=cfg.report) as watch, _interrupted_by_sigterm():
             while todo:
                 came = watch.came
                 died = self._launch(cfg, overrides, todo)
@@ -140,6 +144,8 @@ class SeedSweeper(Sweeper):
                     todo.remove(seed)
         study = Study.load(folder)
         print("\n" + summary_of(study), flush=True)
+        if cfg.report:
+            _report([folder])
         if stopped := study.stopped():
             return f"{cfg.study} stopped: {stopped}\nMend the cause and run the same command again."
         failed = [seed for seed in Progress.among(study.scan().records.values()).failed if seed in set(seeds)]
@@ -187,6 +193,16 @@ class SeedSweeper(Sweeper):
             if job.status == JobStatus.FAILED:
                 raise job._return_value
         return None
+
+
+def _report(folders: Sequence[Path]) -> None:
+    """Make the report of these studies and say where it is, or why there is none; the records are safe either way."""
+    from src.report import report
+
+    try:
+        print(f"report in {report([Study.load(folder) for folder in folders])[0]}", flush=True)
+    except InputError as error:
+        print(f"no report: {error}", flush=True)
 
 
 def _choices(override: Override) -> list[tuple[str, str]]:

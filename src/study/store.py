@@ -332,12 +332,12 @@ class Study:
         (self.folder / "stop").unlink(missing_ok=True)
         self.release(self.claims()[1])
 
-    def asked(self) -> int:
-        """How many seeds the latest sweep asked for; 0 where there was none."""
+    def asked(self) -> list[int]:
+        """The seeds that the latest sweep asked for; none where there was no sweep."""
         try:
-            return len(seeds_in((self.folder / "asked").read_text()))
+            return seeds_in((self.folder / "asked").read_text())
         except (FileNotFoundError, ValueError):
-            return 0
+            return []
 
     def keep_traceback(self, seed: int, trace: str) -> None:
         """Keep why `seed` failed, in failed/."""

@@ -1,0 +1,302 @@
+"""Figures of studies, one column for each; made to be read in print and by the colour-blind (Okabe and Ito 2008)."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator
+from scipy import stats
+
+from src.study import statistics as st
+from src.study.findings import TITLE_SEED, Findings
+from src.study.statistics import Array, Bands
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5f5f5f"
+FAMOUS_SEEDS = (0, 42, TITLE_SEED)
+COLUMN, ROW = 5.6, 3.1  # inches
+MANY = 500  # points; more are drawn as pixels in an SVG
+STYLE: Any = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": "medium",
+    "figure.dpi": 110,
+    "font.size": 9,
+    "grid.color": "#e6e6e6",
+    "legend.frameon": False,
+    "legend.fontsize": "small",
+    "savefig.dpi": 160,
+    "svg.hashsalt": "seedspread",  # the same study gives the same file
+}
+
+Drawing = Callable[[Sequence[Findings]], Figure]
+
+
+def _panels(several: Sequence[Findings], rows: int = 1) -> tuple[Figure, Array]:
+    fig = Figure(figsize=(COLUMN * len(several), ROW * rows), layout="constrained")
+    return fig, fig.subplots(rows, len(several), squeeze=False)
+
+
+def _title(ax: Axes, found: Findings, more: str = "") -> None:
+    ax.set_title(f"{found.name}, {found.n:,} seed{'s' * (found.n > 1)}{more}")
+
+
+def _legend(ax: Axes) -> None:
+    """The legend beside the title, where it hides nothing."""
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.985), ncols=4, borderpad=0, columnspacing=1.0, handlelength=1.4)
+
+
+def _whole_numbers(*axes: Axes) -> None:
+    for ax in axes:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _draw_bands(ax: Axes, x: Array, band: Bands, around: Array | float = 0.0) -> None:
+    ax.fill_between(x, band.min - around, band.max - around, color=BLUE, alpha=0.18, linewidth=0, label="min to max")
+    if len(band.std) and np.isfinite(band.std).any():
+        low, high = band.mean - band.std - around, band.mean + band.std - around
+        ax.fill_between(x, low, high, color=BLUE, alpha=0.45, linewidth=0, label="± 1 std")
+    ax.plot(x, band.mean - around, color="black", linewidth=1.2, label="mean")
+
+
+def learning_curves(several: Sequence[Findings]) -> Figure:
+    """The paper's figure 1: the mean curve with its bands; below, the same as deviation from the mean."""
+    fig, axes = _panels(several, rows=2)
+    limits = []
+    for (top, below), found in zip(axes.T, several, strict=True):
+        epochs, band = found.scores.epochs, st.bands(found.scores.curves["val/acc"])
+        _draw_bands(top, epochs, band)
+        _title(top, found)
+        top.set_ylabel("test accuracy, %")
+        _legend(top)
+        _draw_bands(below, epochs, band, around=band.mean)
+        below.set_ylabel("points from the mean")
+        below.set_xlabel("epochs trained")
+        _whole_numbers(top, below)
+        late = slice(-max(2, len(epochs) // 4), None)
+        limits.append(1.2 * max(np.abs(band.max - band.mean)[late].max(), np.abs(band.min - band.mean)[late].max()))
+    for below in axes[1]:
+        _limit(below, max(limits))
+    return fig
+
+
+def _limit(ax: Axes, limit: float) -> None:
+    """The same scale in every column, by the later epochs; what earlier ones have beyond it is cut."""
+    if limit > 0:
+        ax.set_ylim(-limit, limit)
+
+
+def losses(several: Sequence[Findings]) -> Figure:
+    """Mean and bands of the test loss, and below of the training loss."""
+    fig, axes = _panels(several, rows=2)
+    for column, found in zip(axes.T, several, strict=True):
+        for ax, metric, told in zip(column, ("val/loss", "train/loss"), ("test loss", "training loss"), strict=True):
+            _draw_bands(ax, found.scores.epochs, st.bands(found.scores.curves[metric]))
+            ax.set_ylabel(told)
+        _legend(column[0])
+        _whole_numbers(*column)
+        _title(column[0], found)
+        column[1].set_xlabel("epochs trained")
+    return fig
+
+
+def histogram(several: Sequence[Findings]) -> Figure:
+    """The paper's figures 2 and 3: final accuracies with a density, a normal distribution, and seeds of note."""
+    fig, axes = _panels(several)
+    half = max(max(found.max - found.mean, found.mean - found.min, found.step) for found in several) * 1.15
+    for ax, found in zip(axes[0], several, strict=True):
+        scores = found.scores.accuracy
+        _bars(ax, found)
+        x = np.linspace(found.mean - half, found.mean + half, 400)
+        if found.n >= 5 and found.std:
+            ax.plot(x, stats.gaussian_kde(scores)(x), color=BLUE, label="density")
+            normal = stats.norm(found.mean, found.std).pdf(x)
+            ax.plot(x, normal, color="black", linestyle="--", linewidth=1, label="normal")
+            _legend(ax)
+        _mark_seeds(ax, found)
+        ax.set_xlim(found.mean - half, found.mean + half)  # as wide for every study, so that spreads compare
+        ax.set_xlabel("final test accuracy, %")
+        ax.set_ylabel("density of seeds")
+        _title(ax, found)
+    return fig
+
+
+def _bars(ax: Axes, found: Findings) -> None:
+    """Bars whose edges fall between possible accuracies: bins that do not would show a comb of the bins' own."""
+    scores, step = found.scores.accuracy, found.step
+    wanted = 2 * stats.iqr(scores) / np.cbrt(found.n)  # Freedman and Diaconis 1981
+    width = step * max(1, round(wanted / step))
+    edges = np.arange(found.min - step / 2, found.max + step / 2 + width, width)
+    ax.hist(scores, bins=edges.tolist(), density=True, color=BLUE, alpha=0.3, linewidth=0)
+    if found.n <= MANY:
+        ax.plot(scores, np.zeros(found.n), "|", color="black", markersize=9, clip_on=False)
+
+
+def _mark_seeds(ax: Axes, found: Findings) -> None:
+    """Vertical lines at the worst, the best and the famous seeds; labels step down where they would meet."""
+    s = found.scores
+    where = {seed: s.accuracy[i] for i, seed in enumerate(s.seeds.tolist())}
+    marks = [(s.worst, f"worst: seed {s.worst}", ORANGE), (s.best, f"best: seed {s.best}", ORANGE)]
+    marks += [(seed, f"seed {seed}", GREEN) for seed in FAMOUS_SEEDS if seed in where and seed not in (s.worst, s.best)]
+    top = ax.get_ylim()[1]
+    ax.set_ylim(0, top * (1 + 0.13 * (len(marks) + 1)))
+    for level, (seed, label, colour) in enumerate(sorted(marks, key=lambda mark: where[mark[0]])):
+        height = top * (1.08 + 0.13 * level)
+        ax.plot([where[seed]] * 2, [0, height], color=colour, linewidth=1, linestyle=":" if colour == GREEN else "-")
+        right = where[seed] > found.mean
+        ax.annotate(
+            f" {label}, {where[seed]:.2f} ",
+            (where[seed], height),
+            ha="right" if right else "left",
+            va="center",
+            fontsize="small",
+            color=colour,
+        )
+
+
+def spread_over_epochs(several: Sequence[Findings]) -> Figure:
+    """The std over seeds after each epoch with its 95 % band: does it shrink once the curve is flat?"""
+    fig, axes = _panels(several)
+    for ax, found in zip(axes[0], several, strict=True):
+        curves, epochs = found.scores.curves["val/acc"], found.scores.epochs
+        if found.n > 1:
+            if found.n >= 5:
+                low, high = np.quantile(st.resampled_stds(curves), [0.025, 0.975], axis=0)
+                ax.fill_between(epochs, low, high, color=BLUE, alpha=0.25, linewidth=0, label="95 % (bootstrap)")
+            ax.plot(epochs, curves.std(axis=0, ddof=1), color=BLUE, marker=".", markersize=4, label="std over seeds")
+            if found.flat_from < len(epochs) - 1:
+                ax.axvspan(epochs[found.flat_from], epochs[-1], color=GREY, alpha=0.12, label="mean curve flat")
+            ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_formatter("")
+            _legend(ax)
+            _whole_numbers(ax)
+        ax.set_xlabel("epochs trained")
+        ax.set_ylabel("std of the accuracy, points")
+        _title(ax, found)
+    return fig
+
+
+def as_seeds_are_added(several: Sequence[Findings]) -> Figure:
+    """Mean, extremes and std of the first 1, 2, ... seeds: how many seeds settle which number."""
+    fig, axes = _panels(several, rows=2)
+    for (top, below), found in zip(axes.T, several, strict=True):
+        band, n = st.running(found.scores.accuracy), _some(found.n)
+        band = Bands(*(line[n - 1] for line in (band.mean, band.std, band.min, band.max)))
+        _draw_bands(top, n, band)
+        _legend(top)
+        top.set_ylabel("test accuracy, %")
+        below.plot(n, band.std, color=BLUE)
+        if not math.isnan(found.std_interval.low):
+            low, high = found.std_interval
+            below.axhspan(low, high, color=BLUE, alpha=0.15, label=f"95 % interval from all {found.n:,}", linewidth=0)
+            _legend(below)
+        below.set_ylim(bottom=0)
+        below.set_ylabel("std, points")
+        below.set_xlabel("seeds, in the order of their numbers")
+        if found.n > 200:
+            top.set_xscale("log")
+            below.set_xscale("log")
+        else:
+            _whole_numbers(top, below)
+        _title(top, found)
+    return fig
+
+
+def _some(n: int) -> Array:
+    """1 to n, thinned out towards n where they are many."""
+    return np.arange(1, n + 1) if n <= MANY else np.unique(np.geomspace(1, n, MANY).round().astype(int))
+
+
+def sorted_accuracies(several: Sequence[Findings]) -> Figure:
+    """Every seed from the worst to the best, with the 95 % interval that its finite test set leaves."""
+    fig, axes = _panels(several)
+    for ax, found in zip(axes[0], several, strict=True):
+        s, rank = found.scores, np.arange(1, found.n + 1)
+        scores = s.accuracy[s.by_score]
+        low, high = (100 * side for side in st.accuracy_interval(scores / 100, s.examples))
+        if found.n > 60:
+            at = np.linspace(0, found.n - 1, min(found.n, MANY)).astype(int)
+            ax.fill_between(
+                rank[at], low[at], high[at], color=BLUE, alpha=0.2, linewidth=0, label="95 % by the test set"
+            )
+        else:
+            error = np.abs([scores - low, high - scores])
+            ax.errorbar(rank, scores, error, fmt="none", color=BLUE, alpha=0.5, label="95 % by the test set")
+        ax.plot(rank, scores, ".", color="black", markersize=3, rasterized=found.n > MANY)
+        ax.axhline(found.mean, color=ORANGE, linewidth=1, label="mean")
+        if found.n <= 40:
+            ax.set_xticks(rank, [str(seed) for seed in s.seeds[s.by_score]], fontsize="x-small", rotation=90)
+            ax.set_xlabel("seed, from the worst to the best")
+        else:
+            ax.set_xlabel("seeds, from the worst to the best")
+        ax.set_ylabel("final test accuracy, %")
+        _legend(ax)
+        _title(ax, found)
+    return fig
+
+
+def spreads(several: Sequence[Findings]) -> Figure:
+    """The std of several studies, each with its 95 % interval."""
+    fig = Figure(figsize=(COLUMN * 1.4, 1.1 + 0.42 * len(several)), layout="constrained")
+    ax = fig.subplots()
+    for row, found in enumerate(several):
+        colour = ORANGE if found.pretrained else BLUE
+        if not math.isnan(found.std_interval.low):
+            ax.plot(found.std_interval, [row, row], color=colour, linewidth=2)
+        ax.plot([found.std], [row], "o", color=colour)
+    ax.set_yticks(range(len(several)), [f"{f.name}, {f.n:,} seeds" for f in several])
+    ax.set_ylim(len(several) - 0.5, -0.5)
+    ax.set_xlim(left=0)
+    ax.set_xlabel("std of the accuracy over seeds, points, with its 95 % interval")
+    return fig
+
+
+FIGURES: Mapping[str, tuple[Drawing, str]] = {
+    "learning_curves": (
+        learning_curves,
+        "Accuracy on the test set after each epoch: mean (line), ± 1 std (dark), smallest to largest (light). Below, "
+        "the same as distance from the mean curve, at the scale of the later epochs.",
+    ),
+    "histogram": (
+        histogram,
+        "Final accuracies of all seeds with their density, the normal distribution of the same mean and std, and seeds "
+        "of note.",
+    ),
+    "spread_over_epochs": (
+        spread_over_epochs,
+        "Standard deviation over seeds after each epoch, with a 95 % bootstrap band. Grey: the mean curve is flat.",
+    ),
+    "as_seeds_are_added": (
+        as_seeds_are_added,
+        "What the first 1, 2, 3, ... seeds would have told: mean, ± 1 std, extremes; below, the std.",
+    ),
+    "sorted_accuracies": (
+        sorted_accuracies,
+        "Every seed from the worst to the best, with the 95 % interval (Wilson) that comes from testing on a finite "
+        "set of examples.",
+    ),
+    "losses": (losses, "Test loss and training loss: mean, ± 1 std, smallest to largest."),
+}
+SEVERAL: Mapping[str, tuple[Drawing, str]] = {
+    "spreads": (spreads, "Standard deviation over seeds of each study; orange: a probe on a pretrained backbone."),
+}
+
+
+def draw(several: Sequence[Findings], folder: Path) -> dict[str, str]:
+    """Draw every figure of these studies as PNG and SVG into `folder`; return their captions by name."""
+    figures = {**FIGURES, **(SEVERAL if len(several) > 1 else {})}
+    for name, (function, _) in figures.items():
+        with mpl.rc_context(STYLE):
+            fig = function(several)
+            fig.savefig(folder / f"{name}.png", metadata={"Software": None})
+            fig.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+    return {name: caption for name, (_, caption) in figures.items()}

@@ -1,0 +1,303 @@
+"""What a study's scores say: its numbers, and the three questions of Picard 2021 answered in words that follow them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from src.study import statistics as st
+from src.study.scores import Scores
+from src.study.statistics import Array, Interval, Shape
+
+NOT_CHANCE = 0.05
+TITLE_SEED = 3407
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Every number that a report says of one study; accuracies and their differences in percent."""
+
+    scores: Scores
+    n: int
+    mean: float
+    std: float
+    median: float
+    iqm: float
+    mean_interval: Interval
+    std_interval: Interval
+    median_interval: Interval
+    iqm_interval: Interval
+    shape: Shape | None
+    p_min: float
+    p_max: float
+    flat_from: int
+    late_ratio: float
+    late_interval: Interval
+    share_right: Array | None
+    independent_std: float
+
+    @classmethod
+    def of(cls, scores: Scores) -> "Findings":
+        """Compute them from at least one finished seed."""
+        accuracy, curves = scores.accuracy, scores.curves["val/acc"]
+        flat = st.flat_from(curves)
+        p_min, p_max = st.grubbs(accuracy)
+        ratio, ratio_interval = st.late_spread_ratio(curves, flat)
+        packed = list(scores.packed_correct())
+        share = st.share_right(packed, scores.examples) if packed else None
+        return cls(
+            scores=scores,
+            n=len(accuracy),
+            mean=float(accuracy.mean()),
+            std=float(accuracy.std(ddof=1)) if len(accuracy) > 1 else math.nan,
+            median=float(np.median(accuracy)),
+            iqm=float(st.interquartile_mean(accuracy)),
+            mean_interval=st.mean_interval(accuracy),
+            std_interval=st.std_interval(accuracy),
+            median_interval=st.bootstrap_interval(accuracy, np.median),
+            iqm_interval=st.bootstrap_interval(accuracy, st.interquartile_mean),
+            shape=st.shape(accuracy),
+            p_min=p_min,
+            p_max=p_max,
+            flat_from=flat,
+            late_ratio=ratio,
+            late_interval=ratio_interval,
+            share_right=share,
+            independent_std=100 * math.sqrt(st.independent_example_variance(share, len(packed)))
+            if share is not None and len(packed) > 1
+            else math.nan,
+        )
+
+    @property
+    def name(self) -> str:
+        return self.scores.name
+
+    @property
+    def min(self) -> float:
+        return float(self.scores.accuracy.min())
+
+    @property
+    def max(self) -> float:
+        return float(self.scores.accuracy.max())
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the study trains a head on a frozen backbone."""
+        return bool(self.scores.study.config.get("backbone"))
+
+    @property
+    def step(self) -> float:
+        """The smallest difference between two accuracies: one test example, in points."""
+        return 100 / self.scores.examples
+
+
+def within(interval: Interval) -> str:
+    """An interval as it stands in a sentence, with a third decimal where two would blur it."""
+    decimals = 2 if interval.high - interval.low >= 0.1 else 3
+    return f"{interval.low:.{decimals}f} to {interval.high:.{decimals}f}"
+
+
+def probability(p: float) -> str:
+    """A p-value as papers write it."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def headline(found: Findings) -> str:
+    """The study in one sentence."""
+    s = found.scores
+    if found.n == 1:
+        return f"{found.name}: {found.mean:.2f} % with seed {s.best}, the only one; a spread needs more seeds."
+    return (
+        f"{found.name}: {found.mean:.2f} ± {found.std:.2f} % over {found.n:,} seeds, and "
+        f"{found.max - found.min:.2f} points between the unluckiest (seed {s.worst}: {found.min:.2f}) and the luckiest "
+        f"(seed {s.best}: {found.max:.2f})."
+    )
+
+
+def distribution(found: Findings) -> list[str]:
+    """Question 1: how are the scores distributed over seeds?"""
+    if found.n == 1:
+        return ["One seed cannot say. Train more: the same command with `-m 'seed=range(0,20)'`."]
+    parts = [
+        f"{found.name}: {found.n:,} seeds reach {found.mean:.2f} ± {found.std:.2f} % (mean and sample standard "
+        f"deviation), from {found.min:.2f} to {found.max:.2f}."
+    ]
+    if math.isnan(found.std_interval.low):
+        parts.append(f"The mean lies in {within(found.mean_interval)} (95 %); {_too_few(found)} to bound the std.")
+    else:
+        parts.append(
+            f"95 % intervals: the mean from {within(found.mean_interval)}, the std from {within(found.std_interval)}."
+        )
+    return [" ".join(parts), _shape(found), _test_set(found), _late(found)]
+
+
+def _too_few(found: Findings) -> str:
+    return f"{found.n} seed{'s are' if found.n > 1 else ' is'} too few"
+
+
+def _shape(found: Findings) -> str:
+    if found.shape is None:
+        return "All seeds score the same." if found.n >= 8 else f"{_too_few(found)} to say how they are shaped."
+    s = found.shape
+    told = f"{s.test} {probability(s.p)}, skewness {s.skewness:+.2f}, excess kurtosis {s.kurtosis:+.2f}"
+    if s.p >= NOT_CHANCE:
+        caution = f"; {found.n} seeds would show only a gross departure" if found.n < 50 else ""
+        return f"Nothing speaks against a normal distribution ({told}){caution}."
+    tails = []
+    if abs(s.skewness) > 2 * math.sqrt(6 / found.n):
+        tails.append(f"the tail of {'low' if s.skewness < 0 else 'high'} scores is the longer one")
+    if abs(s.kurtosis) > 2 * math.sqrt(24 / found.n):
+        tails.append(f"the tails are {'heavier' if s.kurtosis > 0 else 'lighter'} than a normal distribution's")
+    if not tails and found.step > found.std / 4:
+        tails.append(f"accuracies come in steps of {found.step:.2f} points")
+    return f"They are not normally distributed ({told})" + (f": {' and '.join(tails)}." if tails else ".")
+
+
+def _test_set(found: Findings) -> str:
+    p = found.mean / 100
+    error = 100 * math.sqrt(p * (1 - p) / found.scores.examples)
+    told = (
+        f"The test set is itself a sample: its {found.scores.examples:,} examples give each score a standard error of "
+        f"{error:.2f} points."
+    )
+    if math.isnan(found.independent_std) or not found.std:
+        return told
+    share = 100 * found.independent_std**2 / found.std**2
+    return told + (
+        f" If networks differed only by independent chance on each example, at the rate at which these got it right, "
+        f"scores would have a std of {found.independent_std:.2f}: "
+        + (f"{share:.0f} % of the variance seen." if share < 100 else "all of the variance seen.")
+    )
+
+
+def _late(found: Findings) -> str:
+    epochs, start = len(found.scores.epochs), found.flat_from + 1
+    if math.isnan(found.late_ratio):
+        why = f"{found.n} seeds" if found.n < 10 else f"{epochs - found.flat_from} of {epochs} epochs"
+        where = "" if found.n < 10 else " with a flat mean curve"
+        return f"Whether the spread would fall with longer training cannot be said from {why}{where}."
+    low, high = found.late_interval
+    told = (
+        f"From epoch {start} of {epochs} on the mean curve is flat (within half a std of its end). The std of its "
+        f"second half is {found.late_ratio:.2f} times that of its first (95 %: {within(found.late_interval)}): "
+    )
+    if high < 1:
+        return told + "the spread was still falling."
+    return told + ("the spread rises." if low > 1 else "nothing shows that longer training shrinks the spread.")
+
+
+def black_swans(found: Findings) -> list[str]:
+    """Question 2: are there seeds that are surprisingly good or bad?"""
+    s = found.scores
+    if found.n < 5 or not found.std:
+        why = f"{_too_few(found)}" if found.n < 5 else "The scores are all equal"
+        return [f"{found.name}: {why} to tell a surprising seed from an ordinary one."]
+    below, above = (found.mean - found.min) / found.std, (found.max - found.mean) / found.std
+    expected, expected_range = st.expected_maximum(found.n), st.maximum_range(found.n)
+    told = (
+        f"{found.name}: the worst seed ({s.worst}) lies {below:.2f} std below the mean, the best ({s.best}) "
+        f"{above:.2f} above. The extreme of {found.n:,} draws from a normal distribution lies {expected:.2f} std away "
+        f"on average, in 95 % of cases {within(expected_range)}."
+    )
+    surprising = [
+        f"seed {seed} is surprisingly {word} ({probability(p)})"
+        for seed, word, p in ((s.worst, "bad", found.p_min), (s.best, "good", found.p_max))
+        if p < NOT_CHANCE / 2  # two questions are asked
+    ]
+    tests = f"Grubbs' test: {probability(found.p_min)} for the worst, {probability(found.p_max)} for the best"
+    if surprising:
+        shape = found.shape
+        long_tail = shape is not None and shape.p < NOT_CHANCE
+        verdict = f"By Grubbs' test {' and '.join(surprising)}: " + (
+            "a black swan, or only the longer tail of scores that are not normal."
+            if long_tail
+            else "a black swan, measured against a normal distribution."
+        )
+    else:
+        verdict = f"Neither is surprising ({tests}): no black swan among these seeds."
+    unseen = st.unseen_rate(found.n)
+    rare = f"What befalls fewer than one seed in {1 / unseen:,.0f} may well have been missed by {found.n:,}."
+    return [told, f"{verdict} {rare}", *_title_seed(found)]
+
+
+def _title_seed(found: Findings) -> list[str]:
+    at = np.flatnonzero(found.scores.seeds == TITLE_SEED)
+    if not len(at):
+        return []
+    score = found.scores.accuracy[at[0]]
+    better = int((found.scores.accuracy > score).sum())
+    return [
+        f"Seed {TITLE_SEED}, of the paper's title, reaches {score:.2f} %: {better:,} of {found.n:,} seeds are better."
+    ]
+
+
+def pretraining(several: Sequence[Findings]) -> list[str]:
+    """Question 3: does pretraining shrink the spread? From every pair of a probe and a study trained from scratch."""
+    enough = [found for found in several if found.n >= 5 and found.std]
+    probes = [found for found in enough if found.pretrained]
+    scratch = [found for found in enough if not found.pretrained]
+    if not probes or not scratch:
+        kind = "trained from scratch" if probes else "on a pretrained backbone"
+        here = "these" if len(several) > 1 else "this one"
+        return [
+            f"This needs a study {kind} beside {here}, each of at least 5 seeds: "
+            "`python -m src.report 'study=[ONE,OTHER]'` compares their spreads."
+        ]
+    return [
+        _compared(probe, other, "pretraining shrinks the spread", "with pretraining the spread is larger")
+        for probe in probes
+        for other in scratch
+    ]
+
+
+def spreads(several: Sequence[Findings]) -> list[str]:
+    """Whether the spreads of several studies differ: all at once, and pair by pair."""
+    enough = [found for found in several if found.n >= 5 and found.std]
+    if len(enough) < 2:
+        return []
+    p = st.brown_forsythe([found.scores.accuracy for found in enough])
+    verdict = "they differ" if p < NOT_CHANCE else "no difference is shown"
+    names = ", ".join(found.name for found in enough)
+    pairs = combinations(enough, 2) if len(enough) <= 4 else ((enough[0], other) for other in enough[1:])
+    return [
+        f"Spreads of {names}: {verdict} (Brown-Forsythe {probability(p)}).",
+        *(_compared(b, a, f"{b.name} spreads less", f"{b.name} spreads more") for a, b in pairs),
+    ]
+
+
+def _compared(one: Findings, other: Findings, less: str, more: str) -> str:
+    ratio, interval = st.std_ratio(one.scores.accuracy, other.scores.accuracy)
+    told = (
+        f"The std of {one.name} ({one.std:.2f}, {one.n:,} seeds) is {ratio:.2f} times that of {other.name} "
+        f"({other.std:.2f}, {other.n:,} seeds), 95 % interval {within(interval)}: "
+    )
+    p = st.brown_forsythe([one.scores.accuracy, other.scores.accuracy])
+    differs = not interval.low <= 1 <= interval.high
+    if differs and p < NOT_CHANCE:
+        told += less if interval.high < 1 else more
+    elif differs or p < NOT_CHANCE:
+        told += f"a close call, since Brown-Forsythe says {probability(p)}; more seeds would settle it"
+    else:
+        told += f"these seeds do not show a difference (Brown-Forsythe {probability(p)})"
+    if one.scores.examples != other.scores.examples or abs(one.mean - other.mean) > 1:
+        told += ". They differ in more than that: " + _other_differences(one, other)
+    return told + "."
+
+
+def _other_differences(one: Findings, other: Findings) -> str:
+    parts = []
+    if abs(one.mean - other.mean) > 1:
+        parts.append(
+            f"at {one.mean:.1f} % and {other.mean:.1f} % accuracy the test examples alone give standard errors of "
+            f"{_standard_error(one):.2f} and {_standard_error(other):.2f} points"
+        )
+    if one.scores.examples != other.scores.examples:
+        parts.append(f"the test sets have {one.scores.examples:,} and {other.scores.examples:,} examples")
+    return "; ".join(parts)
+
+
+def _standard_error(found: Findings) -> float:
+    p = found.mean / 100
+    return 100 * math.sqrt(p * (1 - p) / found.scores.examples)

@@ -1,0 +1,236 @@
+"""A report as text (Markdown), as one page that needs no network, and as tables for papers and for pandas."""
+
+import base64
+import html
+import math
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import markdown
+import pandas as pd
+import yaml
+
+from src.study.findings import Findings, black_swans, distribution, headline, pretraining, spreads, within
+from src.study.paper import paper_row
+from src.study.progress import duration
+from src.study.scores import Scores, few
+from src.study.statistics import Interval
+from src.study.store import flattened
+
+STYLE = """
+body { font: 16px/1.55 system-ui, sans-serif; color: #1a1a1a; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.6rem } h2 { margin-top: 2.4rem; border-bottom: 1px solid #ddd } h1 + p { font-size: 1.15rem }
+table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; margin: 1rem 0 }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top }
+div.wide { overflow-x: auto } td em { color: #5f5f5f }
+img { max-width: 100%; display: block; margin: 1.5rem auto .3rem } img + em { display: block; color: #5f5f5f }
+code, pre { font-size: .85rem; background: #f5f5f5 } pre { padding: .8rem; overflow-x: auto; white-space: pre-wrap }
+code { overflow-wrap: anywhere }
+blockquote { margin: 1rem 0; padding: .1rem 1rem; border-left: 4px solid #D55E00; background: #fdf3ee }
+@media print { body { max-width: none; font-size: 11px } img, table { break-inside: avoid } }
+"""
+
+
+def markdown_page(several: Sequence[Findings], figures: Mapping[str, str]) -> str:
+    """The whole report in Markdown; `figures` are captions by name, their files NAME.png beside it."""
+    drawn = {name: f"![{name.replace('_', ' ')}]({name}.png)\n*{caption}*" for name, caption in figures.items()}
+
+    def section(title: str, words: Iterable[str], *names: str) -> list[str]:
+        return [f"## {title}", *map(_plain, words), *(drawn[name] for name in names if name in drawn)]
+
+    parts = [f"# {_plain(' and '.join(found.name for found in several))}"]
+    parts += [f"**{_plain(headline(found))}**" for found in several]
+    parts += [results_table(several), *(note for found in several if (note := stands_on(found.scores)))]
+    parts.append(drawn["learning_curves"])
+    words = (line for found in several for line in distribution(found))
+    about_spread = ("histogram", "as_seeds_are_added", "spread_over_epochs", "losses")
+    parts += section("How are the scores distributed over seeds?", words, *about_spread)
+    words = (line for found in several for line in black_swans(found))
+    parts += section('Are there "black swan" seeds?', words, "sorted_accuracies")
+    parts += section("Does pretraining shrink the spread?", pretraining(several))
+    if len(several) > 1:
+        parts += section("Do the spreads differ?", spreads(several), "spreads")
+    parts += [part for found in several for part in how_to_repeat(found.scores)]
+    parts.append(
+        "Accuracies are percent of the test set, std is the sample's (ddof = 1). 95 % intervals: Student's for the "
+        "mean, Bonett's (2006) for the std, percentile bootstrap for the median and the interquartile mean (IQM: the "
+        "mean of the middle half). The extremes have none: more seeds move them. The paper is Picard 2021, "
+        "[arXiv 2109.08203](https://arxiv.org/abs/2109.08203)."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def html_page(text: str, folder: Path) -> str:
+    """`text`, a Markdown report whose figures lie in `folder`, as one page with the figures (SVG) inside."""
+
+    def inlined(match: re.Match[str]) -> str:
+        picture = base64.b64encode((folder / f"{match[1]}.svg").read_bytes()).decode()
+        return f'src="data:image/svg+xml;base64,{picture}"'
+
+    body = markdown.markdown(text, extensions=["tables", "fenced_code", "md_in_html"])
+    body = re.sub(r'src="([a-z_]+)\.png"', inlined, body)
+    body = body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
+    title = html.escape(text.splitlines()[0].removeprefix("# "))
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>\n'
+        f"<body>\n{body}\n</body></html>\n"
+    )
+
+
+def results_table(several: Sequence[Findings]) -> str:
+    """The paper's table, with intervals and times, in Markdown; seeds in brackets; the paper's own rows marked so."""
+    head = "study|seeds|mean ± std, %|min|max|95 % of the mean|95 % of the std|median|IQM|time a seed, in all"
+    lines = [head, "|".join(["---"] * 10)]
+    for found in several:
+        s = found.scores
+        spread = f"{found.mean:.2f}" + (f" ± {found.std:.2f}" if found.n > 1 else "")
+        cells = [f"**{_plain(found.name)}**", f"{found.n:,}", spread]
+        cells += [f"{found.min:.2f}&nbsp;({s.worst})", f"{found.max:.2f}&nbsp;({s.best})"]
+        cells += [_cell(found.mean_interval), _cell(found.std_interval)]
+        cells += [f"{found.median:.2f}", f"{found.iqm:.2f}", f"{_median_seconds(s)}, {duration(s.seconds.sum())}"]
+        lines.append("|".join(cells))
+        if row := paper_row(found.name, s.study.config):
+            numbers = [f"{row.mean:.2f} ± {row.std:.2f}", f"{row.min:.2f}", f"{row.max:.2f}"]
+            cells = ["the paper's", f"{row.seeds:,}", *numbers, "", "", "", "", row.time]
+            lines.append("|".join(f"*{cell}*" if cell else "" for cell in cells))
+    return "\n".join(f"| {line.replace('|', ' | ')} |" for line in lines)
+
+
+def _cell(interval: Interval) -> str:
+    return "" if math.isnan(interval.low) else within(interval)
+
+
+def _median_seconds(scores: Scores) -> str:
+    seconds = float(pd.Series(scores.seconds).median())
+    return f"{seconds:.1f} s" if seconds < 90 else duration(seconds)
+
+
+def _plain(text: str) -> str:
+    """Text in which nothing is taken for HTML or, but for code in backticks, for emphasis."""
+    parts = html.escape(text, quote=False).split("`")
+    return "`".join(part if i % 2 else re.sub(r"([*|\[\]]|\b_|_\b)", r"\\\1", part) for i, part in enumerate(parts))
+
+
+def stands_on(scores: Scores) -> str:
+    """What is missing, diverged, failed, damaged or mixed, as a note; empty where nothing is."""
+    lines = []
+    asked = len(scores.missing) + len(scores.records)
+    if scores.missing:
+        lines.append(f"{len(scores.missing):,} of {asked:,} seeds asked for have no record yet: {few(scores.missing)}.")
+    for status, told in (("diverged", "their loss was not finite"), ("failed", "they raised an exception")):
+        if seeds := scores.others(status):
+            reasons = Counter(seeds.values()).most_common(3)
+            why = "; ".join(f"{reason} ({count})" for reason, count in reasons)
+            lines.append(f"{len(seeds):,} {status} ({told}) and not in these numbers: seed {few(list(seeds))}: {why}.")
+    for name, why in list(scores.problems.items())[:10]:
+        lines.append(f"Not counted: seeds/{name}: {why}.")
+    if len(scores.problems) > 10:
+        lines.append(f"Not counted: {len(scores.problems) - 10:,} more files.")
+    mixed = [key for key, values in scores.environments.items() if len(values) > 1]
+    if mixed:
+        lines.append(f"Seeds ran in different environments: {', '.join(mixed)}. Below is which ran where.")
+    if not lines:
+        return ""
+    lines.insert(0, f"{scores.name} stands on {len(scores.seeds):,} finished seeds.")
+    return "\n".join(f"> {_plain(line)}  " for line in lines)
+
+
+def how_to_repeat(scores: Scores) -> Iterator[str]:
+    """What must be told so that others can repeat a study: commands, data, settings, hardware, time."""
+    yield f"## How to repeat {_plain(scores.name)}"
+    yield commands(scores)
+    yield "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in _facts(scores))])
+    config = yaml.safe_dump(scores.study.config, sort_keys=False).rstrip()
+    yield (
+        f'<details markdown="1"><summary>The whole config (digest {scores.study.digest[:12]})</summary>\n\n'
+        f"```yaml\n{config}\n```\n\n</details>"
+    )
+
+
+def commands(scores: Scores) -> str:
+    """The commands that train the study, and its best seed, again, as a block of Markdown."""
+    overrides = _overrides(scores)
+    seeds = sorted(scores.records)
+    contiguous = seeds == list(range(seeds[0], seeds[-1] + 1))
+    spelt = f"range({seeds[0]},{seeds[-1] + 1})" if contiguous and len(seeds) > 1 else ",".join(map(str, seeds))
+    one = shlex.join(["python", "-m", "src.train", f"seed={scores.best}", *overrides, "overwrite=true"])
+    lines = [
+        shlex.join(["python", "-m", "src.train", "-m", f"seed={spelt}", *overrides]),
+        f"{one}   # the best seed once more",
+        f"python -m src.report study={scores.name}",
+    ]
+    return "```\n" + "\n".join(lines) + "\n```"
+
+
+def _overrides(scores: Scores) -> list[str]:
+    """What the study's seeds were trained with, as most of their records say; without what only names the seed."""
+    found: Counter[str] = Counter(record["command"] for record in scores.finished if record.get("command"))
+    counted: Counter[tuple[str, ...]] = Counter()
+    for command, count in found.items():
+        words = shlex.split(command)[3:]  # python -m src.train
+        counted[tuple(word for word in words if not word.startswith(("seed=", "results=")))] += count
+    return list(counted.most_common(1)[0][0]) if counted else [f"study={scores.name}"]
+
+
+def _facts(scores: Scores) -> Iterator[tuple[str, str]]:
+    config: dict[str, Any] = dict(flattened(scores.study.config))
+    first = scores.finished[0]
+    yield "seeds", f"{len(scores.seeds):,} finished: {few(scores.seeds.tolist())}"
+    held = [f"{name}={value}" for name in ("init", "order", "augment") if (value := config.get(f"streams.{name}"))]
+    if held:
+        yield "streams held", ", ".join(held)
+    shas = sorted({str(record.get("data_sha256")) for record in scores.finished})
+    yield "data", f"{config.get('data.name', 'unknown')}, SHA-256 of the pictures as read {', '.join(shas)}"
+    sizes = {"training": config.get("data.train_size"), "test": config.get("data.test_size")}
+    split = ", ".join(f"{part} {size:,}" if size else f"{part} all" for part, size in sizes.items())
+    yield "split", f"{split}; scored on {scores.examples:,} test examples after every epoch"
+    preprocessing = {key: value for key, value in config.items() if re.match(r"data\.(mean|std|size|augment)", key)}
+    yield "preprocessing", _plain(", ".join(f"{key[5:]} {value}" for key, value in preprocessing.items()))
+    yield "training", f"{len(scores.epochs)} epochs, batch {config.get('data.batch_size', 'unknown')}"
+    parts = {part: sum(record["seconds"][part] for record in scores.finished) for part in first["seconds"]}
+    yield "time", f"{duration(sum(parts.values()))} in all: {', '.join(f'{p} {duration(s)}' for p, s in parts.items())}"
+    for key, values in scores.environments.items():
+        if len(values) == 1:
+            if (value := next(iter(values))) != "None":
+                yield _plain(key), _plain(value)
+        else:
+            told = "; ".join(f"{value} (seed {few(sorted(seeds))})" for value, seeds in values.items())
+            yield _plain(key), f"**mixed:** {_plain(told)}"
+
+
+def table(several: Sequence[Findings]) -> pd.DataFrame:
+    """The numbers of `results_table`, unrounded, a row for each study and for each of the paper's."""
+    rows: list[dict[str, Any]] = []
+    for found in several:
+        s = found.scores
+        row: dict[str, Any] = {"study": found.name, "source": "measured", "seeds": found.n}
+        row |= {"mean": found.mean, "std": found.std, "min": found.min, "min_seed": s.worst}
+        row |= {"max": found.max, "max_seed": s.best, "median": found.median, "iqm": found.iqm}
+        for name in ("mean", "std", "median", "iqm"):
+            low, high = getattr(found, f"{name}_interval")
+            row |= {f"{name}_low": low, f"{name}_high": high}
+        row |= {"seconds_a_seed": float(pd.Series(s.seconds).median()), "seconds_in_all": float(s.seconds.sum())}
+        rows.append(row)
+        if paper := paper_row(found.name, s.study.config):
+            row = {"study": found.name, "source": "paper", "seeds": paper.seeds, "mean": paper.mean, "std": paper.std}
+            rows.append(row | {"min": paper.min, "max": paper.max})
+    return pd.DataFrame(rows)
+
+
+def latex_table(several: Sequence[Findings]) -> str:
+    """The paper's table for a LaTeX document with booktabs."""
+    lines = [r"\begin{tabular}{lrrrr}", r"\toprule", r"Study & Seeds & Mean $\pm$ std (\%) & Min & Max \\", r"\midrule"]
+    for found in several:
+        s, name = found.scores, re.sub(r"([_&%#$])", r"\\\1", found.name)
+        spread = rf"{found.mean:.2f} $\pm$ {found.std:.2f}" if found.n > 1 else f"{found.mean:.2f}"
+        extremes = f"{found.min:.2f} ({s.worst}) & {found.max:.2f} ({s.best})"
+        lines.append(rf"{name} & {found.n:,} & {spread} & {extremes} \\")
+        if row := paper_row(found.name, s.study.config):
+            numbers = rf"{row.mean:.2f} $\pm$ {row.std:.2f} & {row.min:.2f} & {row.max:.2f}"
+            lines.append(rf"\quad as in Picard (2021) & {row.seeds:,} & {numbers} \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])

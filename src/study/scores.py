@@ -1,0 +1,184 @@
+"""The records of a study as arrays and tables."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from src.errors import InputError
+from src.study.statistics import Array
+from src.study.store import Record, Study, flattened, seeds_in, spelled
+
+SEEDS_NAMED = 8
+
+
+def few(seeds: list[int]) -> str:
+    """Seeds in short, cut off where they are many."""
+    runs = spelled(seeds).split(",")
+    more = len(seeds) - len(seeds_in(",".join(runs[:SEEDS_NAMED])))
+    return ", ".join(runs[:SEEDS_NAMED]) + (f" and {more} more" if more else "")
+
+
+def column(metric: str) -> str:
+    """A metric as the name of a table's column, with its unit: val/acc is val_acc_percent."""
+    return metric.replace("/", "_") + ("_percent" if metric.endswith("acc") else "")
+
+
+def percent(fractions: Array) -> Array:
+    """Fractions as percent, without what binary fractions leave behind the tenth decimal."""
+    return np.round(100 * np.asarray(fractions, dtype=float), 10)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A study as it stands: every record, and curves of the S finished seeds over E epochs, accuracies in percent.
+
+    `curves` has an array (S, E) for each metric; `missing` are seeds asked for that have no record, `problems` files
+    that are no records, each with its reason.
+    """
+
+    study: Study
+    records: dict[int, Record]
+    problems: dict[str, str]
+    missing: list[int]
+    curves: dict[str, Array]
+
+    @classmethod
+    def of(cls, study: Study) -> "Scores":
+        """Read the records of `study`.
+
+        Raises InputError where no seed is finished, and where curves differ in length, naming the seeds.
+        """
+        scan = study.scan()
+        finished = [record for record in scan.records.values() if record["status"] == "finished"]
+        if not finished:
+            others = f" ({len(scan.records)} diverged or failed)" if scan.records else ""
+            raise InputError(f"{study.folder}: no finished seed to report on{others}; python -m src.status says more")
+        lengths: dict[int, list[int]] = defaultdict(list)
+        for record in finished:
+            lengths[len(record["metrics"]["epochs"]["epoch"])].append(record["seed"])
+        if len(lengths) > 1:
+            found = "; ".join(f"{epochs} epochs: seed {few(seeds)}" for epochs, seeds in sorted(lengths.items()))
+            raise InputError(
+                f"{study.folder}: learning curves differ in length ({found}).\n"
+                "Train the odd ones again with overwrite=true, or move their records out of seeds/"
+            )
+        metrics = [metric for metric in finished[0]["metrics"]["epochs"] if metric != "epoch"]
+        curves = {}
+        for metric in metrics:
+            values = np.array([record["metrics"]["epochs"][metric] for record in finished], dtype=float)
+            curves[metric] = percent(values) if metric.endswith("acc") else values
+        missing = [seed for seed in study.asked() if seed not in scan.records]
+        return cls(study, scan.records, scan.problems, missing, curves)
+
+    @property
+    def name(self) -> str:
+        return self.study.name
+
+    @cached_property
+    def finished(self) -> list[Record]:
+        """The records of the finished seeds, in the order of `curves`."""
+        return [record for record in self.records.values() if record["status"] == "finished"]
+
+    def others(self, status: str) -> dict[int, str]:
+        """The seeds that are `diverged` or `failed`, with their reasons."""
+        return {seed: record["reason"] for seed, record in self.records.items() if record["status"] == status}
+
+    @cached_property
+    def seeds(self) -> Array:
+        """The finished seeds (S,), ascending."""
+        return np.array([record["seed"] for record in self.finished])
+
+    @cached_property
+    def accuracy(self) -> Array:
+        """The final accuracy on the test set in percent (S,)."""
+        return percent(np.array([record["metrics"]["final"]["val/acc"] for record in self.finished]))
+
+    @cached_property
+    def epochs(self) -> Array:
+        """How many epochs were trained at each point of a curve: 1 to E."""
+        return np.arange(1, next(iter(self.curves.values())).shape[1] + 1)
+
+    @cached_property
+    def seconds(self) -> Array:
+        """Wall time of each finished seed (S,): set-up, training and scoring."""
+        return np.array([sum(record["seconds"].values()) for record in self.finished])
+
+    @cached_property
+    def examples(self) -> int:
+        """How many examples the test set has."""
+        return int(self.finished[0]["test_examples"])
+
+    @cached_property
+    def by_score(self) -> Array:
+        """Positions in `seeds` from the worst to the best seed; equals stand in the order of seeds, best first."""
+        return np.lexsort((-self.seeds, self.accuracy))
+
+    @cached_property
+    def by_end(self) -> Array:
+        """Positions in `seeds` in the order in which they were finished."""
+        return np.argsort([record["ended"] for record in self.finished], kind="stable")
+
+    @property
+    def worst(self) -> int:
+        return int(self.seeds[self.accuracy.argmin()])
+
+    @property
+    def best(self) -> int:
+        return int(self.seeds[self.accuracy.argmax()])
+
+    def packed_correct(self) -> Iterator[Array]:
+        """Which test examples each finished seed got right, one bit each; without those whose file is damaged."""
+        for seed in self.seeds:
+            try:
+                row = np.load(self.study.correct_path(int(seed)))
+            except (OSError, ValueError, EOFError):
+                continue
+            if row.dtype == np.uint8 and row.shape == (-(-self.examples // 8),):
+                yield row
+
+    @cached_property
+    def environments(self) -> dict[str, dict[str, list[int]]]:
+        """Packages, hardware and settings of the finished seeds: for each key its values, each with its seeds."""
+        alike: dict[str, list[int]] = defaultdict(list)
+        for record in self.finished:
+            alike[json.dumps(record["environment"])].append(record["seed"])
+        found: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for environment, seeds in alike.items():
+            for key, value in flattened(json.loads(environment)):
+                found[key][str(value)].extend(seeds)
+        return found
+
+    def seeds_table(self) -> pd.DataFrame:
+        """A row for each record: seed, status and reason, streams, final metrics, seconds, hashes, where it ran."""
+        return pd.DataFrame([_row(record) for record in self.records.values()])
+
+    def curves_table(self) -> pd.DataFrame:
+        """A row for each finished seed and epoch."""
+        seeds, epochs = len(self.seeds), len(self.epochs)
+        table = {"seed": np.repeat(self.seeds, epochs), "epochs_trained": np.tile(self.epochs, seeds)}
+        return pd.DataFrame(table | {column(metric): curves.ravel() for metric, curves in self.curves.items()})
+
+
+def _row(record: Record) -> dict[str, Any]:
+    environment = record.get("environment", {})
+    final = record.get("metrics", {}).get("final", {})
+    return {
+        "seed": record["seed"],
+        "status": record["status"],
+        "reason": record["reason"],
+        **{f"stream_{name}": seed for name, seed in record.get("streams", {}).items()},
+        **{column(m): v if v is None or not m.endswith("acc") else float(percent(v)) for m, v in final.items()},
+        **{f"seconds_{part}": seconds for part, seconds in record.get("seconds", {}).items()},
+        "weights_sha256": record.get("weights_sha256"),
+        "predictions_sha256": record.get("predictions_sha256"),
+        "hardware": environment.get("gpu") or environment.get("cpu"),
+        "torch": environment.get("packages", {}).get("torch"),
+        "git_commit": environment.get("git_commit"),
+        "ended": record.get("ended"),
+    }
