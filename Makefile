@@ -4,7 +4,7 @@ SEEDS ?=
 EXTRA ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup status demo test test-slow lint format bench cifar-short cifar-long lock clean
+.PHONY: help setup status report demo test test-slow lint format bench cifar-short cifar-long lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
@@ -20,10 +20,13 @@ setup: .venv/ready  ## make .venv and install the pinned packages
 status: setup  ## how far the studies are
 	@$(BIN)/python -m src.status
 
+report: setup  ## STUDY=digits, or STUDY=[cifar_short,cifar_long]: tables, figures and TensorBoard bands
+	@$(BIN)/python -m src.report 'study=$(or $(STUDY),null)'
+
 demo: setup  ## 20 seeds of a small ResNet-9 on handwritten digits, offline
 	@$(BIN)/python -m src.train -m 'seed=range(0,20)' experiment=digits
 
-test: setup  ## the tests, 2 to 3 minutes on 2 cores
+test: setup  ## the tests, 3 to 4 minutes on 2 cores
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-slow: setup  ## those of minutes: 30 kills, a Ray cluster, a Slurm
@@ -38,9 +41,10 @@ format: setup  ## put the code into ruff's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## a training step against a plain PyTorch loop; sweeps against Hydra's own
+bench: setup  ## a training step against a plain PyTorch loop; sweeps against Hydra's own; reports
 	$(BIN)/python -m benchmarks.step
 	$(BIN)/python -m benchmarks.sweep
+	$(BIN)/python -m benchmarks.report
 
 cifar-short: setup  ## the paper's 22 epochs; SEEDS="range(0,10000)", EXTRA="data.source=PATH"
 	$(BIN)/python -m src.train -m 'seed=$(or $(SEEDS),range(0,10000))' experiment=cifar_short $(EXTRA)

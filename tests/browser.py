@@ -1,10 +1,14 @@
 """Pages in a real headless Chromium (Debian: chromium, chromium-driver)."""
 
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 # Custom elements hide what they draw in shadow roots, which a plain query does not enter.
@@ -48,6 +52,21 @@ def browser(width: int = 1400, height: int = 1600) -> Iterator[Any]:
 def drawn(driver: Any, selector: str, value: str = "element.outerHTML") -> list[Any]:
     """`value`, JavaScript, of every element that `selector` matches, within shadow roots as well."""
     return driver.execute_script(SEEK + f"return found.map(element => {value})", selector)
+
+
+@contextmanager
+def tensorboard(logdir: Path) -> Iterator[str]:
+    """The address of a TensorBoard on this machine, closed at the end."""
+    command = [str(Path(sys.executable).with_name("tensorboard")), "--logdir", str(logdir)]
+    server = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        assert server.stdout is not None
+        yield next(match[1] for line in server.stdout if (match := re.search(r"(http://127[^ ]+)", line)))
+    finally:
+        server.kill()
+        server.wait()
 
 
 def wait_until(condition: Any, seconds: float = 30.0) -> float:

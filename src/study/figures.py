@@ -173,11 +173,12 @@ def spread_over_epochs(several: Sequence[Findings]) -> Figure:
             ax.plot(epochs, curves.std(axis=0, ddof=1), color=BLUE, marker=".", markersize=4, label="std over seeds")
             if found.flat_from < len(epochs) - 1:
                 ax.axvspan(epochs[found.flat_from], epochs[-1], color=GREY, alpha=0.12, label="mean curve flat")
-            ax.set_yscale("log")
-            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            ax.yaxis.set_major_formatter("{x:g}")
-            ax.yaxis.set_minor_formatter("")
-            _legend(ax)
+            if found.std:
+                ax.set_yscale("log")
+                ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                ax.yaxis.set_major_formatter("{x:g}")
+                ax.yaxis.set_minor_formatter("")
+            ax.legend(loc="upper right")
             _whole_numbers(ax)
         ax.set_xlabel("epochs trained")
         ax.set_ylabel("std of the accuracy, points")

@@ -112,8 +112,9 @@ def _median_seconds(scores: Scores) -> str:
 
 def _plain(text: str) -> str:
     """Text in which nothing is taken for HTML or, but for code in backticks, for emphasis."""
-    parts = html.escape(text, quote=False).split("`")
-    return "`".join(part if i % 2 else re.sub(r"([*|\[\]]|\b_|_\b)", r"\\\1", part) for i, part in enumerate(parts))
+    parts = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text).split("`")
+    marks = r"([*|\[\]]|\b_|_\b)"
+    return "`".join(part if i % 2 else re.sub(marks, r"\\\1", part) for i, part in enumerate(parts))
 
 
 def stands_on(scores: Scores) -> str:

@@ -1,0 +1,422 @@
+"""Reports: numbers against the records, words against the numbers, pages and TensorBoard in a real browser."""
+
+import json
+import re
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from nbclient import NotebookClient
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.util.tensor_util import make_ndarray
+
+from src.errors import InputError
+from src.report import report
+from src.study import findings
+from src.study.findings import Findings
+from src.study.page import latex_table
+from src.study.progress import Progress
+from src.study.scores import Scores
+from src.study.store import SCHEMA, Study
+from src.sweep import Watch
+from tests import browser
+from tests.conftest import ROOT
+
+EXAMPLES = 203
+CONFIG = {"data": {"name": "dots"}, "trainer": {"max_epochs": 8}}
+
+
+def add_seed(study, seed, accuracy, *, epochs=8, status="finished", torch="2.14.1", more=None):
+    """A record whose accuracy, a share of EXAMPLES, rises to `accuracy`."""
+    right = np.arange(EXAMPLES) < round(accuracy * EXAMPLES)
+    rise = 1 - 0.8 * np.exp(-np.arange(epochs))
+    curve = rise * right.mean() / rise[-1]
+    values = {"train/loss": 3 - curve, "train/acc": curve, "val/loss": 2 - curve, "val/acc": curve}
+    record = {
+        "schema": SCHEMA, "seed": seed, "status": status, "reason": None if status == "finished" else "out of luck",
+        "streams": {"init": seed, "order": seed, "augment": seed}, "study": study.name,
+        "config_digest": study.digest, "command": f"python -m src.train seed={seed} study={study.name}",
+        "environment": {"packages": {"torch": torch}, "cpu": "a cpu", "gpu": None, "threads": 1},
+        "data_sha256": "d1" * 32, "test_examples": EXAMPLES, "weights_sha256": f"{seed:064x}",
+        "metrics": {
+            "epochs": {"epoch": list(range(epochs)), **{key: line.tolist() for key, line in values.items()}},
+            "final": {key: float(line[-1]) for key, line in values.items()},
+        },
+        "seconds": {"setup": 0.5, "train": 10.0 + seed, "score": 1.5},
+        "ended": f"2026-01-01T00:00:{seed % 60:02}+00:00",
+    }  # fmt: skip
+    if status == "failed":
+        del record["metrics"], record["seconds"]
+    study.write({**record, **(more or {})}, right)
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Make a study of these accuracies (fractions), seeds 0, 1, 2, ..."""
+
+    def make(accuracies, name="dots", config=CONFIG):
+        study = Study.open(tmp_path / "results" / name, config)
+        for seed, accuracy in enumerate(accuracies):
+            add_seed(study, seed, accuracy)
+        return study
+
+    return make
+
+
+@pytest.fixture
+def study(made):
+    return made(np.random.default_rng(1).normal(0.8, 0.02, 24))
+
+
+def found_in(study):
+    return Findings.of(Scores.of(study))
+
+
+def words(sentences):
+    return " ".join(sentences)
+
+
+def test_every_number_of_the_table_follows_from_the_records(study):
+    report([study])
+    row = pd.read_csv(study.folder / "report" / "table.csv").iloc[0]
+    records = [json.loads(path.read_text()) for path in sorted((study.folder / "seeds").iterdir())]
+    scores = np.array([100 * record["metrics"]["final"]["val/acc"] for record in records])
+    assert (row["mean"], row["std"]) == pytest.approx((scores.mean(), scores.std(ddof=1)))
+    assert (row["min"], row["max"], row["median"]) == pytest.approx((scores.min(), scores.max(), np.median(scores)))
+    assert (row["min_seed"], row["max_seed"], row["seeds"]) == (scores.argmin(), scores.argmax(), 24)
+    assert row["iqm"] == pytest.approx(np.sort(scores)[6:18].mean())
+    assert row["seconds_in_all"] == pytest.approx(sum(sum(record["seconds"].values()) for record in records))
+    page = (study.folder / "report" / "index.html").read_text()
+    assert f"{scores.mean():.2f} ± {scores.std(ddof=1):.2f}" in page and f"{scores.max():.2f}" in page
+    seeds = pd.read_parquet(study.folder / "report" / "seeds.parquet")
+    assert seeds["val_acc_percent"].to_numpy() == pytest.approx(scores)
+    assert pd.read_csv(study.folder / "report" / "seeds.csv")["weights_sha256"][3] == records[3]["weights_sha256"]
+    curves = pd.read_parquet(study.folder / "report" / "curves.parquet").set_index(["seed", "epochs_trained"])
+    assert curves.loc[(5, 3), "val_loss"] == pytest.approx(records[5]["metrics"]["epochs"]["val/loss"][2])
+
+
+def test_every_file_is_there_and_the_page_needs_no_network(study):
+    page, _ = report([study])
+    names = {path.name for path in page.parent.iterdir()}
+    figures = {
+        "learning_curves",
+        "histogram",
+        "spread_over_epochs",
+        "as_seeds_are_added",
+        "sorted_accuracies",
+        "losses",
+    }
+    assert {f"{name}.{kind}" for name in figures for kind in ("png", "svg")} <= names
+    assert {
+        "index.html",
+        "report.md",
+        "table.csv",
+        "table.tex",
+        "seeds.csv",
+        "seeds.parquet",
+        "curves.parquet",
+    } <= names
+    text = page.read_text()
+    assert text.count('src="data:image/svg+xml;base64,') == len(figures) and not re.search(r'src="(?!data:)', text)
+    assert set(re.findall(r'href="([^"]+)"', text)) == {"https://arxiv.org/abs/2109.08203"}
+
+
+def test_the_same_study_gives_the_same_bytes(study):
+    def written():
+        page, _ = report([study])
+        return {path.name: path.read_bytes() for path in page.parent.iterdir()}
+
+    assert written() == written()
+
+
+def test_neither_torch_nor_lightning_is_imported(study):
+    script = "import sys, src.report; print(sorted({'torch', 'lightning'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_no_seed_is_dropped_in_silence(study):
+    study.start(asked="0-29")
+    add_seed(study, 24, 0.1, status="diverged")
+    add_seed(study, 25, 0.1, status="failed")
+    study.record_path(27).write_text('{"torn')
+    page, (found,) = report([study])
+    text = page.with_name("report.md").read_text()
+    assert found.n == 24 and "dots stands on 24 finished seeds" in text
+    assert "4 of 30 seeds asked for have no record yet: 26-29" in text
+    assert "1 diverged" in text and "seed 24: out of luck" in text and "1 failed" in text and "seed 25" in text
+    assert "Not counted: seeds/000027.json: empty, torn" in text
+    assert "<blockquote>" in page.read_text()
+    seeds = pd.read_parquet(page.with_name("seeds.parquet")).set_index("seed")
+    assert seeds.loc[24, "status"] == "diverged" and seeds.loc[25, "reason"] == "out of luck"
+
+
+def test_nothing_to_note_is_no_note(study):
+    page, _ = report([study])
+    assert "stands on" not in page.read_text()
+
+
+def test_curves_of_different_lengths_are_an_error_that_lists_the_seeds(study):
+    add_seed(study, 30, 0.8, epochs=5)
+    with pytest.raises(InputError, match=r"differ in length \(5 epochs: seed 30; 8 epochs: seed 0-23\)"):
+        report([study])
+
+
+def test_a_study_without_a_finished_seed_is_an_error(made):
+    study = made([])
+    add_seed(study, 0, 0.1, status="failed")
+    with pytest.raises(InputError, match="no finished seed to report on"):
+        report([study])
+
+
+def test_mixed_environments_are_pointed_out(study):
+    add_seed(study, 24, 0.8, torch="2.13.0")
+    text = report([study])[0].with_name("report.md").read_text()
+    assert "Seeds ran in different environments: packages.torch" in text
+    assert "**mixed:** 2.14.1 (seed 0-23); 2.13.0 (seed 24)" in text
+
+
+def test_what_a_reader_needs_to_repeat_it_is_told(study):
+    text = report([study])[0].with_name("report.md").read_text()
+    assert "python -m src.train -m 'seed=range(0,24)' study=dots" in text
+    assert f"python -m src.train seed={found_in(study).scores.best} study=dots overwrite=true" in text
+    for told in ("d1" * 32, f"{EXAMPLES} test examples", "24 finished: 0-23", "2.14.1", "a cpu", "max_epochs: 8"):
+        assert told in text
+
+
+def test_damaged_predictions_leave_out_their_seed_only(study):
+    whole = found_in(study)
+    study.correct_path(3).write_bytes(b"torn")
+    assert found_in(study).n == 24 and found_in(study).independent_std == pytest.approx(whole.independent_std, rel=0.2)
+    for path in (study.folder / "correct").iterdir():
+        path.unlink()
+    assert np.isnan(found_in(study).independent_std) and report([study])
+
+
+def test_the_papers_row_stands_beside_the_same_setting_only(made):
+    config = {"data": {"name": "cifar10", "train_size": None, "test_size": None}, "model": {"width": 64}}
+    short = made([0.9, 0.91], "mine", {**config, "trainer": {"max_epochs": 22}})
+    text = report([short])[0].with_name("report.md").read_text()
+    assert "*the paper's* | *10,000* | *90.02 ± 0.23*" in text
+    assert r"as in Picard (2021) & 10,000 & 90.02 $\pm$ 0.23" in latex_table([found_in(short)])
+    assert list(pd.read_csv(short.folder / "report" / "table.csv")["source"]) == ["measured", "paper"]
+    other = made([0.9, 0.91], "cifar_short", {**config, "trainer": {"max_epochs": 23}})
+    assert "the paper's*" not in report([other])[0].with_name("report.md").read_text()
+
+
+def test_one_seed_and_few_seeds_say_what_cannot_be_said(made):
+    one = found_in(made([0.8], "one"))
+    assert "a spread needs more seeds" in findings.headline(one) and "One seed cannot say" in words(
+        findings.distribution(one)
+    )
+    assert "1 seed is too few" in words(findings.black_swans(one))
+    four = found_in(made([0.8, 0.81, 0.79, 0.8], "four"))
+    assert "4 seeds are too few to bound the std" in words(findings.distribution(four))
+    assert "too few to say how they are shaped" in words(findings.distribution(four))
+    assert "4 seeds are too few" in words(findings.black_swans(four))
+    for study in (one, four):
+        assert report([study.scores.study])
+
+
+def test_equal_scores_make_a_report(made):
+    study = made([0.8] * 9)
+    assert "All seeds score the same" in words(findings.distribution(found_in(study))) and report([study])
+
+
+def test_an_ordinary_sample_has_no_black_swan_and_an_outlier_is_one(made):
+    scores = np.random.default_rng(0).normal(0.8, 0.015, 40)
+    ordinary = words(findings.black_swans(found_in(made(scores, "ordinary"))))
+    assert "no black swan" in ordinary and "fewer than one seed in 14 " in ordinary
+    low = words(findings.black_swans(found_in(made([*scores, 0.6], "low"))))
+    assert "seed 40 is surprisingly bad" in low and "no black swan" not in low
+    high = words(findings.black_swans(found_in(made([*scores, 0.95], "high"))))
+    assert "seed 40 is surprisingly good" in high
+
+
+def test_the_seed_of_the_title_is_ranked(study):
+    assert "3407" not in words(findings.black_swans(found_in(study)))
+    add_seed(study, 3407, 0.99)
+    assert "Seed 3407, of the paper's title" in (told := words(findings.black_swans(found_in(study))))
+    assert "0 of 25 seeds are better" in told
+
+
+def test_a_skewed_sample_is_told_so(made):
+    scores = 0.9 - np.random.default_rng(0).exponential(0.02, 200)
+    told = words(findings.distribution(found_in(made(scores))))
+    assert "not normally distributed" in told and "the tail of low scores is the longer one" in told
+
+
+@pytest.mark.parametrize(
+    "spread, says",
+    [
+        (0.004, "pretraining shrinks the spread"),
+        (0.08, "with pretraining the spread is larger"),
+        (0.02, "these seeds do not show a difference"),
+    ],
+)
+def test_pretraining_is_judged_where_a_probe_and_a_scratch_study_are_given(made, spread, says):
+    rng = np.random.default_rng(3)
+    scratch = found_in(made(rng.normal(0.8, 0.02, 40), "scratch"))
+    probe = found_in(made(rng.normal(0.8, spread, 40), "probe", {**CONFIG, "backbone": {"name": "vit"}}))
+    assert says in words(findings.pretraining([scratch, probe]))
+    assert "needs a study on a pretrained backbone" in words(findings.pretraining([scratch]))
+    assert "needs a study trained from scratch" in words(findings.pretraining([probe]))
+
+
+def test_several_studies_stand_side_by_side(made):
+    rng = np.random.default_rng(3)
+    narrow, wide = made(rng.normal(0.8, 0.005, 30), "narrow"), made(rng.normal(0.7, 0.04, 30), "wide")
+    page, _ = report([narrow, wide])
+    assert page.parent.parent.name == "narrow+wide" and (page.parent / "spreads.png").exists()
+    text = page.with_name("report.md").read_text()
+    assert "they differ (Brown-Forsythe p < 0.001)" in text and "wide spreads more" in text
+    assert len(pd.read_csv(page.with_name("table.csv"))) == 2
+    assert (narrow.folder / "report" / "index.html").exists() and (wide.folder / "tensorboard").exists()
+
+
+def test_names_and_reasons_are_text_not_markup(made):
+    study = made([0.8, 0.81], "a_b_c")
+    add_seed(study, 2, 0.1, status="failed", more={"reason": "<script>alert(1)</script> *x* | y"})
+    page = report([study])[0].read_text()
+    assert "<script>" not in page and "&lt;script&gt;" in page and "a_b_c" in page and "<em>x</em>" not in page
+
+
+def ask(*arguments):
+    command = [sys.executable, "-m", "src.report", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_command_says_where_the_report_is_or_what_to_type(study, tmp_path):
+    results = f"results={tmp_path}/results"
+    done = ask("study=dots", results)
+    assert done.returncode == 0 and "dots/report/index.html" in done.stdout and "tensorboard --logdir" in done.stdout
+    for arguments, says in (
+        ([], "has dots"),
+        (["study=nowhere"], "no study in"),
+        (["study=../dots"], "a study is the name of one folder"),
+        (["study=dots", "stduy=x"], "Could not override 'stduy'"),
+    ):
+        wrong = ask(*arguments, results)
+        assert wrong.returncode == 1 and says in wrong.stderr and len(wrong.stderr.strip().splitlines()) <= 2
+
+
+def test_a_sweep_ends_with_its_report_and_those_of_several_studies_with_one_more(command, tmp_path):
+    quick = ("-m", "seed=range(0,2)", "jobs=1", "experiment=digits", "trainer.max_epochs=1", "report=true")
+    code, out, _ = command(*quick, "model.width=4,8")
+    assert code == 0 and out.count("report in ") == 3
+    assert (tmp_path / "results" / "digits-width4+digits-width8" / "report" / "index.html").exists()
+    code, _, err = command(*quick, "report=maybe")
+    assert code == 1 and "report=maybe: true or false" in err
+
+
+def test_the_report_is_no_part_of_a_study(command, tmp_path):
+    quick = ("jobs=1", "experiment=digits", "trainer.max_epochs=1")
+    assert command("-m", "seed=0", *quick, "report=false")[0] == 0
+    assert command("-m", "seed=0,1", *quick, "report=true")[0] == 0
+
+
+# TensorBoard
+
+
+def events_of(folder):
+    return EventAccumulator(str(folder / "tensorboard"), size_guidance={"tensors": 0, "images": 0}).Reload()
+
+
+def scalar(events, tag):
+    return {event.step: float(make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)}
+
+
+def test_one_run_holds_the_bands_of_every_metric(study):
+    report([study])
+    events, scores = events_of(study.folder), Scores.of(study)
+    for metric, group in (("val/acc", "val_acc_percent"), ("train/loss", "train_loss")):
+        curves = scores.curves[metric]
+        for name, values in (
+            ("mean", curves.mean(axis=0)),
+            ("std", curves.std(axis=0, ddof=1)),
+            ("min", curves.min(axis=0)),
+            ("max", curves.max(axis=0)),
+            ("mean_plus_std", curves.mean(axis=0) + curves.std(axis=0, ddof=1)),
+        ):
+            found = scalar(events, f"{group}/{name}")
+            assert list(found) == list(range(1, 9)) and list(found.values()) == pytest.approx(values, rel=1e-6)
+        below = scalar(events, f"{group}_from_mean/min")
+        assert list(below.values()) == pytest.approx((curves - curves.mean(axis=0)).min(axis=0), rel=1e-5, abs=1e-6)
+        assert len(events.Tensors(f"{group}/over_seeds")) == 8
+    assert set(scalar(events, "val_acc_percent_converged/mean")) < set(range(1, 9))
+    done = scalar(events, "seeds_done/std")
+    assert done[24] == pytest.approx(scores.accuracy.std(ddof=1)) and 1 not in done
+    assert {"table", "how_to_repeat", "custom_scalars__config__"} <= set(events.Tags()["tensors"])
+    assert set(events.Tags()["images"]) == {"learning_curves", "histogram"}
+
+
+def test_every_margin_chart_finds_its_scalars(study):
+    report([study])
+    events = events_of(study.folder)
+    (layout_event,) = events.Tensors("custom_scalars__config__")
+    layout = Layout.FromString(layout_event.tensor_proto.string_val[0])
+    series = [s for category in layout.category for chart in category.chart for s in chart.margin.series]
+    assert len(series) == 2 * (3 * 4 + 1)
+    for s in series:
+        assert set(scalar(events, s.value)) >= set(scalar(events, s.lower)) == set(scalar(events, s.upper)) != set()
+
+
+def test_a_report_made_again_leaves_one_run(study):
+    report([study])
+    add_seed(study, 24, 0.8)
+    report([study])
+    assert len(list((study.folder / "tensorboard").iterdir())) == 1
+    assert max(scalar(events_of(study.folder), "seeds_done/mean")) == 25
+
+
+def test_while_a_sweep_runs_the_scores_so_far_are_told(study, monkeypatch):
+    monkeypatch.setattr("src.sweep.SECONDS_BETWEEN_POINTS", 0.0)
+    with Watch(study.folder, [24, 25], Progress.among(study.scan().records.values()), bands=True) as watch:
+        add_seed(study, 24, 0.5)
+        watch.missing()
+    mean = scalar(events_of(study.folder), "seeds_done/mean")
+    assert mean[25] == pytest.approx(found_in(study).mean)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if reason := browser.missing():
+        pytest.skip(reason)
+    with browser.browser() as driver:
+        yield driver
+
+
+def test_the_page_in_a_browser_shows_its_figures(study, chromium):
+    page, _ = report([study])
+    chromium.get(page.resolve().as_uri())
+    sizes = browser.drawn(chromium, "img", "[element.complete, element.naturalWidth]")
+    assert len(sizes) == 6 and all(complete and width > 300 for complete, width in sizes)
+    assert not [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_tensorboard_in_a_browser_draws_the_bands(study, chromium, tmp_path):
+    report([study])
+    with browser.tensorboard(tmp_path / "results") as address:
+        chromium.get(f"{address}#custom_scalars")
+
+        def bands():
+            return browser.drawn(chromium, "path.area", "element.getBBox().height")
+
+        browser.wait_until(lambda: len(bands()) >= 6)
+        assert all(height > 5 for height in bands())
+        chromium.get("about:blank")
+        chromium.get(f"{address}#images")
+        browser.wait_until(lambda: any(browser.drawn(chromium, "img", "element.naturalWidth > 300")))
+
+
+def test_the_notebook_runs(study):
+    notebook = nbformat.read(ROOT / "notebooks" / "seed_variance.ipynb", as_version=4)
+    report([study])
+    (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    parameters.source += f"\nSTUDY = {str(study.folder)!r}"
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    pictures = [o for cell in notebook.cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+    assert len(pictures) >= 6
