@@ -42,7 +42,7 @@ NOT_IN_IDENTITY = (
     "fail_fast",
 )
 SEEDS_BETWEEN_COLLECTIONS = 20
-NOT_IN_DATA_IDENTITY = ("source", "cache")
+NOT_IN_DATA_IDENTITY = ("source", "root", "cache", "backbone")
 NOT_IN_TRAINER_IDENTITY = (
     "devices",
     "default_root_dir",
@@ -61,6 +61,8 @@ def settled(cfg: DictConfig) -> DictConfig:
     with open_dict(cfg):
         cfg.trainer.accelerator = hardware.accelerator(cfg.trainer.accelerator)
         cfg.trainer.precision = hardware.precision(cfg.trainer.precision, cfg.trainer.accelerator)
+        if cfg.get("backbone"):
+            cfg.backbone.precision = hardware.precision(cfg.backbone.precision, cfg.trainer.accelerator)
         cfg.memory_format = hardware.memory_format(cfg.memory_format, cfg.trainer.precision)
         # model._target_=another.network leaves the settings of ResNet-9 in the config; they are not the other's.
         target = get_method(cfg.model._target_) if cfg.model._target_ != "src.models.resnet9.ResNet9" else ResNet9
@@ -76,6 +78,8 @@ def identity(cfg: DictConfig) -> dict[str, Any]:
         config.pop(key, None)
     for key in NOT_IN_DATA_IDENTITY:
         config["data"].pop(key, None)
+    if config.get("backbone"):
+        config["backbone"].pop("checkpoint", None)  # the data's fingerprint covers the weights themselves
     for key in NOT_IN_TRAINER_IDENTITY:
         config["trainer"].pop(key, None)
     config["callbacks"] = {k: v for k, v in (config.get("callbacks") or {}).items() if k != "epoch_lines"}
@@ -120,11 +124,12 @@ def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
     # Objects go in after Hydra is done: given to instantiate, dataclasses among them would become configs.
     data = instantiate(cfg.data, _partial_=True)(streams=streams, device=device)
     study.check_data(data.pictures.fingerprint)
-    classes = {"classes": data.classes} if "classes" in cfg.model else {}
-    if classes and cfg.model.classes not in (None, data.classes):
-        raise InputError(f"model.classes={cfg.model.classes}: {cfg.data.name} has {data.classes} classes")
+    sizes = {key: getattr(data, key) for key in ("classes", "features") if key in cfg.model and hasattr(data, key)}
+    for key, found in sizes.items():
+        if cfg.model[key] not in (None, found):
+            raise InputError(f"model.{key}={cfg.model[key]}: {cfg.data.name} has {found} {key}")
     with drawing_from(streams.init):
-        model = instantiate(cfg.model, **classes)
+        model = instantiate(cfg.model, **sizes)
     model = model.to(device=device, memory_format=hardware.MEMORY_FORMATS[cfg.memory_format])
     classifier = Classifier(model, instantiate(cfg.loss), instantiate(cfg.optimizer), instantiate(cfg.schedule))
     header = {
