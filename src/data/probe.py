@@ -35,12 +35,17 @@ class Shared:
         )
         train = self.features.train
         self._rows = train.reshape(-1, train.shape[2])  # all views of a picture, then those of the next
-        self._resident: Tensor | None = None
-        if self.device.type == "cuda" and 2 * self._rows.nbytes <= torch.cuda.mem_get_info(self.device)[0]:
-            self._resident = torch.empty(self._rows.shape, dtype=torch.float16, device=self.device)
-            for start in range(0, len(self._rows), COPIED_AT_ONCE):
-                piece = slice(start, start + COPIED_AT_ONCE)
-                self._resident[piece] = torch.from_numpy(np.array(self._rows[piece]))
+
+    @cached_property
+    def _resident(self) -> Tensor | None:
+        """All rows on a GPU with room for twice as many; made when the first batch is asked for."""
+        if self.device.type != "cuda" or 2 * self._rows.nbytes > torch.cuda.mem_get_info(self.device)[0]:
+            return None
+        resident = torch.empty(self._rows.shape, dtype=torch.float16, device=self.device)
+        for start in range(0, len(self._rows), COPIED_AT_ONCE):
+            piece = slice(start, start + COPIED_AT_ONCE)
+            resident[piece] = torch.from_numpy(np.array(self._rows[piece]))
+        return resident
 
     def gather(self, pictures: np.ndarray, views: np.ndarray) -> Tensor:
         """Training features (*shape, d) float32 of `pictures` and `views`, both of that shape.

@@ -1,6 +1,6 @@
 """The linear head of a probe, and many of them side by side, one for each seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -39,7 +39,7 @@ INITS: dict[str, Callable[[Tensor, Tensor], None]] = {
 
 
 class LinearProbe(nn.Module):
-    """Features (n, features) to logits (n, classes), as one product with a stack of one head."""
+    """Features (n, features) to logits (n, classes); the same product as that of a stack of one."""
 
     def __init__(
         self, features: int, classes: int, init: Literal["torch", "kaiming", "tiny", "dino"] = "torch"
@@ -53,4 +53,29 @@ class LinearProbe(nn.Module):
             INITS[init](self.weight, self.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias[None, None], features[None], self.weight.T[None])[0]
+        return _logits(features[None], self.weight[None], self.bias[None])[0]
+
+
+class ProbeStack(nn.Module):
+    """Heads side by side: features (heads, n, features), or (n, features) for all, to logits (heads, n, classes).
+
+    Whatever an optimizer does to each number by itself, it does to each head as if that were alone.
+    """
+
+    def __init__(self, heads: Sequence[LinearProbe]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.stack([head.weight.detach() for head in heads]))
+        self.bias = nn.Parameter(torch.stack([head.bias.detach() for head in heads]))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return _logits(features.expand(len(self.weight), -1, -1), self.weight, self.bias)
+
+    @torch.no_grad()
+    def copy_to(self, head: LinearProbe, place: int) -> None:
+        """Give `head` the weights of the one at `place`."""
+        head.weight.copy_(self.weight[place])
+        head.bias.copy_(self.bias[place])
+
+
+def _logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return torch.baddbmm(bias[:, None], features, weight.transpose(1, 2))
