@@ -19,7 +19,9 @@ from tests.conftest import CONF, ROOT
 from tests.test_pictures import files, folder
 
 EXPERIMENTS = sorted(  # those of a frozen backbone are in test_probe.py
-    path.stem for path in Path(CONF, "experiment").glob("*.yaml") if not path.stem.startswith(("imagenet", "cifar_probe"))
+    path.stem
+    for path in Path(CONF, "experiment").glob("*.yaml")
+    if not path.stem.startswith(("imagenet", "cifar_probe"))
 )
 
 

@@ -103,7 +103,7 @@ def read_picture_files(source: str | None, cache: Path, size: int) -> PictureSou
             raise InputError(f"data.root={source}: pictures lie loose in {part}/; expected: {EXPECTED}.\n{how}")
     if not found:
         raise InputError(f"data.root={source}: no pictures in it; it should hold {EXPECTED}")
-    parts = split(list(found), f"data.root={source}")
+    parts = split(list(found), f"data.root={source} (expected: {EXPECTED})")
     classes = tuple(sorted(parts["train"]))
     digest = hashlib.sha256(json.dumps(classes).encode())
     lists = []
