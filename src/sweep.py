@@ -88,13 +88,24 @@ def workers(cfg: DictConfig) -> int:
     if cfg.jobs != "auto":
         return whole_number(cfg, "jobs")
     per_gpu = whole_number(cfg, "workers_per_gpu")
+    if found := gpus(cfg):
+        return found * per_gpu
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // whole_number(cfg, "threads"))
+
+
+def gpus(cfg: DictConfig) -> int:
+    """How many GPUs a sweep on this machine trains on."""
     if cfg.trainer.accelerator != "cpu" and (Path("/proc/driver/nvidia").exists() or shutil.which("nvidia-smi")):
         import torch
 
-        if torch.cuda.is_available():
-            return torch.cuda.device_count() * per_gpu
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // whole_number(cfg, "threads"))
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return 0
+
+
+def in_stacks(cfg: DictConfig) -> bool:
+    """Whether several seeds train in one step, which a worker wants in one chunk."""
+    return cfg.get("backbone") is not None and (gpus(cfg) > 0 if cfg.stack == "auto" else cfg.stack != 1)
 
 
 def check_writable(folder: Path) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_method, instantiate
@@ -25,6 +26,7 @@ from src.errors import InputError, input_error_in
 from src.models.resnet9 import ResNet9
 from src.seeding import Streams, checked_seed, drawing_from, seed_global_generators
 from src.study.store import SCHEMA, Record, Study, study_folder
+from src.sweep import whole_number
 
 # What does not change a result: where things lie, how a run is shown or spread over machines, and the seeds themselves.
 NOT_IN_IDENTITY = (
@@ -41,9 +43,11 @@ NOT_IN_IDENTITY = (
     "seeds_per_job",
     "fail_fast",
     "report",
+    "stack",
 )
 SEEDS_BETWEEN_COLLECTIONS = 20
-NOT_IN_DATA_IDENTITY = ("source", "cache")
+SEEDS_IN_A_STACK = 64  # on a GPU
+NOT_IN_DATA_IDENTITY = ("source", "root", "cache", "backbone")
 NOT_IN_TRAINER_IDENTITY = (
     "devices",
     "default_root_dir",
@@ -62,6 +66,8 @@ def settled(cfg: DictConfig) -> DictConfig:
     with open_dict(cfg):
         cfg.trainer.accelerator = hardware.accelerator(cfg.trainer.accelerator)
         cfg.trainer.precision = hardware.precision(cfg.trainer.precision, cfg.trainer.accelerator)
+        if cfg.get("backbone"):
+            cfg.backbone.precision = hardware.precision(cfg.backbone.precision, cfg.trainer.accelerator)
         cfg.memory_format = hardware.memory_format(cfg.memory_format, cfg.trainer.precision)
         # model._target_=another.network leaves the settings of ResNet-9 in the config; they are not the other's.
         target = get_method(cfg.model._target_) if cfg.model._target_ != "src.models.resnet9.ResNet9" else ResNet9
@@ -77,6 +83,8 @@ def identity(cfg: DictConfig) -> dict[str, Any]:
         config.pop(key, None)
     for key in NOT_IN_DATA_IDENTITY:
         config["data"].pop(key, None)
+    if config.get("backbone"):
+        config["backbone"].pop("checkpoint", None)  # the data's fingerprint covers the weights themselves
     for key in NOT_IN_TRAINER_IDENTITY:
         config["trainer"].pop(key, None)
     config["callbacks"] = {k: v for k, v in (config.get("callbacks") or {}).items() if k != "epoch_lines"}
@@ -110,9 +118,8 @@ def command_for(seed: int) -> str | None:
     return shlex.join(["python", "-m", "src.train", f"seed={seed}", *overrides])
 
 
-def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
-    """Train one seed of an opened study, write its record and return it."""
-    started = time.perf_counter()
+def begun(cfg: DictConfig, study: Study, seed: int) -> tuple[Classifier, L.LightningDataModule, Record, torch.device]:
+    """A seed up to its first step: its network, its data, what is known of it beforehand, its device."""
     streams = Streams.of(checked_seed(seed), **cfg.streams)
     hardware.keep_memory()
     hardware.make_repeatable(cfg.trainer.accelerator, cfg.threads)
@@ -121,21 +128,26 @@ def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
     # Objects go in after Hydra is done: given to instantiate, dataclasses among them would become configs.
     data = instantiate(cfg.data, _partial_=True)(streams=streams, device=device)
     study.check_data(data.pictures.fingerprint)
-    classes = {"classes": data.classes} if "classes" in cfg.model else {}
-    if classes and cfg.model.classes not in (None, data.classes):
-        raise InputError(f"model.classes={cfg.model.classes}: {cfg.data.name} has {data.classes} classes")
+    sizes = {key: getattr(data, key) for key in ("classes", "features") if key in cfg.model and hasattr(data, key)}
+    for key, found in sizes.items():
+        if cfg.model[key] not in (None, found):
+            raise InputError(f"model.{key}={cfg.model[key]}: {cfg.data.name} has {found} {key}")
     with drawing_from(streams.init):
-        model = instantiate(cfg.model, **classes)
+        model = instantiate(cfg.model, **sizes)
     model = model.to(device=device, memory_format=hardware.MEMORY_FORMATS[cfg.memory_format])
     classifier = Classifier(model, instantiate(cfg.loss), instantiate(cfg.optimizer), instantiate(cfg.schedule))
     header = {
-        **_header(cfg, study, seed, streams),
+        **header_of(cfg, study, seed, streams),
         "data_sha256": data.pictures.fingerprint,
         "resumed_from": cfg.ckpt_path,
     }
-    if cfg.ckpt_path is not None:
-        check_checkpoint(cfg.ckpt_path, classifier, seed)
-    recorder = SeedRecord(study, header, started)
+    return classifier, data, header, device
+
+
+def fit(
+    cfg: DictConfig, model: L.LightningModule, data: L.LightningDataModule, recorder: L.Callback, device: torch.device
+) -> None:
+    """Train to the end, `recorder` in front of the config's callbacks."""
     callbacks = [recorder, *(instantiate(callback) for callback in (cfg.callbacks or {}).values())]
     trainer = instantiate(cfg.trainer, _partial_=True)(
         logger=instantiate(cfg.logger) or False,
@@ -143,11 +155,30 @@ def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
         **({"devices": [device.index]} if device.type == "cuda" else {}),
     )
     try:
-        trainer.fit(classifier, datamodule=data, ckpt_path=cfg.ckpt_path, weights_only=True)
+        trainer.fit(model, datamodule=data, ckpt_path=cfg.ckpt_path, weights_only=True)
     except SystemExit as exit_:  # what Lightning makes of Ctrl-C and of SIGTERM
         raise KeyboardInterrupt from exit_
+
+
+def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
+    """Train one seed of an opened study, write its record and return it."""
+    started = time.perf_counter()
+    classifier, data, header, device = begun(cfg, study, seed)
+    if cfg.ckpt_path is not None:
+        check_checkpoint(cfg.ckpt_path, classifier, seed)
+    recorder = SeedRecord(study, header, started)
+    fit(cfg, classifier, data, recorder, device)
     assert recorder.record is not None
     return recorder.record
+
+
+def prepare(cfg: DictConfig) -> None:
+    """Make what all seeds of a study share, so that no worker has to: the features of a frozen backbone."""
+    cfg, _ = opened(cfg)
+    hardware.keep_memory()
+    hardware.make_repeatable(cfg.trainer.accelerator, cfg.threads)
+    device = hardware.device(cfg.trainer.accelerator)
+    instantiate(cfg.data, _partial_=True)(streams=Streams.of(0), device=device)
 
 
 def _collect_garbage() -> None:
@@ -184,6 +215,10 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
     with open_dict(cfg):
         cfg.callbacks = {name: c for name, c in (cfg.callbacks or {}).items() if name != "epoch_lines"}
     cfg, study = opened(cfg)
+    if (size := stack_size(cfg)) > 1:
+        from src.stack import train_stacks
+
+        return train_stacks(cfg, study, seeds, size)
     trained = failed = in_a_row = 0
     last_reason = None
     for seed in seeds:
@@ -199,7 +234,9 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
                 if (for_all_seeds := input_error_in(error)) is not None:
                     raise for_all_seeds from None
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
-                record_failure(study, seed, reason, traceback.format_exc(), _header(cfg, study, seed, Streams.of(seed)))
+                record_failure(
+                    study, seed, reason, traceback.format_exc(), header_of(cfg, study, seed, Streams.of(seed))
+                )
                 failed += 1
                 in_a_row = in_a_row + 1 if reason == last_reason else 1
                 last_reason = reason
@@ -211,6 +248,17 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
     return failed
 
 
+def stack_size(cfg: DictConfig) -> int:
+    """How many seeds of a settled config train in one step; InputError where `stack` cannot be had."""
+    probe = cfg.get("backbone") is not None and cfg.data.views != 0
+    plain = probe and not cfg.logger and not cfg.trainer.enable_checkpointing and cfg.ckpt_path is None
+    if cfg.stack == "auto":
+        return SEEDS_IN_A_STACK if plain and cfg.trainer.accelerator == "gpu" else 1
+    if (size := whole_number(cfg, "stack")) > 1 and not plain:
+        raise InputError(f"stack={size}: for linear probes on kept features, without a logger or checkpoints; stack=1")
+    return size
+
+
 def record_failure(study: Study, seed: int, reason: str, trace: str, header: Record) -> None:
     """Record `seed` as failed and keep its traceback."""
     study.keep_traceback(seed, trace)
@@ -218,7 +266,7 @@ def record_failure(study: Study, seed: int, reason: str, trace: str, header: Rec
     study.write({"schema": SCHEMA, **header, "seed": seed, "status": "failed", "reason": reason, "ended": ended})
 
 
-def _header(cfg: DictConfig, study: Study, seed: int, streams: Streams) -> Record:
+def header_of(cfg: DictConfig, study: Study, seed: int, streams: Streams) -> Record:
     """What is known of a seed before it is trained."""
     return {
         "seed": seed,

@@ -36,6 +36,7 @@ from src.sweep import (
     check_writable,
     chunks_for_workers,
     chunks_of,
+    in_stacks,
     next_commands,
     study_name,
     swept_seeds,
@@ -121,10 +122,15 @@ class SeedSweeper(Sweeper):
             print(
                 f"{cfg.study}: {len(seeds) - len(todo)} of {len(seeds)} seeds have their records, {len(todo)} to train"
             )
+        job = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
         if not todo:  # else the workers see to it
             from src.training import opened
 
-            opened(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
+            opened(job)
+        elif cfg.get("backbone") is not None and cfg.hydra.launcher._target_ in (JOBLIB, BASIC):
+            from src.training import prepare
+
+            prepare(job)  # once and with a bar of its own; the workers of a cluster wait for the first of them
         deaths: Counter[int] = Counter()
         Study(folder, {}).start(asked=spelled(seeds))
         with Watch(folder, todo, before, bands=cfg.report) as watch, _interrupted_by_sigterm():
@@ -162,6 +168,8 @@ class SeedSweeper(Sweeper):
         processes = workers(cfg) if cfg.hydra.launcher._target_ == JOBLIB else 1
         if cfg.seeds_per_job != "auto":
             chunks = chunks_of(todo, cfg.seeds_per_job)
+        elif here and in_stacks(cfg):
+            chunks = chunks_of(todo, -(-len(todo) // processes))
         elif here:
             chunks = chunks_for_workers(todo, processes)
         else:

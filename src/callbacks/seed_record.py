@@ -33,11 +33,12 @@ class SeedRecord(L.Callback):
     """One record per seed: metrics, seconds, hashes, and `header`, what was known before training began.
 
     `started` is the `time.perf_counter()` at which work on the seed began. Seconds are wall time: train (steps), score
-    (the passes over the test set), setup (all the rest up to the writing of the record).
+    (the passes over the test set), setup (all the rest up to the writing of the record); of `together` seeds that train
+    in one step each has its share.
     """
 
-    def __init__(self, study: Study, header: Record, started: float) -> None:
-        self.study, self.header, self.started = study, header, started
+    def __init__(self, study: Study, header: Record, started: float, together: int = 1) -> None:
+        self.study, self.header, self.started, self.together = study, header, started, together
         self.record: Record | None = None
         self._seconds = {"train": 0.0, "score": 0.0}
         self._since = started
@@ -69,7 +70,8 @@ class SeedRecord(L.Callback):
         assert isinstance(pl_module, Classifier)
         history = pl_module.history
         diverged = pl_module.diverged_at
-        if pl_module.predictions is None or history[-1]["epoch"] + 1 != trainer.current_epoch:
+        ended_at = diverged if diverged is not None and self.together > 1 else trainer.current_epoch - 1
+        if pl_module.predictions is None or history[-1]["epoch"] != ended_at:
             raise InputError(
                 f"nothing was scored after epoch {trainer.current_epoch} of trainer.max_epochs={trainer.max_epochs}; "
                 "is the checkpoint at its last epoch, or do limit_..._batches or check_val_every_n_epoch leave it out?"
@@ -95,7 +97,7 @@ class SeedRecord(L.Callback):
             **self.header,
             **ended,
             **measured,
-            "seconds": {part: round(value, 4) for part, value in seconds.items()},
+            "seconds": {part: round(value / self.together, 4) for part, value in seconds.items()},
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         self.study.write(self.record, correct)

@@ -38,7 +38,7 @@ def read_class_folders(source: str | None, cache: Path, size: int) -> PictureSet
 
     def build() -> PictureSet:
         with _opened(path) as (names, read):
-            return _decode(_split(names, source), read, size)
+            return _decode(split(names, f"data.source={source}"), read, size)
 
     return cached(cache, path.name.split(".")[0], f"{_state(path)}, size {size}", build)
 
@@ -96,8 +96,8 @@ def _pictures_in(names: list[str], archive: Path) -> list[str]:
     return sorted(name for name in names if _is_picture(name))
 
 
-def _split(names: list[str], source: str) -> dict[str, dict[str, list[str]]]:
-    """Names by part ("train", "test") and class, sorted."""
+def split(names: list[str], origin: str) -> dict[str, dict[str, list[str]]]:
+    """Names by part ("train", "test") and class, sorted; `origin` begins the InputError where they cannot be split."""
     parts: dict[str, dict[str, list[str]]] = {"train": {}, "test": {}}
     loose: dict[str, list[str]] = {}
     for name in names:
@@ -113,16 +113,14 @@ def _split(names: list[str], source: str) -> dict[str, dict[str, list[str]]]:
             parts["test"][label] = files[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
             parts["train"][label] = [file for file in files if file not in set(parts["test"][label])]
     if not parts["train"] or not parts["test"]:
-        raise InputError(f"data.source={source}: no pictures in {LAYOUT}")
+        raise InputError(f"{origin}: no pictures in {LAYOUT}")
     if len(parts["train"]) < 2:
-        raise InputError(
-            f"data.source={source}: {len(parts['train'])} class found, at least 2 are needed; it should hold {LAYOUT}"
-        )
+        raise InputError(f"{origin}: {len(parts['train'])} class found, at least 2 are needed; it should hold {LAYOUT}")
     differing = sorted(set(parts["train"]) ^ set(parts["test"]))
     if differing or not all(files for part in parts.values() for files in part.values()):
         few = differing or sorted(label for label in parts["test"] if not parts["test"][label])
         raise InputError(
-            f"data.source={source}: class {few[0]!r} has no pictures to train on or none to score; without train/ and "
+            f"{origin}: class {few[0]!r} has no pictures to train on or none to score; without train/ and "
             f"test/ a class needs at least {HELD_OUT_EVERY}"
         )
     return parts
