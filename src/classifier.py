@@ -41,6 +41,7 @@ class Classifier(L.LightningModule):
         self.predictions: Tensor | None = None
         self._scored: list[Tensor] = []
         self._labels: list[Tensor] = []
+        self._train_sums = torch.zeros(3)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model(images)
@@ -50,6 +51,9 @@ class Classifier(L.LightningModule):
         if self.schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.schedule(optimizer), "interval": "epoch"}}
+
+    def on_train_start(self) -> None:
+        self._train_sums = self._train_sums.to(self.device)  # of a run that goes on within an epoch
 
     def on_train_epoch_start(self) -> None:
         # loss sum, correct, seen
@@ -95,6 +99,8 @@ class Classifier(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["history"] = self.history
+        checkpoint["train_sums"] = self._train_sums
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = list(checkpoint.get("history", []))
+        self._train_sums = checkpoint.get("train_sums", self._train_sums)

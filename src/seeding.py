@@ -1,4 +1,4 @@
-"""A seed drives independent random streams: `init`, `order`, `augment`.
+"""A seed drives independent random streams: `init`, `order`, `augment`, and `other` for what draws besides.
 
 Every draw of the project comes from `Stream.rng(*key)`, a fresh generator for that key (an epoch, say). A draw
 therefore depends on the seed and the key alone: not on what was drawn before, not on the device, not on the number of
@@ -18,10 +18,10 @@ import torch
 from src.errors import InputError
 from src.study.store import LARGEST_SEED
 
-STREAMS = ("init", "order", "augment")
+STREAMS = ("init", "order", "augment", "other")
 
 # Spawn keys are part of what a seed reproduces: never renumber them.
-_SPAWN_KEYS = {"init": 0, "order": 1, "augment": 2, "global": 3}
+_SPAWN_KEYS = {"init": 0, "order": 1, "augment": 2, "other": 3}
 
 
 def checked_seed(value: Any, key: str = "seed") -> int:
@@ -54,6 +54,7 @@ class Streams:
     init: Stream
     order: Stream
     augment: Stream
+    other: Stream
 
     @classmethod
     def of(cls, seed: int, **own: int | None) -> "Streams":
@@ -99,14 +100,35 @@ def drawing_from(stream: Stream) -> Iterator[None]:
         yield
 
 
-def seed_global_generators(seed: int) -> None:
+def seed_global_generators(stream: Stream) -> None:
     """Seed Python, NumPy, torch's CPU generator and those of every CUDA device, each with its own number.
 
     Nothing of the project draws from them. Layers that draw while training, dropout for one, do.
     """
-    sequence = Stream("global", seed).sequence()
-    for_python, for_numpy, for_torch, for_cuda = sequence.spawn(4)
+    for_python, for_numpy, for_torch, for_cuda = stream.sequence().spawn(4)
     random.seed(int(for_python.generate_state(1, np.uint64)[0]))
     np.random.seed(for_numpy.generate_state(8))
     torch.set_rng_state(torch_cpu_state(for_torch))
     torch.cuda.manual_seed_all(int(for_cuda.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+
+def generator_states() -> dict[str, Any]:
+    """The states of all global generators, of types that a checkpoint read with `weights_only=True` may hold."""
+    state: dict[str, Any] = np.random.get_state(legacy=False)
+    return {
+        "python": random.getstate(),
+        "numpy": {**state, "state": {**state["state"], "key": state["state"]["key"].tolist()}},
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_generator_states(states: dict[str, Any]) -> None:
+    """Put all global generators back where `generator_states` found them; CUDA devices as many as are here."""
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(words), gauss))
+    state = states["numpy"]
+    np.random.set_state({**state, "state": {**state["state"], "key": np.array(state["state"]["key"], np.uint32)}})
+    torch.set_rng_state(states["torch"])
+    for device, state in zip(range(torch.cuda.device_count()), states["cuda"], strict=False):
+        torch.cuda.set_rng_state(state, device)

@@ -60,7 +60,7 @@ def train_stack(cfg: DictConfig, study: Study, seeds: Sequence[int]) -> None:
     begun_seeds = [begun(cfg, study, seed) for seed in seeds]
     classifiers, data, headers, devices = zip(*begun_seeds, strict=True)
     recorders = [SeedRecord(study, {**header, "stacked": len(seeds)}, started, len(seeds)) for header in headers]
-    fit(cfg, StackedClassifier(classifiers), StackedData(data), StackRecord(recorders), devices[0])
+    fit(cfg, StackedClassifier(classifiers), StackedData(data), [StackRecord(recorders)], devices[0])
 
 
 class StackedData(L.LightningDataModule):

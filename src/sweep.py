@@ -65,7 +65,8 @@ def swept_seeds(override: Override) -> list[int]:
         if isinstance(value, str) and value.isdigit():
             continue
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_SEED:
-            raise InputError(f"seed={value}: a seed is a whole number from 0 to 2**63-1, for example seed=3")
+            key = override.get_key_element()
+            raise InputError(f"{key}={value}: a seed is a whole number from 0 to 2**63-1, for example {key}=3")
     return list(dict.fromkeys(int(value) for value in values))
 
 

@@ -7,7 +7,7 @@ import shlex
 import time
 import traceback
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src import hardware
+from src.callbacks.checkpoints import Checkpoints
 from src.callbacks.seed_record import SeedRecord
 from src.classifier import METRICS, Classifier
 from src.environment import machine
@@ -38,6 +39,7 @@ NOT_IN_IDENTITY = (
     "logger",
     "metric",
     "ckpt_path",
+    "checkpoint",
     "jobs",
     "workers_per_gpu",
     "seeds_per_job",
@@ -81,6 +83,8 @@ def identity(cfg: DictConfig) -> dict[str, Any]:
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
     for key in NOT_IN_IDENTITY:
         config.pop(key, None)
+    if config["streams"]["other"] is None:  # came later than the first studies
+        del config["streams"]["other"]
     for key in NOT_IN_DATA_IDENTITY:
         config["data"].pop(key, None)
     if config.get("backbone"):
@@ -104,6 +108,9 @@ def opened(cfg: DictConfig) -> tuple[DictConfig, Study]:
         )
     if not isinstance(cfg.trainer.max_epochs, int) or cfg.trainer.max_epochs < 1:
         raise InputError(f"trainer.max_epochs={cfg.trainer.max_epochs}: at least 1")
+    for key in ("every_minutes", "every_n_epochs"):
+        if (every := cfg.checkpoint[key]) is not None and (isinstance(every, bool | str) or every <= 0):
+            raise InputError(f"checkpoint.{key}={every}: a number above 0, or null for none")
     if cfg.ckpt_path is not None and not Path(cfg.ckpt_path).is_file():
         raise InputError(f"ckpt_path={cfg.ckpt_path}: no such file")
     return cfg, Study.open(folder, identity(cfg))
@@ -123,7 +130,7 @@ def begun(cfg: DictConfig, study: Study, seed: int) -> tuple[Classifier, L.Light
     streams = Streams.of(checked_seed(seed), **cfg.streams)
     hardware.keep_memory()
     hardware.make_repeatable(cfg.trainer.accelerator, cfg.threads)
-    seed_global_generators(seed)
+    seed_global_generators(streams.other)
     device = hardware.device(cfg.trainer.accelerator)
     # Objects go in after Hydra is done: given to instantiate, dataclasses among them would become configs.
     data = instantiate(cfg.data, _partial_=True)(streams=streams, device=device)
@@ -139,35 +146,49 @@ def begun(cfg: DictConfig, study: Study, seed: int) -> tuple[Classifier, L.Light
     header = {
         **header_of(cfg, study, seed, streams),
         "data_sha256": data.pictures.fingerprint,
-        "resumed_from": cfg.ckpt_path,
+        "resumed_from": None,
     }
     return classifier, data, header, device
 
 
 def fit(
-    cfg: DictConfig, model: L.LightningModule, data: L.LightningDataModule, recorder: L.Callback, device: torch.device
+    cfg: DictConfig,
+    model: L.LightningModule,
+    data: L.LightningDataModule,
+    callbacks: Sequence[L.Callback],
+    device: torch.device,
+    resumed_from: Path | None = None,
 ) -> None:
-    """Train to the end, `recorder` in front of the config's callbacks."""
-    callbacks = [recorder, *(instantiate(callback) for callback in (cfg.callbacks or {}).values())]
+    """Train to the end, `callbacks` in front of the config's own."""
     trainer = instantiate(cfg.trainer, _partial_=True)(
         logger=instantiate(cfg.logger) or False,
-        callbacks=callbacks,
+        callbacks=[*callbacks, *(instantiate(callback) for callback in (cfg.callbacks or {}).values())],
         **({"devices": [device.index]} if device.type == "cuda" else {}),
     )
     try:
-        trainer.fit(model, datamodule=data, ckpt_path=cfg.ckpt_path, weights_only=True)
+        trainer.fit(model, datamodule=data, ckpt_path=resumed_from, weights_only=True)
     except SystemExit as exit_:  # what Lightning makes of Ctrl-C and of SIGTERM
         raise KeyboardInterrupt from exit_
 
 
 def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
-    """Train one seed of an opened study, write its record and return it."""
+    """Train one seed of an opened study, from where it was cut off if it was; write its record and return it."""
     started = time.perf_counter()
     classifier, data, header, device = begun(cfg, study, seed)
+    place = study.checkpoint_path(seed)
     if cfg.ckpt_path is not None:
-        check_checkpoint(cfg.ckpt_path, classifier, seed)
+        check_checkpoint(cfg.ckpt_path, classifier, header)
+        header["resumed_from"] = cfg.ckpt_path
+    elif place.exists():
+        try:
+            check_checkpoint(place, classifier, header, whole=True)
+            header["resumed_from"] = str(place)
+        except InputError as error:
+            print(f"{error}; it is put aside as {study.set_aside(place)} and seed {seed} starts afresh", flush=True)
     recorder = SeedRecord(study, header, started)
-    fit(cfg, classifier, data, recorder, device)
+    callbacks = [recorder, Checkpoints(place, **cfg.checkpoint)]
+    resumed_from = Path(header["resumed_from"]) if header["resumed_from"] else None
+    fit(cfg, classifier, data, callbacks, device, resumed_from)
     assert recorder.record is not None
     return recorder.record
 
@@ -191,18 +212,20 @@ def _collect_garbage() -> None:
         gc.freeze()
 
 
-def check_checkpoint(path: str, classifier: Classifier, seed: int) -> None:
-    """Raise InputError where `path` is no checkpoint of this network and this seed."""
+def check_checkpoint(path: Path | str, classifier: Classifier, header: Record, whole: bool = False) -> None:
+    """Raise InputError where `path` is no checkpoint of this network and this seed, or, for `whole`, of this study."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         theirs = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
-        of_seed = checkpoint["callbacks"].get(SeedRecord.__qualname__, {}).get("seed", seed)
+        known = checkpoint["callbacks"].get(SeedRecord.__qualname__, {})
     except Exception as error:
         raise InputError(f"ckpt_path={path}: not a whole Lightning checkpoint ({type(error).__name__})") from error
     if theirs != {name: tensor.shape for name, tensor in classifier.state_dict().items()}:
         raise InputError(f"ckpt_path={path}: a checkpoint of another network; give it the model= it was made with")
-    if of_seed != seed:
+    if (of_seed := known.get("seed", header["seed"])) != header["seed"]:
         raise InputError(f"ckpt_path={path}: a checkpoint of seed {of_seed}; go on with seed={of_seed}")
+    if whole and any(known.get(key) != header[key] for key in ("config_digest", "data_sha256")):
+        raise InputError(f"ckpt_path={path}: a checkpoint of another study")
 
 
 def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:

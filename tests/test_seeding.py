@@ -1,3 +1,4 @@
+import io
 import random
 
 import numpy as np
@@ -14,7 +15,9 @@ from src.seeding import (
     Streams,
     checked_seed,
     drawing_from,
+    generator_states,
     seed_global_generators,
+    set_generator_states,
     torch_cpu_state,
 )
 
@@ -74,8 +77,8 @@ def test_drawing_from_leaves_the_global_generator_as_it_was():
 
 
 def test_a_stream_set_on_its_own_leaves_the_others():
-    assert Streams.of(0, init=None, order=7).seeds() == {"init": 0, "order": 7, "augment": 0}
-    with pytest.raises(InputError, match="the streams are init, order, augment"):
+    assert Streams.of(0, init=None, order=7).seeds() == {"init": 0, "order": 7, "augment": 0, "other": 0}
+    with pytest.raises(InputError, match="the streams are init, order, augment, other"):
         Streams.of(0, dropout=1)
 
 
@@ -88,8 +91,23 @@ def test_what_is_no_seed_is_refused_by_name(value):
 @pytest.mark.parametrize("seed", [0, 7, LARGEST_SEED])
 def test_seeding_the_global_generators_repeats_all_of_them(seed):
     def draws():
-        seed_global_generators(seed)
+        seed_global_generators(Stream("other", seed))
         return random.random(), np.random.random(), torch.rand(1).item()
 
     assert draws() == draws()
     assert len(set(draws())) == 3
+
+
+def test_generator_states_bring_back_every_draw():
+    def draws():
+        return random.random(), random.gauss(0, 1), np.random.random(), np.random.normal(), torch.rand(3).tolist()
+
+    seed_global_generators(Stream("other", 5))
+    random.gauss(0, 1), np.random.normal()  # each keeps the second of two draws for later
+    file = io.BytesIO()
+    torch.save(generator_states(), file)
+    expected = draws()
+    draws()
+    file.seek(0)
+    set_generator_states(torch.load(file, weights_only=True))
+    assert draws() == expected

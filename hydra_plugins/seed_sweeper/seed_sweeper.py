@@ -79,8 +79,20 @@ class SeedSweeper(Sweeper):
         rest = [o for o in overrides if o.get_key_element() != "seed"]
         swept = [o for o in rest if o.is_sweep_override()]
         fixed = [o.input_line or "" for o in rest if not o.is_sweep_override()]
-        combinations = list(dict.fromkeys(itertools.product(*(_choices(o) for o in swept))))
-        plans = [self._planned(fixed, combination, seeds) for combination in combinations]
+        streams = [o for o in swept if o.get_key_element().startswith("streams.")]
+        if len(streams) > 1:
+            raise InputError(
+                f"{streams[1].input_line}: one stream at a time; hold the others, for example streams.init=0"
+            )
+        combinations = list(dict.fromkeys(itertools.product(*(_choices(o) for o in swept if o not in streams))))
+        if streams:
+            plans = [
+                self._planned([*fixed, *held], combination, swept_seeds(streams[0]), suffix)
+                for combination in combinations
+                for suffix, held in _others_held(streams[0].get_key_element(), fixed, seeds)
+            ]
+        else:
+            plans = [self._planned(fixed, combination, seeds) for combination in combinations]
         failures = [failure for plan in plans if (failure := self._trained(*plan))]
         if len(plans) > 1 and all(plan[0].report for plan in plans):
             _report([study_folder(plan[0].results, plan[0].study) for plan in plans])
@@ -89,15 +101,15 @@ class SeedSweeper(Sweeper):
         return [str(plan[0].study) for plan in plans]
 
     def _planned(
-        self, fixed: list[str], combination: tuple[tuple[str, str], ...], seeds: list[int]
+        self, fixed: list[str], combination: tuple[tuple[str, str], ...], seeds: list[int], suffix: str = ""
     ) -> tuple[DictConfig, list[str], list[int]]:
         """Config, overrides and seeds of one study, checked before anything is trained."""
         assert self.hydra_context is not None
         assert self.config is not None
         overrides = [*fixed, *(f"{key}={value}" for key, value in combination)]
         cfg = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
-        if combination:
-            name = study_name(cfg.study, combination)
+        if combination or suffix:
+            name = study_name(cfg.study, combination) + suffix
             overrides = [*(o for o in overrides if not o.startswith("study=")), f"study={name}"]
             with open_dict(cfg):
                 cfg.study = name
@@ -211,6 +223,19 @@ def _report(folders: Sequence[Path]) -> None:
         print(f"report in {report([Study.load(folder) for folder in folders])[0]}", flush=True)
     except InputError as error:
         print(f"no report: {error}", flush=True)
+
+
+def _others_held(swept: str, fixed: Sequence[str], seeds: Sequence[int]) -> Iterator[tuple[str, list[str]]]:
+    """For each of `seeds` how one study varies one stream: the end of its name, and the other streams at that seed.
+
+    What is swept takes the place of the seed, which all streams follow that are not held: the records of the study are
+    numbered by it.
+    """
+    given = {override.split("=")[0] for override in fixed}
+    others = [f"streams.{name}" for name in ("init", "order", "augment", "other") if f"streams.{name}" != swept]
+    for seed in seeds:
+        suffix = f"-{swept.removeprefix('streams.')}" + (f"-seed{seed}" if seed else "")
+        yield suffix, [f"{name}={seed}" for name in others if name not in given]
 
 
 def _choices(override: Override) -> list[tuple[str, str]]:

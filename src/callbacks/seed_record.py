@@ -11,7 +11,7 @@ import torch
 
 from src.classifier import Classifier
 from src.errors import InputError
-from src.study.store import SCHEMA, Record, Study
+from src.study.store import SCHEMA, Record, Study, differences
 
 
 def weights_sha256(module: torch.nn.Module) -> str:
@@ -33,14 +33,15 @@ class SeedRecord(L.Callback):
     """One record per seed: metrics, seconds, hashes, and `header`, what was known before training began.
 
     `started` is the `time.perf_counter()` at which work on the seed began. Seconds are wall time: train (steps), score
-    (the passes over the test set), setup (all the rest up to the writing of the record); of `together` seeds that train
-    in one step each has its share.
+    (the passes over the test set), setup (all the rest up to the writing of the record); of a resumed seed they are
+    those of all its parts, up to the checkpoint; of `together` seeds that train in one step each has its share.
     """
 
     def __init__(self, study: Study, header: Record, started: float, together: int = 1) -> None:
         self.study, self.header, self.started, self.together = study, header, started, together
         self.record: Record | None = None
         self._seconds = {"train": 0.0, "score": 0.0}
+        self._before = {"setup": 0.0, "train": 0.0, "score": 0.0}
         self._since = started
 
     def _book(self, part: str | None, module: L.LightningModule) -> None:
@@ -63,8 +64,21 @@ class SeedRecord(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._book("train", pl_module)
 
+    def _spent(self) -> dict[str, float]:
+        elapsed = time.perf_counter() - self.started
+        here = {"setup": elapsed - sum(self._seconds.values()), **self._seconds}
+        return {part: seconds + here[part] for part, seconds in self._before.items()}
+
     def state_dict(self) -> dict[str, Any]:
-        return {"seed": self.header["seed"]}  # a checkpoint knows whose it is
+        """Whose the checkpoint is, where it was written, and the seconds spent so far."""
+        known = {key: self.header[key] for key in ("seed", "config_digest", "data_sha256", "environment")}
+        return {**known, "seconds": self._spent()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._before = state_dict.get("seconds", self._before)
+        there, here = state_dict.get("environment"), self.header["environment"]
+        if there is not None and there != here:
+            self.header["resumed_with"] = {key: [old, new] for key, old, new in differences(there, here)}
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
@@ -90,14 +104,12 @@ class SeedRecord(L.Callback):
         ended: dict[str, Any] = {"status": "finished", "reason": None}
         if diverged is not None:
             ended = {"status": "diverged", "reason": f"the loss was not finite in epoch {diverged}"}
-        elapsed = time.perf_counter() - self.started
-        seconds = {"setup": elapsed - sum(self._seconds.values()), **self._seconds}
         self.record = {
             "schema": SCHEMA,
             **self.header,
             **ended,
             **measured,
-            "seconds": {part: round(value / self.together, 4) for part, value in seconds.items()},
+            "seconds": {part: round(value / self.together, 4) for part, value in self._spent().items()},
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         self.study.write(self.record, correct)

@@ -41,7 +41,30 @@ class Normaliser:
         return images.reshape(n, h, w * c).float().mul_(self.scale).add_(self.shift).view(n, h, w, c)
 
 
-class TrainLoader:
+class EpochPosition:
+    """How far a loader is within its epoch: Lightning keeps it in checkpoints, and a resumed run goes on from there."""
+
+    _next = _done = 0
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, int]:
+        return {"batches_done": self._done}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Let the next pass begin after so many batches."""
+        self._next = state["batches_done"] % len(self)
+
+    def steps(self) -> Iterator[int]:
+        """The numbers of the batches that are left of the epoch."""
+        begin, self._next = self._next, 0
+        for step in range(begin, len(self)):
+            self._done = step + 1
+            yield step
+
+
+class TrainLoader(EpochPosition):
     """Batches of an epoch, shuffled, then varied: images (batch, c, h, w) float, channels last, and labels (batch,).
 
     A last incomplete batch is left out; another one each epoch.
@@ -69,7 +92,7 @@ class TrainLoader:
         if self.augment is not None:
             drawn = self.augment.draw(self.streams.augment.rng(self.sampler.epoch), len(self.labels), size)
             draws = torch.from_numpy(drawn).to(device, non_blocking=True)
-        for step in range(len(self)):
+        for step in self.steps():
             chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
             images = self.normalise(self.images[chosen])
             if self.augment is not None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from src.data.crops import Crops
 from src.data.features import Extraction, Eye, Features
-from src.data.loader import EpochOrder
+from src.data.loader import EpochOrder, EpochPosition
 from src.data.picture_files import BrokenPicture, PictureArrays, PictureFiles, PictureSource, source_of
 from src.data.pictures import PictureSet
 from src.errors import InputError
@@ -75,7 +75,7 @@ def _shared(read: Reader, source: str | None, size: int, subset: tuple[int | Non
     return Shared(Extraction(source=found, **rest))
 
 
-class ProbeLoader:
+class ProbeLoader(EpochPosition):
     """Batches of an epoch, shuffled: features (batch, d) float32 of one view of each picture, and labels (batch,).
 
     The view of each picture is drawn for the whole epoch from the augment stream. A last incomplete batch is left out.
@@ -92,7 +92,8 @@ class ProbeLoader:
         """Pictures and views of each batch."""
         order, epoch = self.sampler.permutation().numpy(), self.sampler.epoch
         views = self.streams.augment.rng(epoch).integers(0, self.shared.features.train.shape[1], len(order))
-        for chosen in order[: len(self) * self.batch_size].reshape(len(self), self.batch_size):
+        for step in self.steps():
+            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
             yield chosen, views[chosen]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -116,7 +117,8 @@ class LiveLoader(ProbeLoader):
                 raise InputError(f"{error}: not a whole picture; mend or remove it") from error
 
         order = self.sampler.permutation().numpy()
-        for chosen in order[: len(self) * self.batch_size].reshape(len(self), self.batch_size):
+        for step in self.steps():
+            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
             rows = np.concatenate(list(self.shared.eye.passes(cut, extraction.source.train, chosen.tolist())))
             yield torch.from_numpy(rows).to(self.shared.device).float(), self.shared.train_labels[chosen]
 

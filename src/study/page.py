@@ -182,7 +182,11 @@ def _facts(scores: Scores) -> Iterator[tuple[str, str]]:
     config: dict[str, Any] = dict(flattened(scores.study.config))
     first = scores.finished[0]
     yield "seeds", f"{len(scores.seeds):,} finished: {few(scores.seeds.tolist())}"
-    held = [f"{name}={value}" for name in ("init", "order", "augment") if (value := config.get(f"streams.{name}"))]
+    held = [
+        f"{name}={value}"
+        for name in ("init", "order", "augment", "other")
+        if (value := config.get(f"streams.{name}")) is not None
+    ]
     if held:
         yield "streams held", ", ".join(held)
     shas = sorted({str(record.get("data_sha256")) for record in scores.finished})

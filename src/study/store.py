@@ -5,7 +5,8 @@
     results/<study>/correct/000003.npy  which test examples seed 3 got right, one bit each
     results/<study>/failed/000003.txt   the traceback of a seed that failed
     results/<study>/running/000003.json which process trains a seed now
-    results/<study>/damaged/            what was found in place of a record when its seed was trained again
+    results/<study>/checkpoints/000003.ckpt  where a seed that was cut off goes on; gone once it has its record
+    results/<study>/damaged/            what was found in place of a record or a checkpoint
 
 Nothing here deletes a record. Folders of one study filled on several machines may be copied together.
 """
@@ -206,6 +207,15 @@ class Study:
     def correct_path(self, seed: int) -> Path:
         return self.folder / "correct" / f"{seed:06d}.npy"
 
+    def checkpoint_path(self, seed: int) -> Path:
+        return self.folder / "checkpoints" / f"{seed:06d}.ckpt"
+
+    def set_aside(self, path: Path) -> Path:
+        """Move a file that is damaged to damaged/; return its new place."""
+        aside = self.folder / "damaged"
+        aside.mkdir(exist_ok=True)
+        return path.replace(aside / f"{path.stem}-{len(list(aside.iterdir()))}{path.suffix}")
+
     def read(self, path: Path) -> Record:
         """The record in `path`; ValueError says why it is none of this study's."""
         if not re.fullmatch(r"\d{6,}\.json", path.name) or path.name != f"{int(path.stem):06d}.json":
@@ -261,9 +271,7 @@ class Study:
         place = self.record_path(seed)
         try:
             if self.problem(seed):
-                aside = self.folder / "damaged"
-                aside.mkdir(exist_ok=True)
-                place.replace(aside / f"{place.stem}-{len(list(aside.iterdir()))}.json")
+                self.set_aside(place)
             if correct is not None:
                 packed = io.BytesIO()
                 np.save(packed, np.packbits(correct))

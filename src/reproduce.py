@@ -1,0 +1,144 @@
+"""Train recorded seeds again and compare bit for bit: `python -m src.reproduce study=digits seed=3`, or `n=5`."""
+
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import hydra
+import numpy as np
+from hydra import compose
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from src.command_line import plain_errors, run
+from src.errors import InputError
+from src.study.store import Record, Study, differences, flattened, study_folder
+from src.train import CONF
+
+ELSEWHERE = ("seed", "seeds", "streams", "study", "results", "overwrite", "ckpt_path", "jobs", "report", "logger")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs between two records of one seed, and what may be why; nothing differs where they are identical."""
+
+    differing: list[str]
+    reasons: list[str]
+    compared: int
+
+    def told(self, seed: int) -> str:
+        """In one line, or in one more for the reasons."""
+        if not self.differing:
+            return f"seed {seed}: identical: weights, predictions and all {self.compared} metrics"
+        why = "; ".join(self.reasons) or "nothing known of the two runs differs: look for what is not deterministic"
+        return f"seed {seed}: DIFFERENT: {'; '.join(self.differing)}\n  likely: {why}"
+
+
+def compared(before: Record, now: Record) -> Comparison:
+    """Compare what two trainings of one seed gave, and where they ran."""
+    ours, theirs = dict(flattened(before["metrics"])), dict(flattened(now["metrics"]))
+    differing = [
+        f"{key.removesuffix('_sha256')} {before[key][:12]}... recorded, {now[key][:12]}... now"
+        for key in ("weights_sha256", "predictions_sha256")
+        if before[key] != now[key]
+    ]
+    same_network = not differing
+    final = "final.val/acc"
+    odd = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
+    if final in odd:
+        differing.insert(0, f"accuracy {100 * ours[final]:.2f} % recorded, {100 * theirs[final]:.2f} % now")
+    if others := sorted(set(odd) - {final}):
+        differing.append(f"{', '.join(others[:4])}{' and others' if len(others) > 4 else ''}")
+    if before["status"] != now["status"]:
+        differing.append(f"{before['status']} recorded, {now['status']} now")
+    return Comparison(differing, _reasons(before, now, same_network) if differing else [], _count(before["metrics"]))
+
+
+def _count(metrics: dict[str, Any]) -> int:
+    return sum(len(value) if isinstance(value, list) else 1 for _, value in flattened(metrics))
+
+
+def _reasons(before: Record, now: Record, same_network: bool) -> list[str]:
+    if same_network:
+        return ["the record was changed after it was written: the network is the same"]
+    reasons = []
+    if before["data_sha256"] != now["data_sha256"]:
+        reasons.append("other data")
+    there, here = before["environment"], now["environment"]
+    reasons += [f"{key}: {old} there, {new} here" for key, old, new in differences(there, here)]
+    if here.get("git_dirty"):
+        reasons.append("uncommitted changes of this code")
+    if before.get("resumed_with"):
+        reasons.append(f"it was resumed elsewhere: {before['resumed_with']}")
+    if not here.get("deterministic"):
+        reasons.append("trainer.deterministic is off: no two runs need be the same")
+    if before.get("stacked"):
+        reasons.append(f"it was trained in one step with {before['stacked'] - 1} others")
+    return reasons
+
+
+def config_of(study: Study, record: Record, more: Sequence[str] = ()) -> DictConfig:
+    """The config that trains a record's seed: its command's, overridden by what the study stores, then by `more`."""
+    words = shlex.split(record["command"])[3:] if record.get("command") else []
+    overrides = [word for word in words if word.lstrip("+~").split("=")[0].split(".")[0] not in ELSEWHERE]
+    cfg = compose("train", [*overrides, *more])
+    with open_dict(cfg):
+        for key, value in study.config.items():
+            nested = isinstance(value, dict) and isinstance(cfg.get(key), DictConfig)
+            cfg[key] = OmegaConf.merge(cfg[key], value) if nested else value
+        cfg.seed, cfg.study, cfg.logger, cfg.ckpt_path = record["seed"], study.name, None, None
+    return cfg
+
+
+def reproduce(study: Study, seed: int, more: Sequence[str] = ()) -> Comparison:
+    """Train a recorded seed again, leaving the study as it is; InputError where it has no result to compare with."""
+    from src.training import identity, opened, train_seed
+
+    before = study.record(seed)
+    if before is None:
+        raise InputError(f"seed={seed}: {study.folder} has no record of it ({study.problem(seed) or 'never trained'})")
+    if before["status"] == "failed":
+        raise InputError(f"seed={seed}: it failed ({before['reason']}); there is no result to compare with")
+    with tempfile.TemporaryDirectory() as scratch:
+        cfg = config_of(study, before, more)
+        with open_dict(cfg):
+            cfg.results = scratch
+            cfg.trainer.default_root_dir = scratch
+        cfg, again = opened(cfg)
+        now = train_seed(cfg, again, seed)
+        comparison = compared(before, now)
+    other = [f"{key}: {old} there, {new} here" for key, old, new in differences(study.config, identity(cfg))]
+    if comparison.differing:
+        comparison.reasons[:0] = other
+    return comparison
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="reproduce")
+def main(cfg: DictConfig) -> None:
+    """Reproduce the seeds that `cfg` names and say what came of it; exit 1 where one differs."""
+    with plain_errors():
+        if cfg.study is None or (cfg.seed is None) == (cfg.n is None):
+            raise InputError("name a study and a seed, or how many: study=digits seed=3, or study=digits n=5")
+        study = Study.load(study_folder(cfg.results, cfg.study))
+        if cfg.n is None:
+            from src.seeding import checked_seed
+
+            seeds = [checked_seed(cfg.seed)]
+        else:
+            there = [seed for seed, record in study.scan().records.items() if record["status"] != "failed"]
+            if not isinstance(cfg.n, int) or not 1 <= cfg.n <= len(there):
+                raise InputError(f"n={cfg.n}: {study.folder} has {len(there)} recorded seeds; choose 1 to {len(there)}")
+            seeds = sorted(np.random.default_rng().choice(there, cfg.n, replace=False).tolist())
+        different = 0
+        for seed in seeds:
+            comparison = reproduce(study, seed, list(cfg["with"]))
+            print(comparison.told(seed), flush=True)
+            different += bool(comparison.differing)
+    if different:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,158 @@
+"""Which source of randomness matters: `python -m src.sources experiment=digits n=50`.
+
+Five studies of n runs each: init alone, order alone, augmentation alone, all together, and nothing varied with
+determinism off. Each is a sweep like any other, which resumes and has its own report.
+"""
+
+import math
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+import matplotlib as mpl
+import pandas as pd
+from hydra.core.hydra_config import HydraConfig
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+
+from src.command_line import plain_errors, run
+from src.errors import InputError
+from src.study.figures import BLUE, GREY, STYLE
+from src.study.findings import Findings, within
+from src.study.scores import Scores
+from src.study.statistics import Interval
+from src.study.store import Study, study_folder, unwritable
+from src.sweep import whole_number
+from src.train import CONF
+
+HELD = tuple(f"streams.{name}=0" for name in ("init", "order", "augment", "other"))
+VARIED = {"init alone": "init", "order alone": "order", "augmentation alone": "augment"}
+ALL, NOTHING = "all together", "nothing, determinism off"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was varied, and the spread of the accuracy (points) that came of it; the interval is Bonett's."""
+
+    varied: str
+    study: str
+    n: int
+    mean: float
+    std: float
+    std_interval: Interval
+
+    @property
+    def variance(self) -> float:
+        return self.std**2
+
+    @property
+    def variance_interval(self) -> Interval:
+        return Interval(self.std_interval.low**2, self.std_interval.high**2)
+
+
+def sweeps(study: str, n: int) -> dict[str, tuple[str, list[str]]]:
+    """For each source the study that varies it, and what to sweep."""
+    design = {
+        varied: (f"{study}-{stream}", [f"study={study}", "seed=0", f"streams.{stream}=range(0,{n})"])
+        for varied, stream in VARIED.items()
+    }
+    design[ALL] = (study, [f"study={study}", f"seed=range(0,{n})"])
+    # Every stream is held: the seed only numbers the runs.
+    off = [f"seed=range(0,{n})", *HELD, "trainer.deterministic=false", f"study={study}-nothing"]
+    design[NOTHING] = (f"{study}-nothing", off)
+    return design
+
+
+def source_of(varied: str, study: Study, n: int) -> Source:
+    """The spread over runs 0 to n - 1 of one study, whichever others it has; InputError where some are missing."""
+    found = Findings.of(Scores.of(study).first(n))
+    if found.n < n:
+        raise InputError(f"{study.folder}: {found.n} of {n} runs finished; python -m src.status says more")
+    return Source(varied, study.name, found.n, found.mean, found.std, found.std_interval)
+
+
+def markdown_table(sources: Sequence[Source]) -> str:
+    """Variances by source, with intervals, and their share of what all together give."""
+    whole = next(source.variance for source in sources if source.varied == ALL)
+    lines = ["| varied | runs | mean ± std, % | std, 95 % | variance | of all together |", "|---|---|---|---|---|---|"]
+    for s in sources:
+        interval = "" if math.isnan(s.std_interval.low) else within(s.std_interval)
+        share = f"{100 * s.variance / whole:.0f} %" if whole else ""
+        spread = f"{s.mean:.2f} ± {s.std:.2f}"
+        lines.append(f"| {s.varied} | {s.n} | {spread} | {interval} | {s.variance:.3f} | {share} |")
+    alone = sum(source.variance for source in sources if source.varied in VARIED)
+    if whole:
+        lines.append(
+            f"\nThe three alone add up to {alone:.3f}, {100 * alone / whole:.0f} % of all together; what differs from "
+            "100 % is chance of so few runs, and sources acting on one another."
+        )
+    return "\n".join(lines)
+
+
+def figure(sources: Sequence[Source]) -> Figure:
+    """The std of each source with its 95 % interval."""
+    with mpl.rc_context(STYLE):
+        fig = Figure(figsize=(6.4, 0.8 + 0.42 * len(sources)), layout="constrained")
+        ax = fig.subplots()
+    for row, source in enumerate(sources):
+        colour = BLUE if source.varied in VARIED else GREY
+        if not math.isnan(source.std_interval.low):
+            ax.plot(source.std_interval, [row, row], color=colour, linewidth=2)
+        ax.plot([source.std], [row], "o", color=colour)
+    ax.set_yticks(range(len(sources)), [source.varied for source in sources])
+    ax.set_ylim(len(sources) - 0.5, -0.5)
+    ax.set_xlim(left=0)
+    ax.set_xlabel(f"std of the accuracy over {sources[0].n} runs, points, with its 95 % interval")
+    return fig
+
+
+def write(sources: Sequence[Source], folder: Path) -> None:
+    """Table and figure of `sources` as sources.md, .csv, .png and .svg in `folder`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "sources.md").write_text(markdown_table(sources) + "\n\n![spread by source](sources.png)\n")
+        rows = [
+            {"varied": s.varied, "study": s.study, "runs": s.n, "mean": s.mean, "std": s.std, "variance": s.variance}
+            | {"variance_low": s.variance_interval.low, "variance_high": s.variance_interval.high}
+            for s in sources
+        ]
+        pd.DataFrame(rows).to_csv(folder / "sources.csv", index=False)
+        with mpl.rc_context(STYLE):
+            drawn = figure(sources)
+            drawn.savefig(folder / "sources.png")
+            drawn.savefig(folder / "sources.svg", metadata={"Date": None})
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def run_sweeps(design: Mapping[str, tuple[str, list[str]]], overrides: Sequence[str]) -> None:
+    """Run the sweeps one after the other, each on the whole machine; InputError where one fails."""
+    for varied, (_, swept) in design.items():
+        print(f"\n== {varied}", flush=True)
+        command = [sys.executable, "-m", "src.train", "-m", *overrides, *swept]
+        if code := subprocess.run(command, cwd=HydraConfig.get().runtime.cwd).returncode:
+            raise InputError(f"the sweep of {varied} ended with {code}; the same command goes on from here")
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="sources")
+def main(cfg: DictConfig) -> None:
+    """Train what is missing of the five studies, then print and draw the spread by source."""
+    with plain_errors():
+        n = whole_number(cfg, "n", least=2)
+        overrides = HydraConfig.get().overrides.task
+        if given := [o for o in overrides if o.startswith(("seed=", "streams."))]:
+            raise InputError(f"{given[0]}: the design sets seeds and streams; say how many runs with n=")
+        design = sweeps(cfg.study, n)
+        run_sweeps(design, [o for o in overrides if not o.startswith(("n=", "study="))])
+        studies = {varied: Study.load(study_folder(cfg.results, name)) for varied, (name, _) in design.items()}
+        sources = [source_of(varied, study, n) for varied, study in studies.items()]
+        folder = study_folder(cfg.results, f"{cfg.study}-sources")
+        write(sources, folder)
+        print(f"\n{markdown_table(sources)}\n\ntable and figure in {folder}")
+
+
+if __name__ == "__main__":
+    run(main)
