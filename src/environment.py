@@ -1,6 +1,8 @@
 """What a reader must know of the machine to repeat a result; read once per process."""
 
+import os
 import platform
+import re
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -12,12 +14,32 @@ import torch
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "numpy", "pillow", "timm")
 
 
-def _cpu_model() -> str:
+NUMERIC_FLAGS = re.compile(r"avx|fma|amx|sse4|neon|asimd|bf16|sve")
+# Variables that change how numbers come about; those of threads are left to what torch says of them.
+VARIABLES = ("MALLOC_", "CUBLAS_", "DNNL_", "ONEDNN_", "ATEN_CPU_CAPABILITY", "NVIDIA_TF32_OVERRIDE", "LD_PRELOAD")
+
+
+def _cpu(*names: str) -> str | None:
+    """The first line of /proc/cpuinfo that has one of these names; None where there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+        return None
+    return next((line.split(":", 1)[1].strip() for line in lines if line.split(":")[0].strip() in names), None)
+
+
+def _cpu_flags() -> str | None:
+    """What the processor can do of what kernels are chosen by."""
+    flags = _cpu("flags", "Features")
+    return " ".join(sorted(flag for flag in flags.split() if NUMERIC_FLAGS.search(flag))) if flags else None
+
+
+def _gpu_driver() -> str | None:
+    try:
+        found = re.search(r"\b\d+\.\d+(\.\d+)?\b", Path("/proc/driver/nvidia/version").read_text())
+    except OSError:
+        return None
+    return found[0] if found else None
 
 
 def _git(*arguments: str) -> str | None:
@@ -50,11 +72,14 @@ def machine() -> dict[str, Any]:
         "packages": {package: _version(package) for package in PACKAGES},
         "python": platform.python_version(),
         "system": platform.platform(),
-        "cpu": _cpu_model(),
+        "cpu": _cpu("model name") or platform.processor() or platform.machine(),
+        "cpu_flags": _cpu_flags(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "gpu": torch.cuda.get_device_name() if cuda else None,
+        "gpu_driver": _gpu_driver() if cuda else None,
         "cuda": torch.version.cuda if cuda else None,
         "cudnn": torch.backends.cudnn.version() if cuda else None,
+        "variables": {name: value for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)},
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": None if changes is None else bool(changes),
     }

@@ -49,7 +49,7 @@ NOT_IN_IDENTITY = (
 )
 SEEDS_BETWEEN_COLLECTIONS = 20
 SEEDS_IN_A_STACK = 64  # on a GPU
-NOT_IN_DATA_IDENTITY = ("source", "root", "cache", "backbone")
+NOT_IN_DATA_IDENTITY = ("source", "root", "cache", "backbone", "workers")
 NOT_IN_TRAINER_IDENTITY = (
     "devices",
     "default_root_dir",

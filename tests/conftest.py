@@ -15,6 +15,11 @@ from src.train import main
 settings.register_profile("any machine", deadline=None)  # a busy disk is no failure
 settings.load_profile("any machine")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-golden", action="store_true", help="write this machine's hashes to tests/golden")
+
+
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 CONF = str(ROOT / "conf")
