@@ -3,6 +3,8 @@
 From the records alone; neither torch nor Lightning is imported.
 """
 
+import hashlib
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +17,11 @@ from src.study.figures import draw
 from src.study.findings import Findings, headline
 from src.study.page import commands, html_page, latex_table, markdown_page, results_table, stands_on, table
 from src.study.scores import Scores
-from src.study.store import Study, study_folder, unwritable, write_atomically
+from src.study.store import Study, study_folder, unwritable
 from src.study.tensorboard import write_run
 from src.train import CONF
+
+LONGEST_NAME = 120
 
 
 def report(studies: Sequence[Study]) -> tuple[Path, list[Findings]]:
@@ -33,29 +37,42 @@ def report(studies: Sequence[Study]) -> tuple[Path, list[Findings]]:
             texts = {"table": results_table([found]), "how_to_repeat": commands(found.scores)}
             write_run(found, figures, texts | ({"note": note} if (note := stands_on(found.scores)) else {}))
         if len(several) > 1:
-            beside = several[0].scores.study.folder
-            page = _written(several, beside.with_name("+".join(found.name for found in several)) / "report")
+            page = _written(several, side_by_side(studies) / "report")
     except OSError as error:
         raise unwritable(studies[0].folder, error) from error
     return page, several
 
 
+def side_by_side(studies: Sequence[Study]) -> Path:
+    """The folder of a report of several studies, beside theirs; many or long names are cut."""
+    names = "+".join(study.name for study in studies)
+    if len(names) > LONGEST_NAME:
+        digest = hashlib.sha256(names.encode()).hexdigest()[:8]
+        names = f"{studies[0].name[:LONGEST_NAME]}+{len(studies) - 1}-more-{digest}"
+    folder = studies[0].folder.with_name(names)
+    if (folder / "study.yaml").exists():
+        raise InputError(f"{folder} is a study itself; rename its folder to have {names} side by side")
+    return folder
+
+
 def _written(several: Sequence[Findings], folder: Path) -> Path:
-    """Write the files of one report into `folder`."""
+    """Write the files of one report into `folder`: all of them, or where something fails none."""
     folder.mkdir(parents=True, exist_ok=True)
-    captions = draw(several, folder)
-    text = markdown_page(several, captions)
-    write_atomically(folder / "report.md", text.encode())
-    table(several).to_csv(folder / "table.csv", index=False)
-    (folder / "table.tex").write_text(latex_table(several))
-    if len(several) == 1:
-        seeds, curves = several[0].scores.seeds_table(), several[0].scores.curves_table()
-        seeds.to_csv(folder / "seeds.csv", index=False)
-        seeds.to_parquet(folder / "seeds.parquet", index=False)
-        curves.to_parquet(folder / "curves.parquet", index=False)
-    page = folder / "index.html"
-    write_atomically(page, html_page(text, folder).encode())
-    return page
+    with tempfile.TemporaryDirectory(prefix=".report-", dir=folder.parent) as scratch:
+        draft = Path(scratch)
+        text = markdown_page(several, draw(several, draft))
+        (draft / "report.md").write_text(text)
+        (draft / "index.html").write_text(html_page(text, draft))
+        (draft / "table.tex").write_text(latex_table(several))
+        table(several).to_csv(draft / "table.csv", index=False)
+        if len(several) == 1:
+            seeds, curves = several[0].scores.seeds_table(), several[0].scores.curves_table()
+            seeds.to_csv(draft / "seeds.csv", index=False)
+            seeds.to_parquet(draft / "seeds.parquet", index=False)
+            curves.to_parquet(draft / "curves.parquet", index=False)
+        for path in draft.iterdir():
+            path.replace(folder / path.name)
+    return folder / "index.html"
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="report")
@@ -63,7 +80,7 @@ def main(cfg: DictConfig) -> None:
     """Write the reports that `cfg` asks for, and say where."""
     with plain_errors():
         results = Path(cfg.results)
-        names = named_studies(cfg)
+        names = list(dict.fromkeys(named_studies(cfg)))
         if not names:
             there = ", ".join(sorted(path.parent.name for path in results.glob("*/study.yaml")))
             raise InputError(f"study=?: name one, or several as study=[ONE,OTHER]; {results} has {there or 'none'}")

@@ -146,6 +146,7 @@ def begun(cfg: DictConfig, study: Study, seed: int) -> tuple[Classifier, L.Light
     header = {
         **header_of(cfg, study, seed, streams),
         "data_sha256": data.pictures.fingerprint,
+        "train_examples": data.train_examples,
         "resumed_from": None,
     }
     return classifier, data, header, device

@@ -18,11 +18,12 @@ from src.errors import InputError
 from src.report import report
 from src.study import findings
 from src.study.findings import Findings
-from src.study.page import latex_table
+from src.study.page import latex_table, results_table
 from src.study.progress import Progress
 from src.study.scores import Scores
 from src.study.store import SCHEMA, Study
 from src.sweep import Watch
+from src.training import identity, settled
 from tests import browser
 from tests.conftest import ROOT
 
@@ -182,29 +183,103 @@ def test_mixed_environments_are_pointed_out(study):
 def test_what_a_reader_needs_to_repeat_it_is_told(study):
     text = report([study])[0].with_name("report.md").read_text()
     assert "python -m src.train -m 'seed=range(0,24)' study=dots" in text
-    assert f"python -m src.train seed={found_in(study).scores.best} study=dots overwrite=true" in text
-    for told in ("d1" * 32, f"{EXAMPLES} test examples", "24 finished: 0-23", "2.14.1", "a cpu", "max_epochs: 8"):
+    assert f"python -m src.reproduce study=dots seed={found_in(study).scores.best} results=" in text
+    for told in ("d1" * 32, f"test {EXAMPLES}", "24 finished: 0-23", "2.14.1", "a cpu", "max_epochs: 8"):
         assert told in text
+
+
+@pytest.mark.parametrize(
+    "damage, why",
+    [
+        (lambda r: r["metrics"].pop("final"), "incomplete (KeyError: 'final')"),
+        (lambda r: r.pop("environment"), "incomplete (KeyError: 'environment')"),
+        (lambda r: r["metrics"]["epochs"]["val/loss"].pop(), "its metrics have curves of different lengths"),
+        (lambda r: r["metrics"]["final"].update({"val/acc": None}), "a metric is no finite number"),
+        (lambda r: r["metrics"]["final"].update({"val/acc": 95.0}), "an accuracy is no fraction"),
+        (lambda r: r["metrics"]["epochs"]["val/loss"].__setitem__(1, None), "a metric is no finite number"),
+    ],
+)
+def test_a_record_that_cannot_be_is_named_and_not_counted(study, damage, why):
+    record = study.record(4)
+    damage(record)
+    study.record_path(4).write_text(json.dumps(record))
+    page, (found,) = report([study])
+    assert found.n == 23 and f"Not counted: seeds/000004.json: {why}" in page.with_name("report.md").read_text()
+
+
+def test_seeds_far_apart_make_a_report(made):
+    study = made([0.8, 0.81])
+    for seed in (42, 2**31, 2**63 - 1):
+        add_seed(study, seed, 0.8)
+    text = report([study])[0].with_name("report.md").read_text()
+    assert "seed=0,1,42,2147483648,9223372036854775807" in text
+
+
+def test_held_streams_are_told(made):
+    study = made([0.8, 0.81], config={**CONFIG, "streams": {"init": 0, "order": None}})
+    assert "| streams held | init=0 |" in report([study])[0].with_name("report.md").read_text()
+
+
+def test_studies_too_small_to_compare_are_named(made):
+    rng = np.random.default_rng(3)
+    scratch = found_in(made(rng.normal(0.8, 0.02, 20), "scratch"))
+    probe = found_in(made([0.8, 0.81, 0.8, 0.82], "probe", {**CONFIG, "backbone": {"name": "vit"}}))
+    for told in (words(findings.pretraining([scratch, probe])), words(findings.spreads([scratch, probe]))):
+        assert "probe has 4 finished seeds: at least 5 are needed" in told
+
+
+def test_long_names_and_names_with_marks_make_a_report(made):
+    studies = [made([0.8, 0.81, 0.82], f"a_rather_long_name_of_a_study_number_{i}") for i in range(8)]
+    page, _ = report(studies)
+    assert page.exists() and len(page.parent.parent.name) < 255
+    odd = made([0.8, 0.81, 0.8, 0.8, 0.82], "x|y a$\\foo$ `z`")
+    assert report([odd])[0].exists()
+
+
+def test_a_report_that_fails_leaves_the_one_before(study, monkeypatch):
+    page, _ = report([study])
+    before = {path.name: path.read_bytes() for path in page.parent.iterdir()}
+    add_seed(study, 24, 0.9)
+    monkeypatch.setattr("src.report.latex_table", lambda several: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        report([study])
+    assert {path.name: path.read_bytes() for path in page.parent.iterdir()} == before
+    assert {path.name for path in study.folder.iterdir()} <= {"study.yaml", "seeds", "correct", "report", "tensorboard"}
+
+
+def test_a_report_that_fails_does_not_end_a_sweep(command, tmp_path, monkeypatch):
+    monkeypatch.setattr("src.report.report", lambda studies: 1 / 0)
+    quick = ("-m", "seed=0", "jobs=1", "experiment=digits", "trainer.max_epochs=1", "report=true", "model.width=4,8")
+    code, out, _ = command(*quick)
+    assert code == 0 and out.count("no report: ZeroDivisionError") == 3
+    assert len(list((tmp_path / "results").glob("*/seeds/000000.json"))) == 2
 
 
 def test_damaged_predictions_leave_out_their_seed_only(study):
     whole = found_in(study)
     study.correct_path(3).write_bytes(b"torn")
     assert found_in(study).n == 24 and found_in(study).independent_std == pytest.approx(whole.independent_std, rel=0.2)
+    text = report([study])[0].with_name("report.md").read_text()
+    assert "The predictions of 1 of 24 seeds are missing or damaged" in text
     for path in (study.folder / "correct").iterdir():
         path.unlink()
     assert np.isnan(found_in(study).independent_std) and report([study])
 
 
-def test_the_papers_row_stands_beside_the_same_setting_only(made):
-    config = {"data": {"name": "cifar10", "train_size": None, "test_size": None}, "model": {"width": 64}}
-    short = made([0.9, 0.91], "mine", {**config, "trainer": {"max_epochs": 22}})
+def test_the_papers_row_stands_beside_the_same_setting_only(made, config):
+    def study_of(name, *overrides):
+        return made([0.9, 0.91], name, identity(settled(config("experiment=cifar_short", "trainer=cpu", *overrides))))
+
+    short = study_of("mine")
     text = report([short])[0].with_name("report.md").read_text()
     assert "*the paper's* | *10,000* | *90.02 ± 0.23*" in text
     assert r"as in Picard (2021) & 10,000 & 90.02 $\pm$ 0.23" in latex_table([found_in(short)])
     assert list(pd.read_csv(short.folder / "report" / "table.csv")["source"]) == ["measured", "paper"]
-    other = made([0.9, 0.91], "cifar_short", {**config, "trainer": {"max_epochs": 23}})
-    assert "the paper's*" not in report([other])[0].with_name("report.md").read_text()
+    assert "90.70 ± 0.20" in results_table([found_in(study_of("longer", "experiment=cifar_long"))])
+    for i, change in enumerate(("trainer.max_epochs=23", "optimizer.lr=0.1", "model.width=32", "streams.init=0")):
+        assert "the paper's" not in results_table([found_in(study_of(f"cifar_short{i}", change))])
+    named = made([0.9, 0.91], "imagenet_resnet50")
+    assert "the paper's" not in results_table([found_in(named)])
 
 
 def test_one_seed_and_few_seeds_say_what_cannot_be_said(made):
@@ -221,9 +296,11 @@ def test_one_seed_and_few_seeds_say_what_cannot_be_said(made):
         assert report([study.scores.study])
 
 
-def test_equal_scores_make_a_report(made):
-    study = made([0.8] * 9)
-    assert "All seeds score the same" in words(findings.distribution(found_in(study))) and report([study])
+@pytest.mark.parametrize("n", [2, 6, 12, 20])
+def test_equal_scores_make_a_report(made, n):
+    study = made([58 / EXAMPLES] * n)
+    told = words([*findings.distribution(found_in(study)), *findings.black_swans(found_in(study))])
+    assert f"all {n} seeds score 28.57 %" in told and "nan" not in told and report([study])
 
 
 def test_an_ordinary_sample_has_no_black_swan_and_an_outlier_is_one(made):
@@ -231,9 +308,11 @@ def test_an_ordinary_sample_has_no_black_swan_and_an_outlier_is_one(made):
     ordinary = words(findings.black_swans(found_in(made(scores, "ordinary"))))
     assert "no black swan" in ordinary and "fewer than one seed in 14 " in ordinary
     low = words(findings.black_swans(found_in(made([*scores, 0.6], "low"))))
-    assert "seed 40 is surprisingly bad" in low and "no black swan" not in low
+    assert "Seed 40 stands out" in low and "points below the median" in low and "no black swan" not in low
+    three = words(findings.black_swans(found_in(made([*scores[:17], 0.1, 0.1, 0.1], "three"))))
+    assert "Seed 17-19 stand out" in three
     high = words(findings.black_swans(found_in(made([*scores, 0.95], "high"))))
-    assert "seed 40 is surprisingly good" in high
+    assert "Seed 40 stands out" in high and "points above the median" in high
 
 
 def test_the_seed_of_the_title_is_ranked(study):
@@ -346,7 +425,7 @@ def test_one_run_holds_the_bands_of_every_metric(study):
         below = scalar(events, f"{group}_from_mean/min")
         assert list(below.values()) == pytest.approx((curves - curves.mean(axis=0)).min(axis=0), rel=1e-5, abs=1e-6)
         assert len(events.Tensors(f"{group}/over_seeds")) == 8
-    assert set(scalar(events, "val_acc_percent_converged/mean")) < set(range(1, 9))
+    assert set(scalar(events, "val_acc_percent_last_epochs/mean")) < set(range(1, 9))
     done = scalar(events, "seeds_done/std")
     assert done[24] == pytest.approx(scores.accuracy.std(ddof=1)) and 1 not in done
     assert {"table", "how_to_repeat", "custom_scalars__config__"} <= set(events.Tags()["tensors"])
@@ -374,11 +453,18 @@ def test_a_report_made_again_leaves_one_run(study):
 
 def test_while_a_sweep_runs_the_scores_so_far_are_told(study, monkeypatch):
     monkeypatch.setattr("src.sweep.SECONDS_BETWEEN_POINTS", 0.0)
-    with Watch(study.folder, [24, 25], Progress.among(study.scan().records.values()), bands=True) as watch:
+    report([study])
+    with (
+        study.claimed(25),
+        Watch(study.folder, [24, 25], Progress.among(study.scan().records.values()), bands=True) as watch,
+    ):
         add_seed(study, 24, 0.5)
         watch.missing()
+        report([study])  # in between
+        add_seed(study, 25, 0.6)
+        watch.missing()
     mean = scalar(events_of(study.folder), "seeds_done/mean")
-    assert mean[25] == pytest.approx(found_in(study).mean)
+    assert mean[26] == pytest.approx(found_in(study).mean)
 
 
 @pytest.fixture(scope="module")

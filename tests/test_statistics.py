@@ -147,6 +147,45 @@ def test_grubbs_against_his_table_and_by_simulation():
     assert st.grubbs(np.append(SCORES, 95.0))[1] < 1e-6 < st.grubbs(SCORES)[1]
 
 
+def test_how_far_the_extreme_lies_in_its_own_std():
+    rng = np.random.default_rng(9)
+    for n in (5, 20):
+        away = [(x.max() - x.mean()) / x.std(ddof=1) for x in rng.normal(size=(20_000, n))]
+        mean, (low, high) = st.expected_extreme(n)
+        assert mean == pytest.approx(np.mean(away), abs=0.01)
+        assert (low, high) == pytest.approx(np.quantile(away, [0.025, 0.975]), abs=0.04)
+    assert st.expected_extreme(5)[1].high < 4 / math.sqrt(5)  # no score of 5 can lie further away
+    assert st.expected_extreme(10_000)[0] == pytest.approx(3.85, abs=0.005)
+
+
+def test_outliers_do_not_hide_one_another():
+    scores = np.random.default_rng(0).normal(95.5, 0.8, 20)
+    assert not len(st.outliers(scores))
+    stuck = scores.copy()
+    stuck[[3, 7, 11]] = 10.0
+    assert sorted(st.outliers(stuck)) == [3, 7, 11]
+    assert st.grubbs(stuck)[0] > 0.05  # one at a time they do
+    assert list(st.outliers(np.append(scores, 120.0))) == [20]
+
+
+@pytest.mark.parametrize("n", [12, 20, 100])
+def test_outliers_are_seldom_found_where_there_are_none(n):
+    rng = np.random.default_rng(1)
+    alarms = np.mean([len(st.outliers(rng.normal(size=n))) > 0 for _ in range(1500)])
+    assert alarms < 0.08
+
+
+@pytest.mark.parametrize("score", [28.4, 95.4, 90.7, 10.0])
+@pytest.mark.parametrize("n", [2, 6, 12, 20])
+def test_equal_scores_have_no_spread_whatever_rounding_leaves(score, n):
+    scores = np.full(n, score)
+    assert st.sample_std(scores) == 0 and st.is_constant(scores) and st.shape(scores) is None
+    for nothing in (st.std_interval(scores), st.std_ratio(SCORES, scores)[1], st.grubbs(scores)):
+        assert all(map(math.isnan, nothing))
+    assert math.isnan(st.brown_forsythe([scores, scores])) and not len(st.outliers(scores))
+    assert (st.bands(np.full((n, 3), score)).std == 0).all()
+
+
 def test_a_rate_that_n_seeds_miss_by_chance():
     rate = st.unseen_rate(20)
     assert (1 - rate) ** 20 == pytest.approx(0.05) and st.unseen_rate(10_000) == pytest.approx(3 / 10_000, rel=0.01)
@@ -162,18 +201,13 @@ def test_bands_and_running_bands_are_pandas():
     assert np.isnan(st.bands(CURVES[:1]).std).all()
 
 
-def test_resampled_stds_are_those_of_resampled_seeds():
-    found, rng = st.resampled_stds(CURVES, resamples=5, seed=3), np.random.default_rng(3)
-    for row in found:
-        drawn = CURVES[rng.integers(len(CURVES), size=len(CURVES))]
-        assert row == pytest.approx(drawn.std(axis=0, ddof=1), rel=1e-4)
-
-
 def test_where_a_curve_is_flat():
     mean = np.array([0, 50, 80, 90.0, 90.05, 89.95, 90])
     curves = mean + np.random.default_rng(0).normal(0, 1, (40, 1)) * np.ones(7)
     assert st.flat_from(curves) == 3
-    assert st.flat_from(np.array([[1.0, 2.0, 3.0]])) == 0  # one seed has no std to measure by
+    assert st.flat_from(np.array([[1.0, 2.0, 3.0]])) == 2  # one seed has no std to measure by
+    stuck = np.vstack([curves, np.full((5, 7), 10.0)])
+    assert st.flat_from(stuck) == 3  # a few seeds far off do not make it flat sooner
 
 
 def test_whether_the_spread_goes_on_falling():
@@ -185,7 +219,19 @@ def test_whether_the_spread_goes_on_falling():
     stds = falling.std(axis=0, ddof=1)
     ratio, (low, high) = st.late_spread_ratio(falling, 0)
     assert high < 1 and low < ratio < high
+    assert math.isnan(st.late_spread_ratio(np.full((20, 8), 90.7), 0)[0])
     assert ratio == pytest.approx(math.sqrt((stds[10:] ** 2).mean() / (stds[:10] ** 2).mean()))
+
+
+@pytest.mark.parametrize("n", [10, 20, 50])
+def test_the_interval_of_the_late_ratio_covers(n):
+    def curves(rng, n):
+        return rng.normal(90, 0.2, (n, 1)) + rng.normal(0, 0.1, (n, 12))
+
+    def ratio(curves):
+        return st.late_spread_ratio(curves, 2)[1]
+
+    assert 93 <= covered(ratio, curves, 1.0, n, 2000) <= 97
 
 
 def test_brown_forsythe_is_an_analysis_of_variance_of_distances_from_the_median():

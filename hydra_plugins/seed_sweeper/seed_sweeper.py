@@ -27,6 +27,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from src.command_line import explained
 from src.errors import InputError
 from src.study.progress import Progress, summary_of
 from src.study.store import Study, spelled, study_folder
@@ -221,8 +222,8 @@ def _report(folders: Sequence[Path]) -> None:
 
     try:
         print(f"report in {report([Study.load(folder) for folder in folders])[0]}", flush=True)
-    except InputError as error:
-        print(f"no report: {error}", flush=True)
+    except Exception as error:  # whatever it is, the sweep goes on
+        print(f"no report: {explained(error)}", flush=True)
 
 
 def _others_held(swept: str, fixed: Sequence[str], seeds: Sequence[int]) -> Iterator[tuple[str, list[str]]]:

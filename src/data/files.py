@@ -153,6 +153,7 @@ class FileData(L.LightningDataModule):
             )
         self.transform = Transform(size, resize, interpolation, tuple(mean), tuple(std))
         self.pictures = _listed(read, source, size)
+        self.train_examples = len(self.pictures.train)
         self.classes = len(self.pictures.classes)
         if classes not in (None, self.classes):
             raise InputError(f"data.classes={classes}: {name} has {self.classes} classes")

@@ -84,6 +84,7 @@ class PictureData(L.LightningDataModule):
             raise InputError(f"data.size={size}: a whole number of pixels, at least 1")
         reader = read.func if isinstance(read, partial) else read
         self.pictures = _resident(reader, source, Path(cache).expanduser(), size, train_size, test_size, device)
+        self.train_examples = len(self.pictures.train_labels)
         self.classes = len(self.pictures.classes)
         self.batch_size, self.score_batch_size = batch_size, score_batch_size
         self.augment, self.streams = augment, streams

@@ -201,6 +201,7 @@ class FeatureData(L.LightningDataModule):
             skip_broken=skip_broken,
         )
         self.pictures = self.shared.features
+        self.train_examples = len(self.pictures.train_labels)
         self.classes, self.features = len(self.pictures.classes), self.pictures.test.shape[1]
         self.batch_size, self.score_batch_size, self.streams = batch_size, score_batch_size, streams
         self._loader = ProbeLoader if views else LiveLoader

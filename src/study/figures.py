@@ -39,13 +39,14 @@ STYLE: Any = {
 Drawing = Callable[[Sequence[Findings]], Figure]
 
 
-def _panels(several: Sequence[Findings], rows: int = 1) -> tuple[Figure, Array]:
+def _panels(several: Sequence[Findings], rows: int = 1, share: bool = False) -> tuple[Figure, Array]:
     fig = Figure(figsize=(COLUMN * len(several), ROW * rows), layout="constrained")
-    return fig, fig.subplots(rows, len(several), squeeze=False)
+    return fig, fig.subplots(rows, len(several), squeeze=False, sharey="row" if share else "none")
 
 
 def _title(ax: Axes, found: Findings, more: str = "") -> None:
-    ax.set_title(f"{found.name}, {found.n:,} seed{'s' * (found.n > 1)}{more}")
+    name = found.name.replace("$", r"\$")  # else the name is taken for mathematics
+    ax.set_title(f"{name}, {found.n:,} seed{'s' * (found.n > 1)}{more}")
 
 
 def _legend(ax: Axes) -> None:
@@ -108,35 +109,39 @@ def losses(several: Sequence[Findings]) -> Figure:
 
 
 def histogram(several: Sequence[Findings]) -> Figure:
-    """The paper's figures 2 and 3: final accuracies with a density, a normal distribution, and seeds of note."""
+    """The paper's figures 2 and 3: final accuracies with a density, a normal distribution, and seeds of note.
+
+    The axis is as wide for every study, so that spreads compare. Outliers are left outside and counted in the title.
+    """
     fig, axes = _panels(several)
-    half = max(max(found.max - found.mean, found.mean - found.min, found.step) for found in several) * 1.15
-    for ax, found in zip(axes[0], several, strict=True):
-        scores = found.scores.accuracy
-        _bars(ax, found)
-        x = np.linspace(found.mean - half, found.mean + half, 400)
-        if found.n >= 5 and found.std:
-            ax.plot(x, stats.gaussian_kde(scores)(x), color=BLUE, label="density")
-            normal = stats.norm(found.mean, found.std).pdf(x)
+    bulks = [np.delete(found.scores.accuracy, found.outliers) for found in several]
+    half = max(max(np.ptp(bulk) * 0.65, 3 * found.step) for found, bulk in zip(several, bulks, strict=True))
+    for ax, found, bulk in zip(axes[0], several, bulks, strict=True):
+        middle = (bulk.min() + bulk.max()) / 2
+        ax.set_xlim(max(middle - half, -found.step), min(middle + half, 100 + found.step))
+        _bars(ax, bulk, found.step)
+        if len(bulk) >= 5 and not st.is_constant(bulk):
+            left, right = ax.get_xlim()
+            x = np.linspace(left, right, 400)
+            ax.plot(x, stats.gaussian_kde(bulk)(x), color=BLUE, label="density")
+            normal = stats.norm(bulk.mean(), bulk.std(ddof=1)).pdf(x)
             ax.plot(x, normal, color="black", linestyle="--", linewidth=1, label="normal")
             _legend(ax)
         _mark_seeds(ax, found)
-        ax.set_xlim(found.mean - half, found.mean + half)  # as wide for every study, so that spreads compare
         ax.set_xlabel("final test accuracy, %")
         ax.set_ylabel("density of seeds")
-        _title(ax, found)
+        _title(ax, found, f" ({len(found.outliers)} outside)" if len(found.outliers) else "")
     return fig
 
 
-def _bars(ax: Axes, found: Findings) -> None:
+def _bars(ax: Axes, scores: Array, step: float) -> None:
     """Bars whose edges fall between possible accuracies: bins that do not would show a comb of the bins' own."""
-    scores, step = found.scores.accuracy, found.step
-    wanted = 2 * stats.iqr(scores) / np.cbrt(found.n)  # Freedman and Diaconis 1981
+    wanted = 2 * stats.iqr(scores) / np.cbrt(len(scores))  # Freedman and Diaconis 1981
     width = step * max(1, round(wanted / step))
-    edges = np.arange(found.min - step / 2, found.max + step / 2 + width, width)
+    edges = np.arange(scores.min() - step / 2, scores.max() + step / 2 + width, width)
     ax.hist(scores, bins=edges.tolist(), density=True, color=BLUE, alpha=0.3, linewidth=0)
-    if found.n <= MANY:
-        ax.plot(scores, np.zeros(found.n), "|", color="black", markersize=9, clip_on=False)
+    if len(scores) <= MANY:
+        ax.plot(scores, np.zeros(len(scores)), "|", color="black", markersize=9, clip_on=False)
 
 
 def _mark_seeds(ax: Axes, found: Findings) -> None:
@@ -144,13 +149,17 @@ def _mark_seeds(ax: Axes, found: Findings) -> None:
     s = found.scores
     where = {seed: s.accuracy[i] for i, seed in enumerate(s.seeds.tolist())}
     marks = [(s.worst, f"worst: seed {s.worst}", ORANGE), (s.best, f"best: seed {s.best}", ORANGE)]
+    if s.worst == s.best:
+        marks = [(s.best, f"seed {s.best}", ORANGE)]
     marks += [(seed, f"seed {seed}", GREEN) for seed in FAMOUS_SEEDS if seed in where and seed not in (s.worst, s.best)]
+    low, high = ax.get_xlim()
+    marks = [mark for mark in marks if low <= where[mark[0]] <= high]
     top = ax.get_ylim()[1]
     ax.set_ylim(0, top * (1 + 0.13 * (len(marks) + 1)))
     for level, (seed, label, colour) in enumerate(sorted(marks, key=lambda mark: where[mark[0]])):
         height = top * (1.08 + 0.13 * level)
         ax.plot([where[seed]] * 2, [0, height], color=colour, linewidth=1, linestyle=":" if colour == GREEN else "-")
-        right = where[seed] > found.mean
+        right = where[seed] > sum(ax.get_xlim()) / 2
         ax.annotate(
             f" {label}, {where[seed]:.2f} ",
             (where[seed], height),
@@ -163,14 +172,14 @@ def _mark_seeds(ax: Axes, found: Findings) -> None:
 
 def spread_over_epochs(several: Sequence[Findings]) -> Figure:
     """The std over seeds after each epoch with its 95 % band: does it shrink once the curve is flat?"""
-    fig, axes = _panels(several)
+    fig, axes = _panels(several, share=True)
     for ax, found in zip(axes[0], several, strict=True):
         curves, epochs = found.scores.curves["val/acc"], found.scores.epochs
         if found.n > 1:
-            if found.n >= 5:
-                low, high = np.quantile(st.resampled_stds(curves), [0.025, 0.975], axis=0)
-                ax.fill_between(epochs, low, high, color=BLUE, alpha=0.25, linewidth=0, label="95 % (bootstrap)")
-            ax.plot(epochs, curves.std(axis=0, ddof=1), color=BLUE, marker=".", markersize=4, label="std over seeds")
+            low, high = np.transpose([st.std_interval(column) for column in curves.T])
+            if np.isfinite(low).any():
+                ax.fill_between(epochs, low, high, color=BLUE, alpha=0.25, linewidth=0, label="95 % interval")
+            ax.plot(epochs, st.sample_std(curves), color=BLUE, marker=".", markersize=4, label="std over seeds")
             if found.flat_from < len(epochs) - 1:
                 ax.axvspan(epochs[found.flat_from], epochs[-1], color=GREY, alpha=0.12, label="mean curve flat")
             if found.std:
@@ -274,7 +283,7 @@ FIGURES: Mapping[str, tuple[Drawing, str]] = {
     ),
     "spread_over_epochs": (
         spread_over_epochs,
-        "Standard deviation over seeds after each epoch, with a 95 % bootstrap band. Grey: the mean curve is flat.",
+        "Standard deviation over seeds after each epoch, with its 95 % interval. Grey: the mean curve is flat.",
     ),
     "as_seeds_are_added": (
         as_seeds_are_added,
@@ -291,10 +300,15 @@ SEVERAL: Mapping[str, tuple[Drawing, str]] = {
     "spreads": (spreads, "Standard deviation over seeds of each study; orange: a probe on a pretrained backbone."),
 }
 
+NEED_SEVERAL_SEEDS = ("spread_over_epochs", "as_seeds_are_added")
+
 
 def draw(several: Sequence[Findings], folder: Path) -> dict[str, str]:
     """Draw every figure of these studies as PNG and SVG into `folder`; return their captions by name."""
     figures = {**FIGURES, **(SEVERAL if len(several) > 1 else {})}
+    if all(found.n < 2 for found in several):
+        for name in NEED_SEVERAL_SEEDS:
+            del figures[name]
     for name, (function, _) in figures.items():
         with mpl.rc_context(STYLE):
             fig = function(several)

@@ -8,10 +8,12 @@ from itertools import combinations
 import numpy as np
 
 from src.study import statistics as st
-from src.study.scores import Scores
+from src.study.scores import Scores, few
 from src.study.statistics import Array, Interval, Shape
+from src.study.store import flattened
 
 NOT_CHANCE = 0.05
+ENOUGH_FOR_EXAMPLES = 10  # seeds whose predictions are known
 TITLE_SEED = 3407
 
 
@@ -32,6 +34,7 @@ class Findings:
     shape: Shape | None
     p_min: float
     p_max: float
+    outliers: Array
     flat_from: int
     late_ratio: float
     late_interval: Interval
@@ -45,28 +48,29 @@ class Findings:
         flat = st.flat_from(curves)
         p_min, p_max = st.grubbs(accuracy)
         ratio, ratio_interval = st.late_spread_ratio(curves, flat)
-        packed = list(scores.packed_correct())
+        packed = scores.correct.values()
         share = st.share_right(packed, scores.examples) if packed else None
         return cls(
             scores=scores,
             n=len(accuracy),
             mean=float(accuracy.mean()),
-            std=float(accuracy.std(ddof=1)) if len(accuracy) > 1 else math.nan,
+            std=float(st.sample_std(accuracy)),
             median=float(np.median(accuracy)),
             iqm=float(st.interquartile_mean(accuracy)),
-            mean_interval=st.mean_interval(accuracy),
+            mean_interval=Interval(*np.clip(st.mean_interval(accuracy), 0.0, 100.0).tolist()),
             std_interval=st.std_interval(accuracy),
             median_interval=st.bootstrap_interval(accuracy, np.median),
             iqm_interval=st.bootstrap_interval(accuracy, st.interquartile_mean),
             shape=st.shape(accuracy),
             p_min=p_min,
             p_max=p_max,
+            outliers=st.outliers(accuracy),
             flat_from=flat,
             late_ratio=ratio,
             late_interval=ratio_interval,
             share_right=share,
             independent_std=100 * math.sqrt(st.independent_example_variance(share, len(packed)))
-            if share is not None and len(packed) > 1
+            if share is not None and len(packed) >= ENOUGH_FOR_EXAMPLES
             else math.nan,
         )
 
@@ -109,6 +113,8 @@ def headline(found: Findings) -> str:
     s = found.scores
     if found.n == 1:
         return f"{found.name}: {found.mean:.2f} % with seed {s.best}, the only one; a spread needs more seeds."
+    if not found.std:
+        return f"{found.name}: all {found.n:,} seeds score {found.mean:.2f} %."
     return (
         f"{found.name}: {found.mean:.2f} ± {found.std:.2f} % over {found.n:,} seeds, and "
         f"{found.max - found.min:.2f} points between the unluckiest (seed {s.worst}: {found.min:.2f}) and the luckiest "
@@ -120,6 +126,8 @@ def distribution(found: Findings) -> list[str]:
     """Question 1: how are the scores distributed over seeds?"""
     if found.n == 1:
         return ["One seed cannot say. Train more: the same command with `-m 'seed=range(0,20)'`."]
+    if not found.std:
+        return [f"{headline(found)} There is no spread to describe."]
     parts = [
         f"{found.name}: {found.n:,} seeds reach {found.mean:.2f} ± {found.std:.2f} % (mean and sample standard "
         f"deviation), from {found.min:.2f} to {found.max:.2f}."
@@ -139,7 +147,7 @@ def _too_few(found: Findings) -> str:
 
 def _shape(found: Findings) -> str:
     if found.shape is None:
-        return "All seeds score the same." if found.n >= 8 else f"{_too_few(found)} to say how they are shaped."
+        return f"{_too_few(found)} to say how they are shaped."
     s = found.shape
     told = f"{s.test} {probability(s.p)}, skewness {s.skewness:+.2f}, excess kurtosis {s.kurtosis:+.2f}"
     if s.p >= NOT_CHANCE:
@@ -152,23 +160,23 @@ def _shape(found: Findings) -> str:
         tails.append(f"the tails are {'heavier' if s.kurtosis > 0 else 'lighter'} than a normal distribution's")
     if not tails and found.step > found.std / 4:
         tails.append(f"accuracies come in steps of {found.step:.2f} points")
-    return f"They are not normally distributed ({told})" + (f": {' and '.join(tails)}." if tails else ".")
+    strength = "They are not normally distributed" if s.p < 0.001 else "The test speaks against a normal distribution"
+    return f"{strength} ({told})" + (f": {' and '.join(tails)}." if tails else ".")
 
 
 def _test_set(found: Findings) -> str:
-    p = found.mean / 100
-    error = 100 * math.sqrt(p * (1 - p) / found.scores.examples)
     told = (
         f"The test set is itself a sample: its {found.scores.examples:,} examples give each score a standard error of "
-        f"{error:.2f} points."
+        f"{_standard_error(found):.2f} points."
     )
-    if math.isnan(found.independent_std) or not found.std:
+    if math.isnan(found.independent_std) or math.isnan(found.std_interval.low):
         return told
-    share = 100 * found.independent_std**2 / found.std**2
+    low, high = (100 * found.independent_std**2 / std**2 for std in reversed(found.std_interval))
+    share = f"between {low:.0f} % and {'all' if high >= 100 else f'{high:.0f} %'}" if low < 100 else "all"
     return told + (
         f" If networks differed only by independent chance on each example, at the rate at which these got it right, "
-        f"scores would have a std of {found.independent_std:.2f}: "
-        + (f"{share:.0f} % of the variance seen." if share < 100 else "all of the variance seen.")
+        f"scores would have a std of {found.independent_std:.2f}, which is {share} of the variance seen (95 %): that "
+        "part is of this test set, not of the networks."
     )
 
 
@@ -195,31 +203,38 @@ def black_swans(found: Findings) -> list[str]:
         why = f"{_too_few(found)}" if found.n < 5 else "The scores are all equal"
         return [f"{found.name}: {why} to tell a surprising seed from an ordinary one."]
     below, above = (found.mean - found.min) / found.std, (found.max - found.mean) / found.std
-    expected, expected_range = st.expected_maximum(found.n), st.maximum_range(found.n)
+    expected, expected_range = st.expected_extreme(found.n)
     told = (
         f"{found.name}: the worst seed ({s.worst}) lies {below:.2f} std below the mean, the best ({s.best}) "
         f"{above:.2f} above. The extreme of {found.n:,} draws from a normal distribution lies {expected:.2f} std away "
         f"on average, in 95 % of cases {within(expected_range)}."
     )
-    surprising = [
-        f"seed {seed} is surprisingly {word} ({probability(p)})"
-        for seed, word, p in ((s.worst, "bad", found.p_min), (s.best, "good", found.p_max))
-        if p < NOT_CHANCE / 2  # two questions are asked
-    ]
-    tests = f"Grubbs' test: {probability(found.p_min)} for the worst, {probability(found.p_max)} for the best"
-    if surprising:
-        shape = found.shape
-        long_tail = shape is not None and shape.p < NOT_CHANCE
-        verdict = f"By Grubbs' test {' and '.join(surprising)}: " + (
-            "a black swan, or only the longer tail of scores that are not normal."
-            if long_tail
-            else "a black swan, measured against a normal distribution."
+    not_normal = found.shape is not None and found.shape.p < NOT_CHANCE
+    if len(found.outliers):
+        far = [s.accuracy[i] - found.median for i in found.outliers]
+        seeds = few(sorted(int(s.seeds[i]) for i in found.outliers))
+        verdict = (
+            f"Seed {seeds} stand{'s' if len(far) == 1 else ''} out (Rosner's test at 5 %), {_span(far)} the median: "
+            + ("black swans, or the longer tail of scores that are not normal." if not_normal else "black swans.")
         )
     else:
-        verdict = f"Neither is surprising ({tests}): no black swan among these seeds."
+        tests = f"Grubbs' test: {probability(found.p_min)} for the worst, {probability(found.p_max)} for the best"
+        verdict = f"Neither is surprising ({tests}): no black swan is shown."
+        if not_normal:
+            verdict += " The test takes the scores for normal, which they do not seem to be."
     unseen = st.unseen_rate(found.n)
     rare = f"What befalls fewer than one seed in {1 / unseen:,.0f} may well have been missed by {found.n:,}."
     return [told, f"{verdict} {rare}", *_title_seed(found)]
+
+
+def _span(away: Sequence[float]) -> str:
+    """How far outliers lie from the median: "3.2 points below", "0.9 below to 1.4 points above"."""
+    low, high = min(away), max(away)
+    if low * high < 0:
+        return f"up to {-low:.2f} points below and {high:.2f} above"
+    near, far = sorted((abs(low), abs(high)))
+    span = f"{far:.2f}" if f"{near:.2f}" == f"{far:.2f}" else f"{near:.2f} to {far:.2f}"
+    return f"{span} points {'below' if high < 0 else 'above'}"
 
 
 def _title_seed(found: Findings) -> list[str]:
@@ -235,9 +250,8 @@ def _title_seed(found: Findings) -> list[str]:
 
 def pretraining(several: Sequence[Findings]) -> list[str]:
     """Question 3: does pretraining shrink the spread? From every pair of a probe and a study trained from scratch."""
-    enough = [found for found in several if found.n >= 5 and found.std]
-    probes = [found for found in enough if found.pretrained]
-    scratch = [found for found in enough if not found.pretrained]
+    probes = [found for found in several if found.pretrained]
+    scratch = [found for found in several if not found.pretrained]
     if not probes or not scratch:
         kind = "trained from scratch" if probes else "on a pretrained backbone"
         here = "these" if len(several) > 1 else "this one"
@@ -249,14 +263,25 @@ def pretraining(several: Sequence[Findings]) -> list[str]:
         _compared(probe, other, "pretraining shrinks the spread", "with pretraining the spread is larger")
         for probe in probes
         for other in scratch
-    ]
+        if _has_spread(probe) and _has_spread(other)
+    ] + [_no_spread(found) for found in several if not _has_spread(found)]
+
+
+def _has_spread(found: Findings) -> bool:
+    return found.n >= 5 and bool(found.std)
+
+
+def _no_spread(found: Findings) -> str:
+    why = "all score the same" if found.n >= 5 else "at least 5 are needed"
+    return f"{found.name} has {found.n} finished seed{'s' * (found.n > 1)}: {why}, its spread cannot be compared."
 
 
 def spreads(several: Sequence[Findings]) -> list[str]:
     """Whether the spreads of several studies differ: all at once, and pair by pair."""
-    enough = [found for found in several if found.n >= 5 and found.std]
+    enough = [found for found in several if _has_spread(found)]
+    left_out = [_no_spread(found) for found in several if not _has_spread(found)]
     if len(enough) < 2:
-        return []
+        return left_out
     p = st.brown_forsythe([found.scores.accuracy for found in enough])
     verdict = "they differ" if p < NOT_CHANCE else "no difference is shown"
     names = ", ".join(found.name for found in enough)
@@ -264,6 +289,7 @@ def spreads(several: Sequence[Findings]) -> list[str]:
     return [
         f"Spreads of {names}: {verdict} (Brown-Forsythe {probability(p)}).",
         *(_compared(b, a, f"{b.name} spreads less", f"{b.name} spreads more") for a, b in pairs),
+        *left_out,
     ]
 
 
@@ -281,13 +307,15 @@ def _compared(one: Findings, other: Findings, less: str, more: str) -> str:
         told += f"a close call, since Brown-Forsythe says {probability(p)}; more seeds would settle it"
     else:
         told += f"these seeds do not show a difference (Brown-Forsythe {probability(p)})"
-    if one.scores.examples != other.scores.examples or abs(one.mean - other.mean) > 1:
-        told += ". They differ in more than that: " + _other_differences(one, other)
-    return told + "."
+    others = _other_differences(one, other)
+    return told + (f". They differ in more than that: {'; '.join(others)}." if others else ".")
 
 
-def _other_differences(one: Findings, other: Findings) -> str:
+def _other_differences(one: Findings, other: Findings) -> list[str]:
     parts = []
+    ours, theirs = (dict(flattened(found.scores.study.config)).get("data.name") for found in (one, other))
+    if ours != theirs:
+        parts.append(f"they learn from other data ({ours}, {theirs})")
     if abs(one.mean - other.mean) > 1:
         parts.append(
             f"at {one.mean:.1f} % and {other.mean:.1f} % accuracy the test examples alone give standard errors of "
@@ -295,7 +323,7 @@ def _other_differences(one: Findings, other: Findings) -> str:
         )
     if one.scores.examples != other.scores.examples:
         parts.append(f"the test sets have {one.scores.examples:,} and {other.scores.examples:,} examples")
-    return "; ".join(parts)
+    return parts
 
 
 def _standard_error(found: Findings) -> float:

@@ -84,21 +84,22 @@ def html_page(text: str, folder: Path) -> str:
 
 def results_table(several: Sequence[Findings]) -> str:
     """The paper's table, with intervals and times, in Markdown; seeds in brackets; the paper's own rows marked so."""
-    head = "study|seeds|mean ± std, %|min|max|95 % of the mean|95 % of the std|median|IQM|time a seed, in all"
-    lines = [head, "|".join(["---"] * 10)]
+    head = ["study", "seeds", "mean ± std, %", "min", "max", "95 % of the mean", "95 % of the std"]
+    rows = [[*head, "median (95 %)", "IQM (95 %)", "time a seed, in all"], ["---"] * 10]
     for found in several:
         s = found.scores
         spread = f"{found.mean:.2f}" + (f" ± {found.std:.2f}" if found.n > 1 else "")
         cells = [f"**{_plain(found.name)}**", f"{found.n:,}", spread]
         cells += [f"{found.min:.2f}&nbsp;({s.worst})", f"{found.max:.2f}&nbsp;({s.best})"]
         cells += [_cell(found.mean_interval), _cell(found.std_interval)]
-        cells += [f"{found.median:.2f}", f"{found.iqm:.2f}", f"{_median_seconds(s)}, {duration(s.seconds.sum())}"]
-        lines.append("|".join(cells))
-        if row := paper_row(found.name, s.study.config):
+        for value, interval in ((found.median, found.median_interval), (found.iqm, found.iqm_interval)):
+            cells.append(f"{value:.2f}" + (f" ({_cell(interval)})" if found.n > 1 else ""))
+        rows.append([*cells, f"{_median_seconds(s)}, {duration(s.seconds.sum())}"])
+        if row := paper_row(s.study.config):
             numbers = [f"{row.mean:.2f} ± {row.std:.2f}", f"{row.min:.2f}", f"{row.max:.2f}"]
-            cells = ["the paper's", f"{row.seeds:,}", *numbers, "", "", "", "", row.time]
-            lines.append("|".join(f"*{cell}*" if cell else "" for cell in cells))
-    return "\n".join(f"| {line.replace('|', ' | ')} |" for line in lines)
+            cells = [f"the paper's{row.note}", f"{row.seeds:,}", *numbers, "", "", "", "", row.time]
+            rows.append([f"*{cell}*" if cell else "" for cell in cells])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
 def _cell(interval: Interval) -> str:
@@ -112,7 +113,7 @@ def _median_seconds(scores: Scores) -> str:
 
 def _plain(text: str) -> str:
     """Text in which nothing is taken for HTML or, but for code in backticks, for emphasis."""
-    parts = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text).split("`")
+    parts = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(text.split())).split("`")
     marks = r"([*|\[\]]|\b_|_\b)"
     return "`".join(part if i % 2 else re.sub(marks, r"\\\1", part) for i, part in enumerate(parts))
 
@@ -132,6 +133,9 @@ def stands_on(scores: Scores) -> str:
         lines.append(f"Not counted: seeds/{name}: {why}.")
     if len(scores.problems) > 10:
         lines.append(f"Not counted: {len(scores.problems) - 10:,} more files.")
+    unread = len(scores.seeds) - len(scores.correct)
+    if unread:
+        lines.append(f"The predictions of {unread:,} of {len(scores.seeds):,} seeds are missing or damaged.")
     mixed = [key for key, values in scores.environments.items() if len(values) > 1]
     if mixed:
         lines.append(f"Seeds ran in different environments: {', '.join(mixed)}. Below is which ran where.")
@@ -155,21 +159,23 @@ def how_to_repeat(scores: Scores) -> Iterator[str]:
 
 def commands(scores: Scores) -> str:
     """The commands that train the study, and its best seed, again, as a block of Markdown."""
-    overrides = _overrides(scores)
-    seeds = sorted(scores.records)
-    contiguous = seeds == list(range(seeds[0], seeds[-1] + 1))
-    spelt = f"range({seeds[0]},{seeds[-1] + 1})" if contiguous and len(seeds) > 1 else ",".join(map(str, seeds))
-    one = shlex.join(["python", "-m", "src.train", f"seed={scores.best}", *overrides, "overwrite=true"])
+    overrides, seeds = _overrides(scores), sorted(scores.records)
+    where = [] if str(scores.study.folder.parent) == "results" else [f"results={scores.study.folder.parent}"]
+    if len(seeds) > 1 and (seeds[-1] - seeds[0] < 2 * len(seeds)):
+        spelt = f"range({seeds[0]},{seeds[-1] + 1})"  # some of it may be missing
+    else:
+        spelt = ",".join(map(str, seeds))
     lines = [
         shlex.join(["python", "-m", "src.train", "-m", f"seed={spelt}", *overrides]),
-        f"{one}   # the best seed once more",
-        f"python -m src.report study={scores.name}",
+        shlex.join(["python", "-m", "src.reproduce", f"study={scores.name}", f"seed={scores.best}", *where])
+        + "   # the best seed once more: the same bits?",
+        shlex.join(["python", "-m", "src.report", f"study={scores.name}", *where]),
     ]
     return "```\n" + "\n".join(lines) + "\n```"
 
 
 def _overrides(scores: Scores) -> list[str]:
-    """What the study's seeds were trained with, as most of their records say; without what only names the seed."""
+    """What the study's seeds were trained with, as most of their records say; without seed and folder of results."""
     found: Counter[str] = Counter(record["command"] for record in scores.finished if record.get("command"))
     counted: Counter[tuple[str, ...]] = Counter()
     for command, count in found.items():
@@ -192,8 +198,12 @@ def _facts(scores: Scores) -> Iterator[tuple[str, str]]:
     shas = sorted({str(record.get("data_sha256")) for record in scores.finished})
     yield "data", f"{config.get('data.name', 'unknown')}, SHA-256 of the pictures as read {', '.join(shas)}"
     sizes = {"training": config.get("data.train_size"), "test": config.get("data.test_size")}
-    split = ", ".join(f"{part} {size:,}" if size else f"{part} all" for part, size in sizes.items())
-    yield "split", f"{split}; scored on {scores.examples:,} test examples after every epoch"
+    known = {"training": first.get("train_examples"), "test": scores.examples}
+    split = ", ".join(
+        f"{part} {known[part] or 'all'}{f' (a balanced subset of {size:,})' if size else ''}"
+        for part, size in sizes.items()
+    )
+    yield "split", f"{split}; scored on the test examples after every epoch"
     preprocessing = {key: value for key, value in config.items() if re.match(r"data\.(mean|std|size|augment)", key)}
     yield "preprocessing", _plain(", ".join(f"{key[5:]} {value}" for key, value in preprocessing.items()))
     yield "training", f"{len(scores.epochs)} epochs, batch {config.get('data.batch_size', 'unknown')}"
@@ -221,21 +231,26 @@ def table(several: Sequence[Findings]) -> pd.DataFrame:
             row |= {f"{name}_low": low, f"{name}_high": high}
         row |= {"seconds_a_seed": float(pd.Series(s.seconds).median()), "seconds_in_all": float(s.seconds.sum())}
         rows.append(row)
-        if paper := paper_row(found.name, s.study.config):
+        if paper := paper_row(s.study.config):
             row = {"study": found.name, "source": "paper", "seeds": paper.seeds, "mean": paper.mean, "std": paper.std}
             rows.append(row | {"min": paper.min, "max": paper.max})
     return pd.DataFrame(rows)
+
+
+def _tex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(special.get(letter, f"\\{letter}" if letter in "_&%#${}" else letter) for letter in text)
 
 
 def latex_table(several: Sequence[Findings]) -> str:
     """The paper's table for a LaTeX document with booktabs."""
     lines = [r"\begin{tabular}{lrrrr}", r"\toprule", r"Study & Seeds & Mean $\pm$ std (\%) & Min & Max \\", r"\midrule"]
     for found in several:
-        s, name = found.scores, re.sub(r"([_&%#$])", r"\\\1", found.name)
+        s, name = found.scores, _tex(found.name)
         spread = rf"{found.mean:.2f} $\pm$ {found.std:.2f}" if found.n > 1 else f"{found.mean:.2f}"
         extremes = f"{found.min:.2f} ({s.worst}) & {found.max:.2f} ({s.best})"
         lines.append(rf"{name} & {found.n:,} & {spread} & {extremes} \\")
-        if row := paper_row(found.name, s.study.config):
+        if row := paper_row(s.study.config):
             numbers = rf"{row.mean:.2f} $\pm$ {row.std:.2f} & {row.min:.2f} & {row.max:.2f}"
             lines.append(rf"\quad as in Picard (2021) & {row.seeds:,} & {numbers} \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])

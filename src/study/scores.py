@@ -1,8 +1,8 @@
 """The records of a study as arrays and tables."""
 
 import json
-from collections import defaultdict
-from collections.abc import Iterator
+import math
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -34,6 +34,33 @@ def percent(fractions: Array) -> Array:
     return np.round(100 * np.asarray(fractions, dtype=float), 10)
 
 
+def fault_of(record: Record) -> str | None:
+    """What is missing from a record, or cannot be, for its numbers to be counted; None where nothing is."""
+    try:
+        if record["status"] == "failed":
+            return None if isinstance(record["reason"], str) else "no reason"
+        curves, final = record["metrics"]["epochs"], record["metrics"]["final"]
+        lengths = {len(values) for values in curves.values()}
+        numbers = [value for metric, values in curves.items() if metric != "epoch" for value in values]
+        numbers += [final[metric] for metric in curves if metric != "epoch"]
+        accuracies = [*curves["val/acc"], final["val/acc"]]
+        if len(lengths) != 1 or 0 in lengths:
+            return "its metrics have curves of different lengths"
+        if record["status"] == "finished" and not all(map(_is_number, [*numbers, *record["seconds"].values()])):
+            return "a metric is no finite number"
+        if record["status"] == "finished" and not all(0 <= accuracy <= 1 for accuracy in accuracies):
+            return "an accuracy is no fraction"
+        if not isinstance(record["environment"], dict) or not isinstance(record["ended"], str):
+            return "no environment or no time of its end"
+        return None if record["test_examples"] >= 1 else "no test examples"
+    except (KeyError, TypeError, AttributeError) as error:
+        return f"incomplete ({type(error).__name__}: {error})"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 @dataclass(frozen=True)
 class Scores:
     """A study as it stands: every record, and curves of the S finished seeds over E epochs, accuracies in percent.
@@ -55,6 +82,10 @@ class Scores:
         Raises InputError where no seed is finished, and where curves differ in length, naming the seeds.
         """
         scan = study.scan()
+        for seed, record in list(scan.records.items()):
+            if fault := fault_of(record):
+                scan.problems[study.record_path(seed).name] = fault
+                del scan.records[seed]
         finished = [record for record in scan.records.values() if record["status"] == "finished"]
         if not finished:
             others = f" ({len(scan.records)} diverged or failed)" if scan.records else ""
@@ -68,6 +99,9 @@ class Scores:
                 f"{study.folder}: learning curves differ in length ({found}).\n"
                 "Train the odd ones again with overwrite=true, or move their records out of seeds/"
             )
+        if len(scored := Counter(record["test_examples"] for record in finished)) > 1:
+            found = "; ".join(f"{examples}: {seeds} seeds" for examples, seeds in scored.items())
+            raise InputError(f"{study.folder}: seeds were scored on different numbers of test examples ({found})")
         metrics = [metric for metric in finished[0]["metrics"]["epochs"] if metric != "epoch"]
         curves = {}
         for metric in metrics:
@@ -139,15 +173,18 @@ class Scores:
     def best(self) -> int:
         return int(self.seeds[self.accuracy.argmax()])
 
-    def packed_correct(self) -> Iterator[Array]:
-        """Which test examples each finished seed got right, one bit each; without those whose file is damaged."""
-        for seed in self.seeds:
+    @cached_property
+    def correct(self) -> dict[int, Array]:
+        """By seed which test examples it got right, one bit each; without those whose file is missing or damaged."""
+        found = {}
+        for seed in self.seeds.tolist():
             try:
-                row = np.load(self.study.correct_path(int(seed)))
+                row = np.load(self.study.correct_path(seed))
             except (OSError, ValueError, EOFError):
                 continue
             if row.dtype == np.uint8 and row.shape == (-(-self.examples // 8),):
-                yield row
+                found[seed] = row
+        return found
 
     @cached_property
     def environments(self) -> dict[str, dict[str, list[int]]]:

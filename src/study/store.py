@@ -252,7 +252,8 @@ class Study:
     def scan(self) -> Scan:
         """Every record, in the order of seeds, and every file in seeds/ that is none."""
         scan = Scan()
-        for path in sorted((self.folder / "seeds").iterdir(), key=lambda p: (len(p.name), p.name)):
+        seeds = self.folder / "seeds"
+        for path in sorted(seeds.iterdir() if seeds.is_dir() else [], key=lambda p: (len(p.name), p.name)):
             if path.name.startswith("."):
                 continue  # drafts of records, left where a process was killed
             try:

@@ -35,15 +35,16 @@ POINTS = 500  # TensorBoard shows no more than 1,000 points of a scalar
 # they hold letters, "_" and "/" only.
 STD_BAND = ("mean", "mean_minus_std", "mean_plus_std")
 RANGE_BAND = ("mean", "min", "max")
-FROM_MEAN, CONVERGED, SEEDS_DONE = "{}_from_mean", "{}_converged", "seeds_done"
+FROM_MEAN, LAST_EPOCHS, SEEDS_DONE = "{}_from_mean", "{}_last_epochs", "seeds_done"
+RUNNING = ".running"  # the end of the name of a file that a sweep still appends to
 
 
 class EventFile:
     """Appends to a new event file in a folder, which is made where there is none."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, suffix: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._writer = EventFileWriter(str(folder))
+        self._writer = EventFileWriter(str(folder), filename_suffix=suffix)
 
     def add(self, summary: Summary, step: int = 0) -> None:
         """Append `summary` at `step`."""
@@ -81,15 +82,18 @@ def write_run(found: Findings, figures: Mapping[str, Path], texts: Mapping[str, 
     scores = found.scores
     folder = scores.study.folder / "tensorboard"
     before = list(folder.glob("events.out.tfevents.*"))
+    if scores.study.claims()[0]:  # a sweep goes on
+        before = [path for path in before if path.suffix != RUNNING]
     file = EventFile(folder)
     file.restart()
     file.add(_layout(list(scores.curves)))
-    late = slice(min(found.flat_from, max(0, len(scores.epochs) - max(3, len(scores.epochs) // 4))), None)
+    flat = len(scores.epochs) - found.flat_from
+    late = slice(-(flat if flat >= 3 else max(3, len(scores.epochs) // 4)), None)
     for metric, curves in scores.curves.items():
         group, band = column(metric), st.bands(curves)
         file.add_bands(group, scores.epochs, band)
         file.add_bands(FROM_MEAN.format(group), scores.epochs, _from_mean(band))
-        file.add_bands(CONVERGED.format(group), scores.epochs[late], st.bands(curves[:, late]))
+        file.add_bands(LAST_EPOCHS.format(group), scores.epochs[late], st.bands(curves[:, late]))
         for epoch, values in zip(scores.epochs.tolist(), curves.T, strict=True):
             file.add(histogram_pb(f"{group}/over_seeds", values), epoch)
     add_seeds_done(file, scores.accuracy[scores.by_end])
@@ -115,7 +119,7 @@ class RunningBands:
     """Appends to a study's run, while a sweep goes on, the scores of the seeds done so far."""
 
     def __init__(self, study: Path) -> None:
-        self._file = EventFile(study / "tensorboard")
+        self._file = EventFile(study / "tensorboard", RUNNING)
         self._file.add(_layout(METRICS))
 
     def add(self, accuracy: Iterable[float]) -> None:
@@ -149,7 +153,7 @@ def _layout(metrics: Sequence[str]) -> Summary:
         views = {
             metric: group,
             f"{metric}, distance from the mean curve": FROM_MEAN.format(group),
-            f"{metric}, converged epochs": CONVERGED.format(group),
+            f"{metric}, last epochs": LAST_EPOCHS.format(group),
         }
         charts = [chart for title, tags in views.items() for chart in _charts(title, tags)][::-1]
         categories.append(Category(title=metric, chart=charts))
