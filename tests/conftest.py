@@ -55,9 +55,10 @@ def command(
     """Run `python -m src.train ARGUMENTS` within this process; exit code, standard output, standard error."""
 
     def ran(*arguments: str) -> tuple[int, str, str]:
-        fixed = [f"data.cache={cache}", "trainer=cpu"]
-        if not any(argument.startswith("results=") for argument in arguments):
-            fixed.append(f"results={tmp_path}/results")
+        fixed = ["trainer=cpu"]
+        for key, value in (("results", f"{tmp_path}/results"), ("data.cache", cache)):
+            if not any(argument.startswith(f"{key}=") for argument in arguments):
+                fixed.append(f"{key}={value}")
         monkeypatch.setattr(sys, "argv", ["src/train.py", *arguments, *fixed])
         monkeypatch.setenv("HYDRA_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", ""))
         code: int | str | None = 0
