@@ -36,7 +36,7 @@ from src.training import train_seeds
 ACCELERATOR = hardware.accelerator("auto")
 DEVICE = torch.device("cuda" if ACCELERATOR == "gpu" else "cpu")
 PRECISION = str(hardware.precision("auto", ACCELERATOR))
-TRAIN, TEST, VIEWS, EPOCHS, SEEDS, LIVE_EPOCHS = 1024, 256, 8, 30, 50, 2
+TRAIN, TEST, VIEWS, EPOCHS, SEEDS, LIVE_EPOCHS = 1024, 256, 8, 30, 50, 1
 ROUNDS = 7
 
 
@@ -96,7 +96,7 @@ def fifty_seeds(folder: Path) -> None:
     print(
         f"  kept features     {kept:7.1f} s, extraction {kept - again:.1f} s of it; {1e6 * kept / seen:.1f} us/picture"
     )
-    print(f"  backbone alive    {1e6 * each:.1f} us/picture (one seed, {LIVE_EPOCHS} epochs, all cores)")
+    print(f"  backbone alive    {1e6 * each:.1f} us/picture (one seed, {LIVE_EPOCHS} epoch, all cores)")
     print(f"  so all of it      {each * seen:7.1f} s, {each * seen / kept:.0f} x")
     kept_looks, live_looks = TRAIN * VIEWS + TEST, SEEDS * (TRAIN * EPOCHS)
     print(f"  pictures through the backbone: {kept_looks} against {live_looks}, {live_looks / kept_looks:.0f} x")
