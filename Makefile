@@ -2,12 +2,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 SEEDS ?=
 EXTRA ?=
+IMAGENET ?=
+BACKBONES ?= resnet50 dino_resnet50 dino_vits16
+VIEWS ?=
+CIFAR_STUDIES = $(notdir $(patsubst %/study.yaml,%,$(wildcard results/cifar_*/study.yaml)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup status report demo test test-slow lint format bench cifar-short cifar-long lock clean
+.PHONY: help setup status report demo test test-slow lint format bench cifar-short cifar-long imagenet-probe lock clean
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
 
 setup: .venv/ready  ## make .venv and install the pinned packages
 
@@ -41,16 +45,25 @@ format: setup  ## put the code into ruff's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## a training step against a plain PyTorch loop; sweeps against Hydra's own; reports
+bench: setup  ## measurements against rivals: a step, sweeps, reports, probes
 	$(BIN)/python -m benchmarks.step
 	$(BIN)/python -m benchmarks.sweep
 	$(BIN)/python -m benchmarks.report
+	$(BIN)/python -m benchmarks.probe
 
 cifar-short: setup  ## the paper's 22 epochs; SEEDS="range(0,10000)", EXTRA="data.source=PATH"
 	$(BIN)/python -m src.train -m 'seed=$(or $(SEEDS),range(0,10000))' experiment=cifar_short $(EXTRA)
 
 cifar-long: setup  ## the paper's 45 epochs; SEEDS="range(0,500)", EXTRA="data.source=PATH"
 	$(BIN)/python -m src.train -m 'seed=$(or $(SEEDS),range(0,500))' experiment=cifar_long $(EXTRA)
+
+imagenet-probe: setup  ## the paper's second table by linear probes; IMAGENET=PATH, SEEDS, BACKBONES, VIEWS, EXTRA
+	@$(if $(IMAGENET),,echo 'say where ImageNet is, a folder that holds train/<wnid>/*.JPEG and val/<wnid>/*.JPEG: make imagenet-probe IMAGENET=/data/imagenet' >&2; exit 1)
+	@for backbone in $(BACKBONES); do \
+		$(BIN)/python -m src.train -m 'seed=$(or $(SEEDS),range(0,50))' experiment=imagenet_$$backbone \
+			'data.root=$(IMAGENET)' $(if $(VIEWS),data.views=$(VIEWS)) $(EXTRA) || exit 1; \
+	done
+	@$(BIN)/python -m src.report "study=[$$(echo $(BACKBONES:%=imagenet_%) $(CIFAR_STUDIES) | tr ' ' ,)]"
 
 lock:  ## pin the packages of pyproject.toml anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header -o requirements.lock pyproject.toml

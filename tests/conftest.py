@@ -60,9 +60,10 @@ def command(
     """Run `python -m src.train ARGUMENTS` within this process; exit code, standard output, standard error."""
 
     def ran(*arguments: str) -> tuple[int, str, str]:
-        fixed = [f"data.cache={cache}", "trainer=cpu"]
-        if not any(argument.startswith("results=") for argument in arguments):
-            fixed.append(f"results={tmp_path}/results")
+        fixed = ["trainer=cpu"]
+        for key, value in (("results", f"{tmp_path}/results"), ("data.cache", cache)):
+            if not any(argument.startswith(f"{key}=") for argument in arguments):
+                fixed.append(f"{key}={value}")
         if "-m" in arguments and not any(argument.startswith("report=") for argument in arguments):
             fixed.append("report=false")  # it takes seconds
         monkeypatch.setattr(sys, "argv", ["src/train.py", *arguments, *fixed])

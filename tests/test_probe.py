@@ -237,7 +237,7 @@ def test_a_sweep_extracts_first_and_stacks_on_request(command, probe_cache, chec
     arguments = [
         "experiment=cifar_probe", "trainer.max_epochs=1", "data=imagenet", f"data.root={probe_cache}/in",
         "data.batch_size=8", "data.views=2", "backbone.name=test_resnet", f"backbone.checkpoint={checkpoint}",
-        "backbone.size=24", "backbone.resize=24", f"results={tmp_path}/results",
+        "backbone.size=24", "backbone.resize=24", f"results={tmp_path}/results", f"data.cache={tmp_path}/cache",
     ]  # fmt: skip
     code, out, err = command("-m", "seed=range(0,3)", "jobs=1", "stack=8", *arguments)
     assert code == 0, err

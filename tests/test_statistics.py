@@ -219,7 +219,7 @@ def test_whether_the_spread_goes_on_falling():
     stds = falling.std(axis=0, ddof=1)
     ratio, (low, high) = st.late_spread_ratio(falling, 0)
     assert high < 1 and low < ratio < high
-    assert math.isnan(st.late_spread_ratio(np.full((20, 8), 90.7), 0)[0])
+    assert math.isnan(st.late_spread_ratio(np.full((20, 8), 90.7), 0)[0])  # though rounding leaves them a std
     assert ratio == pytest.approx(math.sqrt((stds[10:] ** 2).mean() / (stds[:10] ** 2).mean()))
 
 

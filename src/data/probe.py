@@ -1,5 +1,7 @@
 """Features of a frozen backbone as a LightningDataModule: what a linear probe trains on."""
 
+import mmap
+import os
 from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -23,6 +25,11 @@ Reader = Callable[[str | None, Path, int], PictureSet | PictureSource]
 COPIED_AT_ONCE = 65536  # rows
 
 
+def _memory() -> int:
+    """Bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 class Shared:
     """What all seeds of a process read and none writes to."""
 
@@ -35,6 +42,9 @@ class Shared:
         )
         train = self.features.train
         self._rows = train.reshape(-1, train.shape[2])  # all views of a picture, then those of the next
+        if isinstance(train, np.memmap) and 2 * train.nbytes > _memory():
+            # Batches are read row by row from all over the disk: what lies around a row would only push others out.
+            train._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
 
     @cached_property
     def _resident(self) -> Tensor | None:

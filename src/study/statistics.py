@@ -257,7 +257,7 @@ def late_spread_ratio(curves: Array, start: int, level: float = 0.95) -> tuple[f
     seeds.
     """
     n, epochs = len(curves), curves.shape[1] - start
-    if epochs < 4 or n < 10:
+    if epochs < 4 or n < 10 or any(map(is_constant, curves[:, start:].T)):
         return math.nan, Interval(*NOTHING)
     squares = (curves[:, start:] - curves[:, start:].mean(axis=0)) ** 2
     sums = squares.sum(axis=0)
@@ -267,8 +267,6 @@ def late_spread_ratio(curves: Array, start: int, level: float = 0.95) -> tuple[f
     def log_ratio(variances: Array) -> Array:
         return np.log(variances[..., -half:].mean(axis=-1) / variances[..., :half].mean(axis=-1)) / 2
 
-    if not sums[:half].any() or not sums[-half:].any():
-        return math.nan, Interval(*NOTHING)
     whole = float(log_ratio(sums / (n - 1)))
     pseudo = n * whole - (n - 1) * log_ratio(without)
     away = stats.t.ppf((1 + level) / 2, n - 1) * pseudo.std(ddof=1) / math.sqrt(n)
