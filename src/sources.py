@@ -86,8 +86,12 @@ def markdown_table(sources: Sequence[Source]) -> str:
     alone = sum(source.variance for source in sources if source.varied in VARIED)
     if whole:
         lines.append(
-            f"\nThe three alone add up to {alone:.3f}, {100 * alone / whole:.0f} % of all together; what differs from "
-            "100 % is chance of so few runs, and sources acting on one another."
+            f"\nThe three alone add up to {alone:.3f}, {100 * alone / whole:.0f} % of all together"
+            + (
+                ": sources do not add up. Training makes much of any small difference, wherever it comes from."
+                if alone > 1.5 * whole
+                else "; what differs from 100 % is chance of so few runs, and sources acting on one another."
+            )
         )
     return "\n".join(lines)
 

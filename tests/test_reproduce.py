@@ -1,0 +1,169 @@
+"""Reproducing recorded seeds, varying one source of randomness, and the variance by source."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hydra import initialize_config_dir
+
+from src.errors import InputError
+from src.reproduce import compared, reproduce
+from src.sources import ALL, NOTHING, Source, markdown_table, sweeps
+from src.study.statistics import Interval, std_interval
+from src.study.store import Study
+from src.train import train
+from tests.conftest import CONF, ROOT
+
+
+@pytest.fixture
+def recorded(small, cache, monkeypatch):
+    """A study of two seeds whose records hold the command that trains them."""
+    overrides = ["experiment=digits", "trainer=cpu", "trainer.max_epochs=2", f"data.cache={cache}"]
+    monkeypatch.setattr(
+        "src.training.command_for",
+        lambda seed: " ".join(["python -m src.train", f"seed={seed}", *overrides, "results=elsewhere"]),
+    )
+    for seed in (0, 3):
+        cfg = small(f"seed={seed}")
+        train(cfg)
+    from pathlib import Path
+
+    return Study.load(Path(cfg.results) / cfg.study)
+
+
+def again(study, seed, *more):
+    with initialize_config_dir(CONF, version_base="1.3"):
+        return reproduce(study, seed, more)
+
+
+def tamper(study, seed, change):
+    record = study.record(seed)
+    change(record)
+    study.record_path(seed).write_text(json.dumps(record))
+
+
+def test_a_recorded_seed_is_reproduced_and_the_study_left_as_it_is(recorded):
+    before = {path: path.read_bytes() for path in recorded.folder.rglob("*") if path.is_file()}
+    comparison = again(recorded, 3)
+    assert comparison.differing == [] and "identical: weights, predictions and all 14 metrics" in comparison.told(3)
+    assert {path: path.read_bytes() for path in recorded.folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_tampered_record_is_found(recorded):
+    tamper(recorded, 3, lambda record: record["metrics"]["final"].update({"val/acc": 0.999}))
+    told = again(recorded, 3).told(3)
+    assert "DIFFERENT: accuracy 99.90 % recorded" in told and "the record was changed after it was written" in told
+
+
+def test_where_bits_differ_the_likely_reason_is_told(recorded):
+    def other_machine(record):
+        record["weights_sha256"] = "0" * 64
+        record["environment"]["packages"]["torch"] = "2.11.0"
+        record["environment"]["threads"] = 8
+
+    tamper(recorded, 0, other_machine)
+    told = again(recorded, 0).told(0)
+    assert "weights 000000000000... recorded" in told
+    assert "packages.torch: 2.11.0 there" in told and "threads: 8 there, 1 here" in told
+
+
+def test_without_determinism_nothing_is_promised():
+    environment = {"deterministic": False}
+    one = {"status": "finished", "weights_sha256": "a" * 64, "predictions_sha256": "b" * 64, "data_sha256": "c"}
+    one |= {"metrics": {"final": {"val/acc": 0.9}}, "environment": environment}
+    other = {**one, "weights_sha256": "d" * 64, "metrics": {"final": {"val/acc": 0.91}}}
+    comparison = compared(one, other)
+    assert "accuracy 90.00 % recorded, 91.00 % now" in comparison.differing
+    assert any("trainer.deterministic is off" in reason for reason in comparison.reasons)
+    assert compared(one, one).differing == []
+
+
+def test_what_has_no_result_is_refused(recorded):
+    with pytest.raises(InputError, match="seed=7: .* has no record of it"):
+        again(recorded, 7)
+    tamper(recorded, 0, lambda record: record.update({"status": "failed", "reason": "out of luck"}))
+    with pytest.raises(InputError, match="it failed \\(out of luck\\)"):
+        again(recorded, 0)
+
+
+def test_the_command_exits_with_1_where_a_seed_differs(recorded):
+    def ask(*arguments):
+        command = [sys.executable, "-m", "src.reproduce", f"results={recorded.folder.parent}", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    same = ask("study=digits", "n=2")
+    assert same.returncode == 0 and same.stdout.count("identical") == 2
+    tamper(recorded, 3, lambda record: record["metrics"]["final"].update({"val/acc": 0.999}))
+    assert ask("study=digits", "seed=3").returncode == 1
+    for arguments, says in (([], "name a study and a seed"), (["study=digits", "n=9"], "has 2 recorded seeds")):
+        wrong = ask(*arguments)
+        assert wrong.returncode == 1 and says in wrong.stderr and len(wrong.stderr.strip().splitlines()) == 1
+
+
+QUICK = ("experiment=digits", "trainer.max_epochs=1", "jobs=1")
+
+
+def test_a_stream_is_swept_within_one_study(command, tmp_path):
+    assert command("-m", "seed=0", "streams.order=range(0,3)", *QUICK)[0] == 0
+    records = Study.load(tmp_path / "results" / "digits-order").scan().records
+    assert [record["streams"]["order"] for record in records.values()] == [0, 1, 2]
+    assert all(set(r["streams"].values()) - {r["streams"]["order"]} <= {0} for r in records.values())
+    assert len({record["weights_sha256"] for record in records.values()}) == 3
+    assert command("-m", "seed=0", *QUICK)[0] == 0
+    whole = Study.load(tmp_path / "results" / "digits").record(0)
+    assert whole["weights_sha256"] == records[0]["weights_sha256"]  # where all streams agree, so do the networks
+
+
+def test_several_seeds_are_held_in_a_study_each(command, tmp_path):
+    assert command("-m", "seed=0,5", "streams.init=7,8", *QUICK)[0] == 0
+    held = Study.load(tmp_path / "results" / "digits-init-seed5").scan().records
+    assert {seed: record["streams"] for seed, record in held.items()} == {
+        seed: {"init": seed, "order": 5, "augment": 5, "other": 5} for seed in (7, 8)
+    }
+    assert (tmp_path / "results" / "digits-init").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["streams.init=0,1", "streams.order=0,1"], "one stream at a time"),
+        (["streams.order=-1,0"], "streams.order=-1: a seed is a whole number"),
+        (["streams.order=range(3,3)"], "no seeds"),
+    ],
+)
+def test_streams_that_cannot_be_swept_are_refused(command, tmp_path, arguments, says):
+    code, _, err = command("-m", *arguments, *QUICK)
+    assert code == 1 and says in err and not list(tmp_path.glob("results/*/seeds/0*"))
+
+
+def test_the_design_varies_one_source_at_a_time():
+    design = sweeps("digits", 5)
+    assert design["order alone"] == ("digits-order", ["study=digits", "seed=0", "streams.order=range(0,5)"])
+    assert design[ALL] == ("digits", ["study=digits", "seed=range(0,5)"])
+    name, off = design[NOTHING]
+    assert name == "digits-nothing" and "trainer.deterministic=false" in off and "streams.init=0" in off
+
+
+def test_variances_by_source_are_those_of_the_scores():
+    scores = np.random.default_rng(0).normal(95, 1, (2, 30))
+    sources = [
+        Source(varied, "s", 30, row.mean(), row.std(ddof=1), std_interval(row))
+        for varied, row in zip(("init alone", ALL), scores, strict=True)
+    ]
+    share = scores[0].var(ddof=1) / scores[1].var(ddof=1)
+    assert f"| {scores[0].var(ddof=1):.3f} | {100 * share:.0f} % |" in markdown_table(sources)
+    assert sources[0].variance_interval == Interval(*(side**2 for side in std_interval(scores[0])))
+
+
+def test_the_whole_design_runs_and_resumes(tmp_path, cache):
+    fixed = [f"results={tmp_path}/results", f"data.cache={cache}", "trainer=cpu", "jobs=1", "report=false"]
+    command = [sys.executable, "-m", "src.sources", "experiment=digits", "trainer.max_epochs=1", *fixed]
+    first = subprocess.run([*command, "n=2"], cwd=ROOT, capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr
+    folder = tmp_path / "results" / "digits-sources"
+    assert {path.name for path in folder.iterdir()} == {f"sources.{kind}" for kind in ("md", "csv", "png", "svg")}
+    assert first.stdout.count("| nothing, determinism off | 2 |") == 1
+    refused = subprocess.run([*command, "seed=3"], cwd=ROOT, capture_output=True, text=True)
+    assert refused.returncode == 1 and "the design sets seeds and streams" in refused.stderr
