@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LINES_UP_TO = 50  # seeds; a larger sweep has one line in all
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_BETWEEN_POINTS = 15.0  # in TensorBoard, while a sweep runs
+INTERRUPTED = threading.Event()  # Ctrl-C or SIGTERM came to the process of a sweep
 
 
 def chunks_for_workers(seeds: Sequence[int], workers: int) -> list[list[int]]:

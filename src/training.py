@@ -27,7 +27,7 @@ from src.errors import InputError, input_error_in
 from src.models.resnet9 import ResNet9
 from src.seeding import Streams, checked_seed, drawing_from, seed_global_generators
 from src.study.store import SCHEMA, Record, Study, study_folder
-from src.sweep import whole_number
+from src.sweep import INTERRUPTED, whole_number
 
 # What does not change a result: where things lie, how a run is shown or spread over machines, and the seeds themselves.
 NOT_IN_IDENTITY = (
@@ -246,6 +246,8 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
     trained = failed = in_a_row = 0
     last_reason = None
     for seed in seeds:
+        if INTERRUPTED.is_set():
+            raise KeyboardInterrupt
         if study.stopped():
             break
         if study.is_done(seed) and not cfg.overwrite:

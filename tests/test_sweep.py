@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from src.study.progress import Progress, duration
 from src.study.store import Study, seeds_in, spelled
-from src.sweep import chunks_for_workers, chunks_of, study_name
+from src.sweep import INTERRUPTED, chunks_for_workers, chunks_of, study_name
 from tests.conftest import ROOT
 
 QUICK = ("experiment=digits", "trainer.max_epochs=1")
@@ -249,6 +249,18 @@ def test_ctrl_c_and_sigterm_leave_within_ten_seconds_saying_how_to_go_on(tmp_pat
     assert process.returncode == 130 and "the same command goes on from there" in err and "Traceback" not in err
     scan = Study.load(folder.parent).scan()
     assert len(scan.records) >= 3 and not scan.problems
+
+
+def test_an_interrupt_that_python_drops_ends_the_sweep_before_the_next_seed(small):
+    from src.training import train_seeds
+
+    INTERRUPTED.set()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train_seeds(small(), [0, 1])
+    finally:
+        INTERRUPTED.clear()
+    assert train_seeds(small(), [0]) == 0
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ from src.errors import InputError
 from src.study.progress import Progress, summary_of
 from src.study.store import Study, spelled, study_folder
 from src.sweep import (
+    INTERRUPTED,
     Watch,
     check_ray,
     check_writable,
@@ -146,7 +147,7 @@ class SeedSweeper(Sweeper):
             prepare(job)  # once and with a bar of its own; the workers of a cluster wait for the first of them
         deaths: Counter[int] = Counter()
         Study(folder, {}).start(asked=spelled(seeds))
-        with Watch(folder, todo, before, bands=cfg.report) as watch, _interrupted_by_sigterm():
+        with Watch(folder, todo, before, bands=cfg.report) as watch, _interruptible():
             while todo:
                 came = watch.came
                 died = self._launch(cfg, overrides, todo)
@@ -271,17 +272,23 @@ def _give_up(study: Study, seed: int, died: Exception) -> None:
 
 
 @contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """Take SIGTERM, which Slurm sends before it takes a node away, for Ctrl-C."""
+def _interruptible() -> Iterator[None]:
+    """Take SIGTERM, which Slurm sends before it takes a node away, for Ctrl-C, and remember either.
+
+    Python drops an exception that is raised within a `__del__`; who trains here looks at INTERRUPTED between seeds.
+    """
+    INTERRUPTED.clear()
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(*_: Any) -> None:
+        INTERRUPTED.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {sign: signal.signal(sign, interrupt) for sign in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
