@@ -30,10 +30,10 @@ report: setup  ## STUDY=digits, or STUDY=[cifar_short,cifar_long]: tables, figur
 demo: setup  ## 20 seeds of a small ResNet-9 on handwritten digits, offline
 	@$(BIN)/python -m src.train -m 'seed=range(0,20)' experiment=digits
 
-test: setup  ## the tests, 3 to 4 minutes on 2 cores
+test: setup  ## the tests, 4 to 5 minutes on 2 cores
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-test-slow: setup  ## those of minutes: 30 kills, a Ray cluster, a Slurm
+test-slow: setup  ## those of minutes: 30 kills of a sweep, 50 of a seed, a Ray cluster, a Slurm
 	$(BIN)/python -m pytest -m slow
 
 lint: setup  ## ruff and mypy
@@ -50,6 +50,7 @@ bench: setup  ## measurements against rivals: a step, sweeps, reports, probes
 	$(BIN)/python -m benchmarks.sweep
 	$(BIN)/python -m benchmarks.report
 	$(BIN)/python -m benchmarks.probe
+	$(BIN)/python -m benchmarks.repeatable
 
 cifar-short: setup  ## the paper's 22 epochs; SEEDS="range(0,10000)", EXTRA="data.source=PATH"
 	$(BIN)/python -m src.train -m 'seed=$(or $(SEEDS),range(0,10000))' experiment=cifar_short $(EXTRA)

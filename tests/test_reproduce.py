@@ -3,10 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from hydra import initialize_config_dir
+from nbclient import NotebookClient
 
 from src.errors import InputError
 from src.reproduce import compared, reproduce
@@ -28,8 +31,6 @@ def recorded(small, cache, monkeypatch):
     for seed in (0, 3):
         cfg = small(f"seed={seed}")
         train(cfg)
-    from pathlib import Path
-
     return Study.load(Path(cfg.results) / cfg.study)
 
 
@@ -167,3 +168,10 @@ def test_the_whole_design_runs_and_resumes(tmp_path, cache):
     assert first.stdout.count("| nothing, determinism off | 2 |") == 1
     refused = subprocess.run([*command, "seed=3"], cwd=ROOT, capture_output=True, text=True)
     assert refused.returncode == 1 and "the design sets seeds and streams" in refused.stderr
+
+
+def test_the_notebook_on_generators_runs():
+    notebook = nbformat.read(ROOT / "notebooks" / "random_number_generators.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    said = "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
+    assert "keyed by picture        0, 1, 2 workers alike: True" in said and "the same bits: True" in said
