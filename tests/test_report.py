@@ -103,14 +103,7 @@ def test_every_number_of_the_table_follows_from_the_records(study):
 def test_every_file_is_there_and_the_page_needs_no_network(study):
     page, _ = report([study])
     names = {path.name for path in page.parent.iterdir()}
-    figures = {
-        "learning_curves",
-        "histogram",
-        "spread_over_epochs",
-        "as_seeds_are_added",
-        "sorted_accuracies",
-        "losses",
-    }
+    figures = set(FIGURES)
     assert {f"{name}.{kind}" for name in figures for kind in ("png", "svg")} <= names
     assert {
         "index.html",
@@ -258,12 +251,16 @@ def test_a_report_that_fails_does_not_end_a_sweep(command, tmp_path, monkeypatch
 def test_damaged_predictions_leave_out_their_seed_only(study):
     whole = found_in(study)
     study.correct_path(3).write_bytes(b"torn")
-    assert found_in(study).n == 24 and found_in(study).independent_std == pytest.approx(whole.independent_std, rel=0.2)
+    found = found_in(study)
+    assert found.n == 24 and len(found.luck.seeds) == 23
+    assert found.luck.variance.independent == pytest.approx(whole.luck.variance.independent, rel=0.2)
     text = report([study])[0].with_name("report.md").read_text()
     assert "The predictions of 1 of 24 seeds are missing or damaged" in text
     for path in (study.folder / "correct").iterdir():
         path.unlink()
-    assert np.isnan(found_in(study).independent_std) and report([study])
+    assert found_in(study).luck is None
+    text = report([study])[0].with_name("report.md").read_text()
+    assert "the predictions of at least 5 seeds are needed" in text
 
 
 def test_the_papers_row_stands_beside_the_same_setting_only(made, config):
@@ -479,7 +476,7 @@ def test_the_page_in_a_browser_shows_its_figures(study, chromium):
     page, _ = report([study])
     chromium.get(page.resolve().as_uri())
     sizes = browser.drawn(chromium, "img", "[element.complete, element.naturalWidth]")
-    assert len(sizes) == 6 and all(complete and width > 300 for complete, width in sizes)
+    assert len(sizes) == 7 and all(complete and width > 300 for complete, width in sizes)
     assert not [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"]
 
 

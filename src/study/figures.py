@@ -254,6 +254,31 @@ def sorted_accuracies(several: Sequence[Findings]) -> Figure:
     return fig
 
 
+def luck(several: Sequence[Findings]) -> Figure:
+    """Above: each seed on one half of the test examples and on the other. Below: what picking the best of k gains."""
+    fig, axes = _panels(several, rows=2)
+    for (top, below), found in zip(axes.T, several, strict=True):
+        _title(top, found)
+        if found.luck is None:
+            continue
+        one, other = found.luck.one_half, found.luck.other_half
+        top.plot(one, other, "o", color=BLUE, markersize=3, alpha=0.5, rasterized=found.n > MANY)
+        top.set_xlabel("accuracy on a half of the test set, %")
+        top.set_ylabel("on the other half, %")
+        if found.luck.choices:
+            k = [choice.k for choice in found.luck.choices]
+            low, high = np.transpose([choice.real_interval for choice in found.luck.choices])
+            below.fill_between(k, low, high, color=GREEN, alpha=0.2, linewidth=0)
+            below.plot(k, [choice.apparent for choice in found.luck.choices], "--", color=ORANGE, label="in appearance")
+            below.plot(k, [choice.real for choice in found.luck.choices], color=GREEN, label="on new examples, 95 %")
+            below.set_xscale("log")
+            below.axhline(0, color="black", linewidth=0.8)
+            _legend(below)
+        below.set_xlabel("best of so many seeds")
+        below.set_ylabel("points above the mean")
+    return fig
+
+
 def spreads(several: Sequence[Findings]) -> Figure:
     """The std of several studies, each with its 95 % interval."""
     fig = Figure(figsize=(COLUMN * 1.4, 1.1 + 0.42 * len(several)), layout="constrained")
@@ -294,6 +319,11 @@ FIGURES: Mapping[str, tuple[Drawing, str]] = {
         "Every seed from the worst to the best, with the 95 % interval (Wilson) that comes from testing on a finite "
         "set of examples.",
     ),
+    "luck": (
+        luck,
+        "Each seed on a random half of the test examples and on the other: a cloud without a slope means that good "
+        "seeds do not stay good. Below, what the best of k seeds gains on the half it was picked on, and on the other.",
+    ),
     "losses": (losses, "Test loss and training loss: mean, ± 1 std, smallest to largest."),
 }
 SEVERAL: Mapping[str, tuple[Drawing, str]] = {
@@ -303,12 +333,16 @@ SEVERAL: Mapping[str, tuple[Drawing, str]] = {
 NEED_SEVERAL_SEEDS = ("spread_over_epochs", "as_seeds_are_added")
 
 
-def draw(several: Sequence[Findings], folder: Path) -> dict[str, str]:
-    """Draw every figure of these studies as PNG and SVG into `folder`; return their captions by name."""
+def draw(several: Sequence[Findings], folder: Path, only: str | None = None) -> dict[str, str]:
+    """Draw all figures of these studies, or `only` one, as PNG and SVG into `folder`; return captions by name."""
     figures = {**FIGURES, **(SEVERAL if len(several) > 1 else {})}
     if all(found.n < 2 for found in several):
         for name in NEED_SEVERAL_SEEDS:
             del figures[name]
+    if all(found.luck is None for found in several):
+        del figures["luck"]
+    if only is not None:
+        figures = {name: figure for name, figure in figures.items() if name == only}
     for name, (function, _) in figures.items():
         with mpl.rc_context(STYLE):
             fig = function(several)

@@ -8,12 +8,12 @@ from itertools import combinations
 import numpy as np
 
 from src.study import statistics as st
+from src.study.luck import Luck
 from src.study.scores import Scores, few
 from src.study.statistics import Array, Interval, Shape
 from src.study.store import flattened
 
 NOT_CHANCE = 0.05
-ENOUGH_FOR_EXAMPLES = 10  # seeds whose predictions are known
 TITLE_SEED = 3407
 
 
@@ -38,8 +38,7 @@ class Findings:
     flat_from: int
     late_ratio: float
     late_interval: Interval
-    share_right: Array | None
-    independent_std: float
+    luck: Luck | None
 
     @classmethod
     def of(cls, scores: Scores) -> "Findings":
@@ -48,8 +47,6 @@ class Findings:
         flat = st.flat_from(curves)
         p_min, p_max = st.grubbs(accuracy)
         ratio, ratio_interval = st.late_spread_ratio(curves, flat)
-        packed = scores.correct.values()
-        share = st.share_right(packed, scores.examples) if packed else None
         return cls(
             scores=scores,
             n=len(accuracy),
@@ -68,10 +65,7 @@ class Findings:
             flat_from=flat,
             late_ratio=ratio,
             late_interval=ratio_interval,
-            share_right=share,
-            independent_std=100 * math.sqrt(st.independent_example_variance(share, len(packed)))
-            if share is not None and len(packed) >= ENOUGH_FOR_EXAMPLES
-            else math.nan,
+            luck=Luck.of(scores),
         )
 
     @property
@@ -165,18 +159,9 @@ def _shape(found: Findings) -> str:
 
 
 def _test_set(found: Findings) -> str:
-    told = (
+    return (
         f"The test set is itself a sample: its {found.scores.examples:,} examples give each score a standard error of "
         f"{_standard_error(found):.2f} points."
-    )
-    if math.isnan(found.independent_std) or math.isnan(found.std_interval.low):
-        return told
-    low, high = (100 * found.independent_std**2 / std**2 for std in reversed(found.std_interval))
-    share = f"between {low:.0f} % and {'all' if high >= 100 else f'{high:.0f} %'}" if low < 100 else "all"
-    return told + (
-        f" If networks differed only by independent chance on each example, at the rate at which these got it right, "
-        f"scores would have a std of {found.independent_std:.2f}, which is {share} of the variance seen (95 %): that "
-        "part is of this test set, not of the networks."
     )
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 import yaml
 
 from src.study.findings import Findings, black_swans, distribution, headline, pretraining, spreads, within
+from src.study.luck import told
 from src.study.paper import paper_row
 from src.study.progress import duration
 from src.study.scores import Scores, few
@@ -51,6 +52,7 @@ def markdown_page(several: Sequence[Findings], figures: Mapping[str, str]) -> st
     parts += section("How are the scores distributed over seeds?", words, *about_spread)
     words = (line for found in several for line in black_swans(found))
     parts += section('Are there "black swan" seeds?', words, "sorted_accuracies")
+    parts += section("How much of it is luck?", luck_in_words(several), "luck")
     parts += section("Does pretraining shrink the spread?", pretraining(several))
     if len(several) > 1:
         parts += section("Do the spreads differ?", spreads(several), "spreads")
@@ -62,6 +64,25 @@ def markdown_page(several: Sequence[Findings], figures: Mapping[str, str]) -> st
         "[arXiv 2109.08203](https://arxiv.org/abs/2109.08203)."
     )
     return "\n\n".join(parts) + "\n"
+
+
+def luck_in_words(several: Sequence[Findings]) -> list[str]:
+    """What of each study's spread is luck with the test set; why it cannot be said where it cannot."""
+    words = []
+    for found in several:
+        if found.luck is not None:
+            words += told(found.luck)
+        else:
+            why = "all score the same" if not found.std else "the predictions of at least 5 seeds are needed"
+            words.append(f"{found.name}: how much of the spread is luck cannot be said: {why}.")
+    return words
+
+
+def luck_page(found: Findings, figures: Mapping[str, str]) -> str:
+    """The section on luck as a page of its own, in Markdown."""
+    drawn = [f"![{name}]({name}.png)\n*{caption}*" for name, caption in figures.items()]
+    title = f"# How much of {_plain(found.name)} is luck?"
+    return "\n\n".join([title, f"**{_plain(headline(found))}**", *map(_plain, luck_in_words([found])), *drawn]) + "\n"
 
 
 def html_page(text: str, folder: Path) -> str:
@@ -124,11 +145,11 @@ def stands_on(scores: Scores) -> str:
     asked = len(scores.missing) + len(scores.records)
     if scores.missing:
         lines.append(f"{len(scores.missing):,} of {asked:,} seeds asked for have no record yet: {few(scores.missing)}.")
-    for status, told in (("diverged", "their loss was not finite"), ("failed", "they raised an exception")):
+    for status, what in (("diverged", "their loss was not finite"), ("failed", "they raised an exception")):
         if seeds := scores.others(status):
             reasons = Counter(seeds.values()).most_common(3)
             why = "; ".join(f"{reason} ({count})" for reason, count in reasons)
-            lines.append(f"{len(seeds):,} {status} ({told}) and not in these numbers: seed {few(list(seeds))}: {why}.")
+            lines.append(f"{len(seeds):,} {status} ({what}) and not in these numbers: seed {few(list(seeds))}: {why}.")
     for name, why in list(scores.problems.items())[:10]:
         lines.append(f"Not counted: seeds/{name}: {why}.")
     if len(scores.problems) > 10:
@@ -214,8 +235,8 @@ def _facts(scores: Scores) -> Iterator[tuple[str, str]]:
             if (value := next(iter(values))) != "None":
                 yield _plain(key), _plain(value)
         else:
-            told = "; ".join(f"{value} (seed {few(sorted(seeds))})" for value, seeds in values.items())
-            yield _plain(key), f"**mixed:** {_plain(told)}"
+            which = "; ".join(f"{value} (seed {few(sorted(seeds))})" for value, seeds in values.items())
+            yield _plain(key), f"**mixed:** {_plain(which)}"
 
 
 def table(several: Sequence[Findings]) -> pd.DataFrame:
