@@ -17,6 +17,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from src.errors import InputError
 from src.report import report
 from src.study import findings
+from src.study.figures import FIGURES
 from src.study.findings import Findings
 from src.study.page import latex_table, results_table
 from src.study.progress import Progress
