@@ -272,6 +272,8 @@ def luck(several: Sequence[Findings]) -> Figure:
             below.plot(k, [choice.apparent for choice in found.luck.choices], "--", color=ORANGE, label="in appearance")
             below.plot(k, [choice.real for choice in found.luck.choices], color=GREEN, label="on new examples, 95 %")
             below.set_xscale("log")
+            below.set_xticks(k, [str(choice) for choice in k])
+            below.minorticks_off()
             below.axhline(0, color="black", linewidth=0.8)
             _legend(below)
         below.set_xlabel("best of so many seeds")
