@@ -1,11 +1,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SEEDS ?=
+RESULTS ?= results
 EXTRA ?=
 IMAGENET ?=
 BACKBONES ?= resnet50 dino_resnet50 dino_vits16
 VIEWS ?=
-CIFAR_STUDIES = $(notdir $(patsubst %/study.yaml,%,$(wildcard results/cifar_*/study.yaml)))
+CIFAR_STUDIES = $(notdir $(patsubst %/study.yaml,%,$(wildcard $(RESULTS)/cifar_*/study.yaml)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup status report demo test test-slow lint format bench cifar-short cifar-long imagenet-probe lock clean
@@ -62,9 +63,9 @@ imagenet-probe: setup  ## the paper's second table by linear probes; IMAGENET=PA
 	@$(if $(IMAGENET),,echo 'say where ImageNet is, a folder that holds train/<wnid>/*.JPEG and val/<wnid>/*.JPEG: make imagenet-probe IMAGENET=/data/imagenet' >&2; exit 1)
 	@for backbone in $(BACKBONES); do \
 		$(BIN)/python -m src.train -m 'seed=$(or $(SEEDS),range(0,50))' experiment=imagenet_$$backbone \
-			'data.root=$(IMAGENET)' $(if $(VIEWS),data.views=$(VIEWS)) $(EXTRA) || exit 1; \
+			'data.root=$(IMAGENET)' results=$(RESULTS) $(if $(VIEWS),data.views=$(VIEWS)) $(EXTRA) || exit 1; \
 	done
-	@$(BIN)/python -m src.report "study=[$$(echo $(BACKBONES:%=imagenet_%) $(CIFAR_STUDIES) | tr ' ' ,)]"
+	@$(BIN)/python -m src.report "study=[$$(echo $(BACKBONES:%=imagenet_%) $(CIFAR_STUDIES) | tr ' ' ,)]" results=$(RESULTS)
 
 lock:  ## pin the packages of pyproject.toml anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header -o requirements.lock pyproject.toml

@@ -16,7 +16,7 @@ from src.errors import InputError
 from src.study.figures import draw
 from src.study.findings import Findings, headline
 from src.study.page import commands, html_page, latex_table, markdown_page, results_table, stands_on, table
-from src.study.scores import Scores
+from src.study.scores import NothingFinished, Scores
 from src.study.store import Study, study_folder, unwritable
 from src.study.tensorboard import write_run
 from src.train import CONF
@@ -27,9 +27,20 @@ LONGEST_NAME = 120
 def report(studies: Sequence[Study]) -> tuple[Path, list[Findings]]:
     """Write the report of one study, or of each of several and of all side by side; return the page and its numbers.
 
-    Raises InputError where a study has no finished seed, or curves of different lengths.
+    Of several, those without a finished seed are left out and named. Raises InputError where none has one, or where
+    curves have different lengths.
     """
-    several = [Findings.of(Scores.of(study)) for study in studies]
+    several = []
+    for study in studies:
+        try:
+            several.append(Findings.of(Scores.of(study)))
+        except NothingFinished as error:
+            if len(studies) == 1:
+                raise
+            print(f"left out: {error}", flush=True)
+    if not several:
+        raise NothingFinished(f"none of {', '.join(study.name for study in studies)} has a finished seed")
+    studies = [found.scores.study for found in several]
     try:
         for found in several:
             page = _written([found], found.scores.study.folder / "report")

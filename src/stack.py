@@ -23,34 +23,44 @@ from src.classifier import METRICS, Batch, Classifier
 from src.data.probe import FeatureData, ProbeLoader, ScoreLoader
 from src.errors import InputError, input_error_in
 from src.models.linear_probe import LinearProbe, ProbeStack
-from src.seeding import Streams
 from src.study.store import Study
-from src.sweep import chunks_of
-from src.training import begun, fit, header_of, record_failure
+from src.sweep import INTERRUPTED, chunks_of
+from src.training import begun, collect_garbage, fit, header_of, record_failure
+
+STACKS_BETWEEN_COLLECTIONS = 5
 
 
 def train_stacks(cfg: DictConfig, study: Study, seeds: Iterable[int], size: int) -> int:
     """What `train_seeds` does, `size` seeds at a time. A stack that fails is a failure of each of its seeds."""
-    failed = 0
-    for chunk in chunks_of([seed for seed in seeds if cfg.overwrite or not study.is_done(seed)], size):
+    failed = in_a_row = 0
+    last_reason = None
+    for place, wanted in enumerate(chunks_of(list(seeds), size)):
+        if INTERRUPTED.is_set():
+            raise KeyboardInterrupt
         if study.stopped():
             break
+        chunk = [seed for seed in wanted if cfg.overwrite or not study.is_done(seed)]
+        if not chunk:
+            continue  # trained meanwhile by someone else
         with ExitStack() as claims:
             for seed in chunk:
                 claims.enter_context(study.claimed(seed))
             try:
                 train_stack(cfg, study, chunk)
+                in_a_row = 0
             except Exception as error:
                 if (for_all_seeds := input_error_in(error)) is not None:
                     raise for_all_seeds from None
-                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                reason, trace = " ".join(f"{type(error).__name__}: {error}".split()), traceback.format_exc()
                 for seed in chunk:
-                    record_failure(
-                        study, seed, reason, traceback.format_exc(), header_of(cfg, study, seed, Streams.of(seed))
-                    )
+                    record_failure(study, seed, reason, trace, header_of(cfg, study, seed))
                 failed += len(chunk)
-                if failed >= cfg.fail_fast:
-                    study.stop(f"{failed} seeds in a row failed: {reason}")
+                in_a_row = in_a_row + 1 if reason == last_reason else 1
+                last_reason = reason
+                if in_a_row >= cfg.fail_fast:
+                    study.stop(f"{in_a_row} stacks of seeds in a row failed: {reason}")
+        if place % STACKS_BETWEEN_COLLECTIONS == 0:
+            collect_garbage()
     return failed
 
 

@@ -144,9 +144,10 @@ def begun(cfg: DictConfig, study: Study, seed: int) -> tuple[Classifier, L.Light
     model = model.to(device=device, memory_format=hardware.MEMORY_FORMATS[cfg.memory_format])
     classifier = Classifier(model, instantiate(cfg.loss), instantiate(cfg.optimizer), instantiate(cfg.schedule))
     header = {
-        **header_of(cfg, study, seed, streams),
+        **header_of(cfg, study, seed),
         "data_sha256": data.pictures.fingerprint,
         "train_examples": data.train_examples,
+        **({"features": data.described} if hasattr(data, "described") else {}),
         "resumed_from": None,
     }
     return classifier, data, header, device
@@ -203,7 +204,7 @@ def prepare(cfg: DictConfig) -> None:
     instantiate(cfg.data, _partial_=True)(streams=Streams.of(0), device=device)
 
 
-def _collect_garbage() -> None:
+def collect_garbage() -> None:
     """Free the cycles that trainers leave behind, 100 KiB a seed, so that memory stays flat over a sweep.
 
     It takes 30 ms; the 400,000 objects of the imports are set aside once, so that no collection looks through them.
@@ -260,9 +261,7 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
                 if (for_all_seeds := input_error_in(error)) is not None:
                     raise for_all_seeds from None
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
-                record_failure(
-                    study, seed, reason, traceback.format_exc(), header_of(cfg, study, seed, Streams.of(seed))
-                )
+                record_failure(study, seed, reason, traceback.format_exc(), header_of(cfg, study, seed))
                 failed += 1
                 in_a_row = in_a_row + 1 if reason == last_reason else 1
                 last_reason = reason
@@ -270,7 +269,7 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
                     study.stop(f"{in_a_row} seeds in a row failed: {reason}")
         trained += 1
         if trained % SEEDS_BETWEEN_COLLECTIONS == 1:
-            _collect_garbage()
+            collect_garbage()
     return failed
 
 
@@ -292,8 +291,9 @@ def record_failure(study: Study, seed: int, reason: str, trace: str, header: Rec
     study.write({"schema": SCHEMA, **header, "seed": seed, "status": "failed", "reason": reason, "ended": ended})
 
 
-def header_of(cfg: DictConfig, study: Study, seed: int, streams: Streams) -> Record:
+def header_of(cfg: DictConfig, study: Study, seed: int) -> Record:
     """What is known of a seed before it is trained."""
+    streams = Streams.of(seed, **cfg.streams)
     return {
         "seed": seed,
         "streams": streams.seeds(),

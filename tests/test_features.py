@@ -215,7 +215,8 @@ def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path, checkpoint, con
                 pixels = np.random.default_rng([i, len(part), ord(label)]).integers(0, 256, (24, 30, 3), np.uint8)
                 Image.fromarray(pixels).save(place / f"{i}.png")
     arguments = [
-        "experiment=cifar_probe", "data=imagenet", f"data.root={source}", "backbone.name=test_resnet", "trainer=cpu",
+        "experiment=cifar_probe", "data=imagenet", "data.train_size=null",
+        "data.test_size=null", f"data.root={source}", "backbone.name=test_resnet", "trainer=cpu",
         f"backbone.checkpoint={checkpoint}", "backbone.size=32", "backbone.resize=32", "trainer.max_epochs=1",
         "data.batch_size=8", "data.extract_batch_size=4", "data.shard=8", "data.views=2",
     ]  # fmt: skip
@@ -305,7 +306,7 @@ def test_the_way_to_sort_a_flat_val_folder_works(tmp_path):
     (root / "LOC_val_solution.csv").write_text("\n".join(["ImageId,PredictionString", *lines]) + "\n")
     with pytest.raises(InputError, match="pictures lie loose in val/") as told:
         read_picture_files(str(root), tmp_path, 0)
-    how = str(told.value).split("with it: ")[1]
+    how = str(told.value).split("of the archive: ")[1].replace("PATH", "..")
     subprocess.run(["bash", "-euc", how], cwd=root, check=True)
     found = read_picture_files(str(root), tmp_path, 0)
     assert [Path(name).parent.name for name in found.test.names] == [flat[Path(name).stem] for name in found.test.names]

@@ -220,6 +220,40 @@ def test_a_stack_that_fails_is_recorded_for_each_seed_and_tried_again(probe, mon
     assert study.is_done(0) and study.is_done(1)
 
 
+def test_only_stacks_that_fail_in_a_row_for_one_reason_stop_a_sweep(probe, monkeypatch):
+    import src.stack
+
+    train_stack, reasons = src.stack.train_stack, iter(["one", None, "two", "three", "three"])
+
+    def flaky(cfg, study, seeds):
+        if reason := next(reasons):
+            raise RuntimeError(reason)
+        train_stack(cfg, study, seeds)
+
+    monkeypatch.setattr(src.stack, "train_stack", flaky)
+    cfg = probe("stack=2", "fail_fast=2", "streams.init=7")
+    assert train_seeds(cfg, range(12)) == 8
+    study = Study.load(Path(cfg.results) / cfg.study)
+    assert study.stopped() == "2 stacks of seeds in a row failed: RuntimeError: three"
+    assert study.record(2)["status"] == "finished" and study.record(10) is None
+    assert study.record(0)["status"] == "failed" and study.record(0)["streams"]["init"] == 7
+
+
+def test_a_record_says_which_weights_and_views(probe):
+    record = train(probe("seed=0"))
+    assert record["features"]["backbone"]["name"] == "test_resnet" and record["features"]["views"] == 2
+    assert len(record["features"]["weights_sha256"]) == 64 and record["features"]["transform"]["size"] == 32
+    assert record["train_examples"] == 36
+
+
+def test_picture_files_are_subset_as_pictures_are(probe, probe_cache):
+    files_ = ("data.read._target_=src.data.picture_files.read_picture_files", "study=subset")
+    record = train(probe(*files_, "data.train_size=24", "data.test_size=6"))
+    assert record["train_examples"] == 24 and record["test_examples"] == 6
+    with pytest.raises(InputError, match=r"data\.train_size=25: a balanced subset"):
+        train(probe(*files_, "study=odd", "data.train_size=25"))
+
+
 def test_stacks_are_for_gpus_unless_asked_for(probe, config):
     assert stack_size(settled(probe())) == 1 and stack_size(settled(probe("stack=7"))) == 7
     on_gpu = settled(probe())
@@ -236,7 +270,8 @@ def test_stacks_are_for_gpus_unless_asked_for(probe, config):
 def test_a_sweep_extracts_first_and_stacks_on_request(command, probe_cache, checkpoint, tmp_path):  # noqa: F811
     arguments = [
         "experiment=cifar_probe", "trainer.max_epochs=1", "data=imagenet", f"data.root={probe_cache}/in",
-        "data.batch_size=8", "data.views=2", "backbone.name=test_resnet", f"backbone.checkpoint={checkpoint}",
+        "data.train_size=null", "data.test_size=null", "data.batch_size=8", "data.views=2",
+        "backbone.name=test_resnet", f"backbone.checkpoint={checkpoint}",
         "backbone.size=24", "backbone.resize=24", f"results={tmp_path}/results", f"data.cache={tmp_path}/cache",
     ]  # fmt: skip
     code, out, err = command("-m", "seed=range(0,3)", "jobs=1", "stack=8", *arguments)

@@ -167,6 +167,15 @@ def test_a_study_without_a_finished_seed_is_an_error(made):
         report([study])
 
 
+def test_of_several_studies_those_without_a_finished_seed_are_left_out_and_named(made, capsys):
+    studies = [made([0.8, 0.81, 0.8]), made([], "begun"), made([0.7, 0.72, 0.7], "other")]
+    page, several = report(studies)
+    assert [found.name for found in several] == ["dots", "other"] and page.parent.parent.name == "dots+other"
+    assert "left out: " in (said := capsys.readouterr().out) and "begun: no finished seed" in said
+    with pytest.raises(InputError, match="none of begun, empty has a finished seed"):
+        report([studies[1], made([], "empty")])
+
+
 def test_mixed_environments_are_pointed_out(study):
     add_seed(study, 24, 0.8, torch="2.13.0")
     text = report([study])[0].with_name("report.md").read_text()

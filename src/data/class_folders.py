@@ -111,7 +111,8 @@ def split(names: list[str], origin: str) -> dict[str, dict[str, list[str]]]:
     if not any(parts.values()):
         for label, files in loose.items():
             parts["test"][label] = files[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
-            parts["train"][label] = [file for file in files if file not in set(parts["test"][label])]
+            held_out = set(parts["test"][label])
+            parts["train"][label] = [file for file in files if file not in held_out]
     if not parts["train"] or not parts["test"]:
         raise InputError(f"{origin}: no pictures in {LAYOUT}")
     if len(parts["train"]) < 2:

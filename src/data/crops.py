@@ -12,14 +12,14 @@ import numpy as np
 from PIL import Image
 
 from src.errors import InputError
-from src.models.backbones import Transform
+from src.models.backbones import INTERPOLATIONS, Transform
 
 ATTEMPTS = 10  # as torchvision
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
-def _resampling(transform: Transform) -> Image.Resampling:
-    return Image.Resampling[transform.interpolation.upper()]
+def _resampling(interpolation: str) -> Image.Resampling:
+    return Image.Resampling[interpolation.upper()]
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,11 @@ class Crops:
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip: bool = True
+    interpolation: str | None = None  # None: that of the backbone's transform
 
     def __post_init__(self) -> None:
+        if self.interpolation not in (None, *INTERPOLATIONS):
+            raise InputError(f"data.augment.interpolation={self.interpolation}: choose {' or '.join(INTERPOLATIONS)}")
         for key, most in (("scale", 1.0), ("ratio", math.inf)):
             pair: Sequence[float] = tuple(getattr(self, key))
             object.__setattr__(self, key, pair)  # Hydra's lists have no hash
@@ -58,7 +61,8 @@ class Crops:
 
     def apply(self, picture: Image.Image, box: Box, flipped: bool, transform: Transform) -> np.ndarray:
         """Pixels (size, size, 3) uint8 of one crop."""
-        view = picture.crop(box).resize((transform.size, transform.size), _resampling(transform))
+        chosen = self.interpolation or transform.interpolation
+        view = picture.crop(box).resize((transform.size, transform.size), _resampling(chosen))
         return np.asarray(view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flipped else view)
 
 
@@ -68,6 +72,6 @@ def centre(picture: Image.Image, transform: Transform) -> np.ndarray:
     w, h = picture.size
     resized = (short, int(short * h / w)) if w <= h else (int(short * w / h), short)
     if resized != picture.size:
-        picture = picture.resize(resized, _resampling(transform))
+        picture = picture.resize(resized, _resampling(transform.interpolation))
     left, top = round((picture.width - size) / 2.0), round((picture.height - size) / 2.0)
     return np.asarray(picture.crop((left, top, left + size, top + size)))

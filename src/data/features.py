@@ -72,7 +72,10 @@ class Eye:
         self.network: nn.Module = backbone.load().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._size, self._bf16 = transform.size, backbone.precision == "bf16-mixed"
         self._normalise = Normaliser(transform.mean, transform.std, transform.size, device)
-        self.dimension = self.look(np.zeros((1, transform.size, transform.size, 3), np.uint8)).shape[1]
+        try:
+            self.dimension = self.look(np.zeros((1, transform.size, transform.size, 3), np.uint8)).shape[1]
+        except (AssertionError, RuntimeError, ValueError) as error:  # what networks of one size say of another
+            raise InputError(f"backbone.size={transform.size} does not fit {backbone.name}: {error}") from error
 
     @torch.inference_mode()
     def look(self, crops: np.ndarray) -> np.ndarray:
@@ -176,8 +179,8 @@ class Extraction:
                 found = self._load(entry)
         except OSError as error:
             raise InputError(
-                f"cannot keep the features in {self.cache}: {error.strerror}; mend that, or name another folder with "
-                "data.cache=PATH"
+                f"cannot keep the features in {self.cache}: {error.strerror or error}; mend that, or name another "
+                "folder with data.cache=PATH"
             ) from error
         assert found is not None
         return found

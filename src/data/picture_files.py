@@ -17,12 +17,12 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from src.data.class_folders import SUFFIXES, TEST_NAMES, split
-from src.data.pictures import Pictures, PictureSet
+from src.data.pictures import Pictures, PictureSet, balanced
 from src.errors import InputError
 
 EXPECTED = "train/<wnid>/*.JPEG and val/<wnid>/*.JPEG, a folder for each class"
 SORT = (
-    "sort val/ with LOC_val_solution.csv, which comes with it: cd val && tail -n +2 ../LOC_val_solution.csv | "
+    "sort val/ with LOC_val_solution.csv of the archive: cd val && tail -n +2 PATH/LOC_val_solution.csv | "
     "while IFS=', ' read f c _; do mkdir -p $c && mv $f.JPEG $c/; done"
 )
 
@@ -42,6 +42,13 @@ class PictureFiles:
     def __len__(self) -> int:
         return len(self.names)
 
+    def balanced(self, size: int | None, classes: int, key: str) -> "PictureFiles":
+        """As Pictures.balanced."""
+        if size is None:
+            return self
+        chosen = balanced(self.labels, size, classes, key)
+        return PictureFiles(self.root, tuple(self.names[i] for i in chosen), self.labels[chosen])
+
     def picture(self, index: int) -> Image.Image:
         """The decoded picture, in colour; raises BrokenPicture."""
         path = self.root / self.names[index]
@@ -54,9 +61,13 @@ class PictureFiles:
 
 @dataclass(frozen=True)
 class PictureArrays:
-    """Decoded pictures under the same two names as PictureFiles."""
+    """Decoded pictures under the same names as PictureFiles."""
 
     pictures: Pictures
+
+    def balanced(self, size: int | None, classes: int, key: str) -> "PictureArrays":
+        """As Pictures.balanced."""
+        return PictureArrays(self.pictures.balanced(size, classes, key))
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -80,13 +91,18 @@ class PictureSource:
     fingerprint: str
 
 
-def source_of(pictures: PictureSet, train_size: int | None, test_size: int | None) -> PictureSource:
-    """A PictureSet, or a fixed balanced subset of it."""
+def source_of(pictures: PictureSet | PictureSource, train_size: int | None, test_size: int | None) -> PictureSource:
+    """Pictures as a source, or a fixed balanced subset of them."""
+    if isinstance(pictures, PictureSet):
+        train, test = PictureArrays(pictures.train), PictureArrays(pictures.test)
+        pictures = PictureSource(train, test, pictures.classes, pictures.fingerprint)
     classes = len(pictures.classes)
-    train = pictures.train.balanced(train_size, classes, "data.train_size")
-    test = pictures.test.balanced(test_size, classes, "data.test_size")
-    fingerprint = f"{pictures.fingerprint} {train_size} {test_size}"
-    return PictureSource(PictureArrays(train), PictureArrays(test), pictures.classes, fingerprint)
+    return PictureSource(
+        pictures.train.balanced(train_size, classes, "data.train_size"),
+        pictures.test.balanced(test_size, classes, "data.test_size"),
+        pictures.classes,
+        f"{pictures.fingerprint} {train_size} {test_size}",
+    )
 
 
 def read_picture_files(source: str | None, cache: Path, size: int) -> PictureSource:
@@ -97,6 +113,9 @@ def read_picture_files(source: str | None, cache: Path, size: int) -> PictureSou
     if not root.is_dir():
         raise InputError(f"data.root={source}: no such folder; it should hold {EXPECTED}")
     found = dict(_pictures_under(root))
+    sorted_ones = {part for part in TEST_NAMES for name in found if Path(name).parent.parent == Path(part)}
+    if sorted_ones:  # as in the folder of ImageNet's own archive, whose test/ has no labels
+        found = {name: size for name, size in found.items() if Path(name).parent.name not in TEST_NAMES}
     for part in ("train", *TEST_NAMES):
         if any(Path(name).parent == Path(part) for name in found):
             how = SORT if part == "val" else f"sort them into {part}/<class>/"

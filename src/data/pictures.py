@@ -36,15 +36,23 @@ class Pictures:
         """
         if size is None:
             return self
-        each = size // classes if isinstance(size, int) else 0
-        if each < 1 or each * classes != size:
-            raise InputError(f"{key}={size}: a balanced subset needs a multiple of the {classes} classes")
-        short = [c for c in range(classes) if np.count_nonzero(self.labels == c) < each]
-        if short:
-            have = min(np.count_nonzero(self.labels == c) for c in short)
-            raise InputError(f"{key}={size}: the smallest class has {have} pictures; ask for at most {have * classes}")
-        chosen = np.sort(np.concatenate([np.flatnonzero(self.labels == c)[:each] for c in range(classes)]))
+        chosen = balanced(self.labels, size, classes, key)
         return Pictures(np.ascontiguousarray(self.images[chosen]), self.labels[chosen])
+
+
+def balanced(labels: np.ndarray, size: int, classes: int, key: str) -> np.ndarray:
+    """Positions of the first size / classes of each class in `labels` (n,), in the order of the set.
+
+    `key` names the setting in the InputError raised where `size` cannot be had.
+    """
+    each = size // classes if isinstance(size, int) else 0
+    if each < 1 or each * classes != size:
+        raise InputError(f"{key}={size}: a balanced subset needs a multiple of the {classes} classes")
+    short = [c for c in range(classes) if np.count_nonzero(labels == c) < each]
+    if short:
+        have = min(np.count_nonzero(labels == c) for c in short)
+        raise InputError(f"{key}={size}: the smallest class has {have} pictures; ask for at most {have * classes}")
+    return np.sort(np.concatenate([np.flatnonzero(labels == c)[:each] for c in range(classes)]))
 
 
 @dataclass(frozen=True)
@@ -82,8 +90,8 @@ def cached(folder: Path, name: str, source: str, build: Callable[[], PictureSet]
         _store(made, entry, source)
     except OSError as error:
         raise InputError(
-            f"cannot keep the decoded pictures in {folder}: {error.strerror}; mend that, or name another folder with "
-            "data.cache=PATH"
+            f"cannot keep the decoded pictures in {folder}: {error.strerror or error}; mend that, or name another "
+            "folder with data.cache=PATH"
         ) from error
     return _load(entry) or made
 

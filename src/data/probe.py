@@ -1,5 +1,6 @@
 """Features of a frozen backbone as a LightningDataModule: what a linear probe trains on."""
 
+import json
 import mmap
 import os
 from collections.abc import Callable, Iterator
@@ -80,7 +81,7 @@ class Shared:
 @lru_cache(maxsize=1)
 def _shared(read: Reader, source: str | None, size: int, subset: tuple[int | None, int | None], **rest: Any) -> Shared:
     found = read(source, rest["cache"], size)
-    if isinstance(found, PictureSet):
+    if isinstance(found, PictureSet) or subset != (None, None):
         found = source_of(found, *subset)
     return Shared(Extraction(source=found, **rest))
 
@@ -195,6 +196,10 @@ class FeatureData(L.LightningDataModule):
         for key, lowest in least.items():
             if isinstance(given[key], bool) or not isinstance(given[key], int) or given[key] < lowest:
                 raise InputError(f"data.{key}={given[key]}: a whole number of at least {lowest}")
+        if skip_broken and not views:
+            raise InputError(
+                "data.skip_broken=true: pictures are left out of kept features; with data.views=0 none are"
+            )
         self.shared = _shared(
             read.func if isinstance(read, partial) else read,
             source,
@@ -211,6 +216,8 @@ class FeatureData(L.LightningDataModule):
             skip_broken=skip_broken,
         )
         self.pictures = self.shared.features
+        extraction = self.shared.extraction
+        self.described = json.loads(json.dumps(extraction.description()))  # as a record has it: lists, no tuples
         self.train_examples = len(self.pictures.train_labels)
         self.classes, self.features = len(self.pictures.classes), self.pictures.test.shape[1]
         self.batch_size, self.score_batch_size, self.streams = batch_size, score_batch_size, streams

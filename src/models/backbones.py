@@ -145,7 +145,10 @@ class Backbone:
         with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten, and no seed's draw moves
             if self.library == "torchvision":
                 network = torchvision.models.get_model(self.name, weights=None)
-                name = [name for name, part in network.named_modules() if isinstance(part, nn.Linear)][-1]
+                heads = [name for name, part in network.named_modules() if isinstance(part, nn.Linear)]
+                if not heads:
+                    raise InputError(f"backbone.name={self.name}: it has no linear head to take off; choose another")
+                name = heads[-1]
                 network.set_submodule(name, nn.Identity())
                 return network, (name,)
             cfg = get_pretrained_cfg(self.name)
@@ -183,7 +186,8 @@ def _tags(architecture: str, library: str) -> list[str]:
 def _published(name: str, library: str, size: int | None) -> dict[str, Any]:
     """What the library knows of its own weights: the transform, at `size` where that is set, and where they are."""
     if library == "torchvision":
-        weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+        kinds = torchvision.models.get_model_weights(name)
+        weights = getattr(kinds, "IMAGENET1K_V1", None) or kinds.DEFAULT
         theirs = weights.transforms()
         resize = theirs.resize_size[0] if size is None else round(size * theirs.resize_size[0] / theirs.crop_size[0])
         return {
@@ -204,7 +208,8 @@ def _published(name: str, library: str, size: int | None) -> dict[str, Any]:
         "interpolation": cfg.interpolation,
         "mean": tuple(cfg.mean),
         "std": tuple(cfg.std),
-        "url": cfg.url,
+        # Files at timm's hub have timm's names; those at `url` may have their authors'.
+        "url": None if cfg.hf_hub_id else cfg.url,
         "hub": cfg.hf_hub_id,
     }
 

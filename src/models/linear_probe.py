@@ -42,9 +42,13 @@ class LinearProbe(nn.Module):
     """Features (n, features) to logits (n, classes); the same product as that of a stack of one."""
 
     def __init__(
-        self, features: int, classes: int, init: Literal["torch", "kaiming", "tiny", "dino"] = "torch"
+        self, features: int | None, classes: int, init: Literal["torch", "kaiming", "tiny", "dino"] = "torch"
     ) -> None:
         super().__init__()
+        if features is None:
+            raise InputError(
+                "model=linear_probe: for features of a frozen backbone; choose data=features and a backbone"
+            )
         if init not in INITS:
             raise InputError(f"model.init={init}: choose one of {', '.join(INITS)}")
         self.weight = nn.Parameter(torch.empty(classes, features))

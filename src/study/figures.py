@@ -115,11 +115,14 @@ def histogram(several: Sequence[Findings]) -> Figure:
     """
     fig, axes = _panels(several)
     bulks = [np.delete(found.scores.accuracy, found.outliers) for found in several]
-    half = max(max(np.ptp(bulk) * 0.65, 3 * found.step) for found, bulk in zip(several, bulks, strict=True))
-    for ax, found, bulk in zip(axes[0], several, bulks, strict=True):
-        middle = (bulk.min() + bulk.max()) / 2
+    all_edges = [_edges(bulk, found.step) for found, bulk in zip(several, bulks, strict=True)]
+    half = max(max(0.6 * np.ptp(edges), 3 * found.step) for found, edges in zip(several, all_edges, strict=True))
+    for ax, found, bulk, edges in zip(axes[0], several, bulks, all_edges, strict=True):
+        middle = (edges[0] + edges[-1]) / 2
         ax.set_xlim(max(middle - half, -found.step), min(middle + half, 100 + found.step))
-        _bars(ax, bulk, found.step)
+        ax.hist(bulk, bins=edges.tolist(), density=True, color=BLUE, alpha=0.3, linewidth=0)
+        if len(bulk) <= MANY:
+            ax.plot(bulk, np.zeros(len(bulk)), "|", color="black", markersize=9, clip_on=False)
         if len(bulk) >= 5 and not st.is_constant(bulk):
             left, right = ax.get_xlim()
             x = np.linspace(left, right, 400)
@@ -134,14 +137,11 @@ def histogram(several: Sequence[Findings]) -> Figure:
     return fig
 
 
-def _bars(ax: Axes, scores: Array, step: float) -> None:
-    """Bars whose edges fall between possible accuracies: bins that do not would show a comb of the bins' own."""
+def _edges(scores: Array, step: float) -> Array:
+    """Edges of bars, between possible accuracies: bins that do not keep to these would show a comb of their own."""
     wanted = 2 * stats.iqr(scores) / np.cbrt(len(scores))  # Freedman and Diaconis 1981
     width = step * max(1, round(wanted / step))
-    edges = np.arange(scores.min() - step / 2, scores.max() + step / 2 + width, width)
-    ax.hist(scores, bins=edges.tolist(), density=True, color=BLUE, alpha=0.3, linewidth=0)
-    if len(scores) <= MANY:
-        ax.plot(scores, np.zeros(len(scores)), "|", color="black", markersize=9, clip_on=False)
+    return np.arange(scores.min() - step / 2, scores.max() + step / 2 + width, width)
 
 
 def _mark_seeds(ax: Axes, found: Findings) -> None:

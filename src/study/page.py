@@ -54,8 +54,10 @@ def markdown_page(several: Sequence[Findings], figures: Mapping[str, str]) -> st
     parts += section('Are there "black swan" seeds?', words, "sorted_accuracies")
     parts += section("How much of it is luck?", luck_in_words(several), "luck")
     parts += section("Does pretraining shrink the spread?", pretraining(several))
-    if len(several) > 1:
+    if len(several) > 2 or (len(several) == 2 and not any(found.pretrained for found in several)):
         parts += section("Do the spreads differ?", spreads(several), "spreads")
+    elif len(several) == 2:
+        parts.append(drawn["spreads"])
     parts += [part for found in several for part in how_to_repeat(found.scores)]
     parts.append(
         "Accuracies are percent of the test set, std is the sample's (ddof = 1). 95 % intervals: Student's for the "
@@ -217,11 +219,15 @@ def _facts(scores: Scores) -> Iterator[tuple[str, str]]:
     if held:
         yield "streams held", ", ".join(held)
     shas = sorted({str(record.get("data_sha256")) for record in scores.finished})
-    yield "data", f"{config.get('data.name', 'unknown')}, SHA-256 of the pictures as read {', '.join(shas)}"
+    hashed = "the features" if "features" in first else "the pictures as read"
+    yield "data", f"{config.get('data.name', 'unknown')}, SHA-256 of {hashed} {', '.join(shas)}"
+    if "features" in first:
+        known = dict(flattened(first["features"]))
+        yield "backbone", _plain(", ".join(f"{key} {value}" for key, value in known.items()))
     sizes = {"training": config.get("data.train_size"), "test": config.get("data.test_size")}
-    known = {"training": first.get("train_examples"), "test": scores.examples}
+    counted = {"training": first.get("train_examples"), "test": scores.examples}
     split = ", ".join(
-        f"{part} {known[part] or 'all'}{f' (a balanced subset of {size:,})' if size else ''}"
+        f"{part} {counted[part] or 'all'}{f' (a balanced subset of {size:,})' if size else ''}"
         for part, size in sizes.items()
     )
     yield "split", f"{split}; scored on the test examples after every epoch"

@@ -17,6 +17,10 @@ from src.study.store import Record, Study, flattened, seeds_in, spelled
 SEEDS_NAMED = 8
 
 
+class NothingFinished(InputError):
+    """A study that has no finished seed yet."""
+
+
 def few(seeds: list[int]) -> str:
     """Seeds in short, cut off where they are many."""
     runs = spelled(seeds).split(",")
@@ -79,7 +83,7 @@ class Scores:
     def of(cls, study: Study) -> "Scores":
         """Read the records of `study`.
 
-        Raises InputError where no seed is finished, and where curves differ in length, naming the seeds.
+        Raises NothingFinished where no seed is finished, InputError where curves differ in length, naming the seeds.
         """
         scan = study.scan()
         for seed, record in list(scan.records.items()):
@@ -89,7 +93,9 @@ class Scores:
         finished = [record for record in scan.records.values() if record["status"] == "finished"]
         if not finished:
             others = f" ({len(scan.records)} diverged or failed)" if scan.records else ""
-            raise InputError(f"{study.folder}: no finished seed to report on{others}; python -m src.status says more")
+            raise NothingFinished(
+                f"{study.folder}: no finished seed to report on{others}; python -m src.status says more"
+            )
         lengths: dict[int, list[int]] = defaultdict(list)
         for record in finished:
             lengths[len(record["metrics"]["epochs"]["epoch"])].append(record["seed"])
