@@ -59,12 +59,18 @@ def _square_error(scores: Array) -> float:
     return float(scores.var(ddof=1) / len(scores)) if np.ptp(scores) else 0.0
 
 
-def welch(baseline: Array, candidate: Array, level: float = 0.95) -> Difference:
-    """The difference of two independent means, spreads free to differ (Welch 1947)."""
+def welch(baseline: Array, candidate: Array, level: float = 0.95, cautious: bool = False) -> Difference:
+    """The difference of two independent means, spreads free to differ (Welch 1947).
+
+    `cautious` takes the degrees of freedom of the smaller arm (Hsu 1938): for normal scores it never rejects too often,
+    where Welch's do with very few seeds beside many (12 % instead of 5 % with 2 beside 20).
+    """
     one, other = _checked(baseline, candidate)
     a, b = _square_error(one), _square_error(other)
     rest = a**2 / (len(one) - 1) + b**2 / (len(other) - 1)
     freedom = (a + b) ** 2 / rest if rest else float(len(one) + len(other) - 2)
+    if cautious:
+        freedom = min(len(one), len(other)) - 1
     return Difference.of(float(other.mean() - one.mean()), math.sqrt(a + b), freedom, level)
 
 
@@ -221,7 +227,10 @@ def _counts(rng: np.random.Generator, size: int, n: int) -> Array:
 
 
 def bouthillier_verdict(interval: Interval, gamma: float = GAMMA) -> str:
-    """What Bouthillier et al. 2021, appendix C.6, conclude from an interval of P(candidate > baseline)."""
+    """What Bouthillier et al. 2021, appendix C.6, conclude from an interval of P(candidate > baseline).
+
+    Not to be asked of fewer than about 10 seeds an arm: with 3 it says "significant" in 11 % of comparisons of equals.
+    """
     if not interval.low > 0.5:
         return "not significant"
     return "significant and meaningful" if interval.high > gamma else "significant, not meaningful"
@@ -260,9 +269,10 @@ def violation_ratio(baseline: Array, candidate: Array) -> float:
 def almost_stochastic_dominance(
     baseline: Array, candidate: Array, alpha: float = 0.05, draws: int = DRAWS, seed: int = 0
 ) -> float:
-    """The upper bound ε_min of `violation_ratio` at confidence 1 - alpha: the candidate is almost stochastically larger
-    below 0.5, safely so below 0.2 (Dror, Shlomov and Reichart 2019, "Deep dominance"; Ulmer et al. 2022).
+    """The upper bound ε_min of `violation_ratio` at confidence 1 - alpha; below 0.2 the candidate is better.
 
+    Dror, Shlomov and Reichart 2019, "Deep dominance", take 0.5 for the limit; so does one in five comparisons of
+    equals, and Ulmer et al. 2022 advise 0.2, which from 10 seeds an arm on fewer than 5 % fall below.
     ε - σ Φ⁻¹(alpha) / sqrt(ST/(S+T)), within 0 to 1, where σ is the bootstrap std of sqrt(ST/(S+T))·(ε* - ε).
     The usual 1,000 draws leave ε_min a std of up to 0.01 of their own: ε* has long tails.
     """
@@ -388,8 +398,8 @@ def seeds_needed(
     """
     _between(power=power, alpha=alpha)
     _positive(std=std, difference=abs(difference))
-    square = std**2 if pairs else std**2 + (std if other is None else other) ** 2
-    normal = (stats.norm.isf(alpha / 2) + stats.norm.ppf(max(power, 0.5))) ** 2 * square / difference**2
+    square = (std / difference) ** 2 if pairs else (std / difference) ** 2 + ((other or std) / difference) ** 2
+    normal = (stats.norm.isf(alpha / 2) + stats.norm.ppf(max(power, 0.5))) ** 2 * square
 
     def enough(n: int) -> bool:
         return achieved_power(n, difference, std, other, alpha, pairs) >= power - 0.0005

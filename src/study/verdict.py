@@ -20,7 +20,7 @@ from src.study.statistics import Array, Interval
 from src.study.store import differences, flattened
 
 ALPHA, POWER = 0.05, 0.8
-FEW = 5  # seeds an arm that say nothing of the shape of scores
+FEW = 10  # seeds an arm below which bootstraps call equals different too often, and Welch's test may
 SMALL = 17  # seeds an arm that show a difference of one std between seeds with 80 % power
 MOST_TOLD = 1_000_000
 
@@ -122,6 +122,11 @@ class Compared:
         return ALPHA / self.candidates
 
     @property
+    def fewest(self) -> int:
+        """Seeds in the smaller arm."""
+        return min(self.baseline.n, self.candidate.n)
+
+    @property
     def detectable(self) -> float:
         """The smallest true difference that these seeds show with 80 % power, going by their spread."""
         return self.primary.error * cp.detectable_errors(self.primary.freedom, POWER, self.alpha)
@@ -202,7 +207,9 @@ def _numbers(
     improvement, improvement_interval = cp.probability_of_improvement(a, b, pairs=bool(pairs.places))
     effect, effect_interval = cp.effect_size(one, other)
     ratio, ratio_interval = st.std_ratio(other, one)
-    welch, paired = cp.welch(one, other), cp.paired(a, b) if pairs.places else None
+    few_beside_more = min(len(one), len(other)) < FEW and len(one) != len(other)
+    welch = cp.welch(one, other, cautious=few_beside_more)
+    paired = cp.paired(a, b) if pairs.places else None
     return {
         "baseline": baseline,
         "candidate": candidate,
@@ -301,7 +308,8 @@ def deciding(c: Compared) -> str:
     """The test that decides, with what it stands on."""
     if c.paired:
         return f"paired t-test, {int(c.paired.freedom) + 1:,} pairs of seeds"
-    return f"Welch's t-test, {c.baseline.n:,} and {c.candidate.n:,} seeds"
+    few = ", df of the smaller arm" if c.welch.freedom == c.fewest - 1 else ""
+    return f"Welch's t-test, {c.baseline.n:,} and {c.candidate.n:,} seeds{few}"
 
 
 def sentence(c: Compared) -> str:
@@ -312,15 +320,14 @@ def sentence(c: Compared) -> str:
         f"{d.signed(c.primary.value)}{unit(c)} (95 % {d.within(c.primary.interval)}; {deciding(c)}, "
         f"{probability(c.primary.p)}{adjusted})"
     )
-    names = f"{c.candidate.name} is {{}} than {c.baseline.name}: {told}."
+    name, other = c.candidate.name, c.baseline.name
     if c.verdict in ("better", "worse"):
-        return names.format(c.verdict)
+        return f"{name} is {c.verdict} than {other}: {told}."
     if c.is_small:
-        return f"No difference shown: {c.candidate.name} is within {c.worth:g} of {c.baseline.name}: {told}."
-    what = f"that {c.candidate.name} differs from {c.baseline.name}" if c.verdict == "not shown" else ""
+        return f"No difference shown: {name} is within {c.worth:g} of {other}: {told}."
     if c.verdict == "not shown":
-        return f"Not shown {what}: {told}. {_to_settle(c)}"
-    return f"Too few seeds to tell {c.candidate.name} from {c.baseline.name}: {told}. {_to_settle(c)}"
+        return f"Not shown that {name} differs from {other}: {told}. {_to_settle(c)}"
+    return f"Too few seeds to tell {name} from {other}: {told}. {_to_settle(c)}"
 
 
 def _to_settle(c: Compared) -> str:
@@ -354,13 +361,15 @@ def notes(c: Compared) -> list[str]:
     found += _of_examples(c)
     if (data := [_data_name(arm) for arm in (c.baseline, c.candidate)])[0] != data[1]:
         found.append(f"They were scored on different data ({data[0]}, {data[1]}): the difference is of the tasks too.")
-    fewest = min(c.baseline.n, c.candidate.n)
-    if fewest < FEW:
+    if c.fewest < FEW:
+        least = _least_p(c)
         found.append(
-            f"With {fewest} seeds all of this rests on normally distributed scores, which so few cannot show, and the "
-            f"permutation test cannot go below p = {_least_p(c):.2g}."
+            f"With {c.fewest} seeds the t-test rests on normally distributed scores, which so few cannot show, and "
+            "bootstraps say nothing"
+            + (f"; the permutation test cannot go below p = {least:.2g}" * (least > 0.001))
+            + "."
         )
-    elif fewest < SMALL:
+    elif c.fewest < SMALL:
         found.append(
             f"Fewer than {SMALL} seeds an arm: only a difference larger than the std between seeds would be likely to "
             "show, and one that shows looks larger than it is."
@@ -426,16 +435,16 @@ def _of_arm(arm: Arm) -> list[str]:
         stand = "1 score" if count == 1 else f"{count} scores"
         found.append(
             f"{stand} of {arm.name} stand{'s' * (count == 1)} out (Rosner's test): means and their tests lean on "
-            f"{'it' if count == 1 else 'them'}; P(better) does not."
+            f"{'it' if count == 1 else 'them'}; how often one arm wins does not."
         )
     if arm.study is not None:
         for status in ("diverged", "failed"):
             if seeds := arm.study.others(status):
-                found.append(f"{len(seeds):,} seeds of {arm.name} {status} and are not in these numbers.")
+                found.append(f"Seeds of {arm.name} that {status}, and are not in these numbers: {len(seeds):,}.")
         if arm.study.problems:
-            found.append(f"{len(arm.study.problems):,} files of {arm.name} are no records and are not counted.")
+            found.append(f"Files of {arm.name} that are no records, and are not counted: {len(arm.study.problems):,}.")
         if arm.study.missing:
-            found.append(f"{len(arm.study.missing):,} seeds of {arm.name} that were asked for have no record yet.")
+            found.append(f"Seeds of {arm.name} that were asked for and have no record yet: {len(arm.study.missing):,}.")
     return found
 
 
@@ -460,19 +469,20 @@ def rows(c: Compared) -> list[tuple[str, str]]:
         interval = f"95 % {d.within(found.interval)}"
         return f"{d.signed(found.value)}{u} ({interval}), {probability(found.p)}"
 
-    table = [(f"difference of means, {deciding(c)}: decides", difference(c.primary))]
+    table = [(f"decides: {deciding(c)}", difference(c.primary))]
     if c.paired:
-        table.append(("the same unpaired, Welch's t-test", difference(c.welch)))
+        table.append(("unpaired, Welch's t-test", difference(c.welch)))
     if c.candidates > 1:
         table.append((f"p by Holm for {c.candidates} candidates", probability(c.p)))
     kind = "sign flips of pairs" if c.paired else "of Welch's t"
     table.append((f"permutation test, {kind}", probability(c.p_permutation)))
     low, high = c.improvement_interval
     over = "pairs" if c.paired else "seeds"
-    verdict = cp.bouthillier_verdict(c.improvement_interval)
+    few = f"no verdict from fewer than {FEW} seeds" if c.fewest < FEW else ""
+    verdict = few or cp.bouthillier_verdict(c.improvement_interval)
     wins = f"{c.improvement:.3f} (95 % {low:.3f} to {high:.3f}): {verdict}"
     table.append((f"P({c.candidate.name} > {c.baseline.name}) over {over}, Bouthillier's verdict", wins))
-    order = "better" if c.dominance < 0.2 else "no safe order" if c.dominance >= 0.5 else "better, not safely"
+    order = few or (f"speaks for {c.candidate.name}" if c.dominance < 0.2 else "no order shown")
     table.append(("almost stochastic order, ε_min", f"{c.dominance:.3f}: {order}"))
     if not math.isnan(c.effect):
         low, high = c.effect_interval
