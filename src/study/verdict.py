@@ -1,0 +1,519 @@
+"""Whether one arm is better than another, in numbers and in words that follow them.
+
+One test decides: the paired t-test where both arms ran the same seeds, else Welch's, Holm-corrected over candidates.
+Which of the two is settled without a look at the scores, or it would reject too often. All else is context.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from src.errors import InputError
+from src.study import comparison as cp
+from src.study import statistics as st
+from src.study.comparison import Difference
+from src.study.findings import probability
+from src.study.scores import Scores
+from src.study.statistics import Array, Interval
+from src.study.store import differences, flattened
+
+ALPHA, POWER = 0.05, 0.8
+FEW = 10  # seeds an arm below which bootstraps call equals different too often, and Welch's test may
+SMALL = 17  # seeds an arm that show a difference of one std between seeds with 80 % power
+MOST_TOLD = 1_000_000
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One side: scores (S,), larger is better, where known their seeds (S,), and the study they are of.
+
+    Scores of a study are percent; those of a file are as they stand there.
+    """
+
+    name: str
+    scores: Array
+    seeds: Array | None = None
+    study: Scores | None = None
+
+    @classmethod
+    def of(cls, study: Scores) -> "Arm":
+        return cls(study.name, study.accuracy, study.seeds, study)
+
+    @property
+    def n(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Places in the baseline's and the candidate's scores that have the same seed, (P,) each, or None; and why."""
+
+    places: tuple[Array, Array] | None
+    why: str
+
+
+def pairing(baseline: Arm, candidate: Arm, wanted: bool | None) -> Pairing:
+    """Pair where both ran the very same seeds, or where `wanted`; InputError where that cannot be."""
+    if wanted is False:
+        return Pairing(None, "pair=false")
+    if baseline.seeds is None or candidate.seeds is None:
+        without = baseline.name if baseline.seeds is None else candidate.name
+        if wanted:
+            raise InputError(f"pair=true: {without} has no column of seeds; name it with seed_column=NAME")
+        return Pairing(None, f"the seeds of {without} are not known")
+    common, ours, theirs = np.intersect1d(baseline.seeds, candidate.seeds, return_indices=True)
+    if wanted and len(common) < 2:
+        raise InputError(
+            f"pair=true: {baseline.name} and {candidate.name} have {len(common)} seeds in common; train 2 or more of "
+            "the same, or leave pair out"
+        )
+    if wanted or len(common) == baseline.n == candidate.n:
+        left = f", of {baseline.n:,} and {candidate.n:,}" if len(common) < max(baseline.n, candidate.n) else ""
+        return Pairing((ours, theirs), f"both ran the same {len(common):,} seeds{left}")
+    told = f"{len(common):,} seeds are in both, of {baseline.n:,} and {candidate.n:,}"
+    return Pairing(None, told + ("; pair=true compares these alone" if len(common) > 1 else ""))
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What the choice of test examples adds, in points: its standard error, and the difference with both errors."""
+
+    same: bool
+    count: int
+    error: float
+    whole: Difference
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A candidate against a baseline: every number that is told, in the units of the scores."""
+
+    baseline: Arm
+    candidate: Arm
+    pairing: Pairing
+    welch: Difference
+    paired: Difference | None
+    correlation: float
+    correlation_interval: Interval
+    p_permutation: float
+    improvement: float
+    improvement_interval: Interval
+    dominance: float
+    effect: float
+    effect_interval: Interval
+    std_ratio: float
+    std_ratio_interval: Interval
+    p_spreads: float
+    examples: Examples | None
+    candidates: int
+    worth: float | None
+    p: float
+
+    @property
+    def primary(self) -> Difference:
+        """The one that decides."""
+        return self.paired or self.welch
+
+    @property
+    def alpha(self) -> float:
+        """The level that seeds are planned for: Bonferroni's, which is at most Holm's."""
+        return ALPHA / self.candidates
+
+    @property
+    def fewest(self) -> int:
+        """Seeds in the smaller arm."""
+        return min(self.baseline.n, self.candidate.n)
+
+    @property
+    def detectable(self) -> float:
+        """The smallest true difference that these seeds show with 80 % power, going by their spread."""
+        return self.primary.error * cp.detectable_errors(self.primary.freedom, POWER, self.alpha)
+
+    @property
+    def verdict(self) -> str:
+        """better, worse, not shown, or too few seeds to show a difference that is worth it.
+
+        What is worth it is a std between seeds where nothing is said of it.
+        """
+        if self.p < ALPHA:
+            return "better" if self.primary.value > 0 else "worse"
+        spread = math.sqrt((self.baseline.scores.var(ddof=1) + self.candidate.scores.var(ddof=1)) / 2)
+        return "too few seeds" if self.detectable > (self.worth or spread) and not self.is_small else "not shown"
+
+    @property
+    def is_small(self) -> bool:
+        """Whether any difference is shown to be smaller than what is worth it."""
+        return self.worth is not None and max(map(abs, self.primary.interval)) < self.worth
+
+    @property
+    def needed(self) -> float:
+        """Seeds an arm that show the difference seen, if it is the true one, with 80 % power; inf where it is 0."""
+        value = self.primary.value
+        if not value or not self.primary.error:
+            return math.inf
+        if self.pairing.places and self.paired:
+            std = self.paired.error * math.sqrt(self.paired.freedom + 1)
+            return cp.seeds_needed(std, value, POWER, self.alpha, pairs=True)
+        stds = [float(st.sample_std(arm.scores)) for arm in (self.baseline, self.candidate)]
+        if not all(stds):
+            stds = [max(stds)] * 2  # one that is constant so far need not stay so
+        return cp.seeds_needed(stds[0], value, POWER, self.alpha, other=stds[1])
+
+
+def compare(
+    baseline: Arm,
+    candidates: Sequence[Arm],
+    pair: bool | None = None,
+    same_examples: bool | None = None,
+    worth: float | None = None,
+) -> list[Compared]:
+    """Compare each candidate with the baseline; InputError where scores cannot be compared, naming the arm."""
+    for arm in (baseline, *candidates):
+        _check(arm)
+    found = [_numbers(baseline, arm, pair, same_examples, worth, len(candidates)) for arm in candidates]
+    adjusted = cp.holm(np.array([one["paired"].p if one["paired"] else one["welch"].p for one in found]))
+    return [Compared(**one, p=float(p)) for one, p in zip(found, adjusted, strict=True)]
+
+
+def _check(arm: Arm) -> None:
+    if arm.n < 2:
+        raise InputError(
+            f"{arm.name} has {arm.n or 'no'} score{'s' * (arm.n != 1)}: one seed has no spread, and luck cannot "
+            "be told from a difference; train at least 2, better 20"
+        )
+    if not np.isfinite(arm.scores).all():
+        raise InputError(f"{arm.name}: {int((~np.isfinite(arm.scores)).sum())} scores are not finite; leave them out")
+
+
+def _numbers(
+    baseline: Arm, candidate: Arm, pair: bool | None, same_examples: bool | None, worth: float | None, candidates: int
+) -> dict:
+    one, other = baseline.scores, candidate.scores
+    if st.is_constant(one) and st.is_constant(other):
+        raise InputError(
+            f"{baseline.name} and {candidate.name}: all scores are {one[0]:g} here and {other[0]:g} there; nothing "
+            "varies to test by. Check that the seeds reach the training"
+        )
+    pairs = pairing(baseline, candidate, pair)
+    a, b = (one[pairs.places[0]], other[pairs.places[1]]) if pairs.places else (one, other)
+    if pairs.places and st.is_constant(b - a):
+        what = "have the same scores seed by seed" if not np.any(b - a) else f"differ by {b[0] - a[0]:g} for each seed"
+        raise InputError(
+            f"{baseline.name} and {candidate.name} {what}: one was made from the other; name another study"
+        )
+    r, r_interval = cp.correlation(a, b) if pairs.places else (math.nan, Interval(*st.NOTHING))
+    improvement, improvement_interval = cp.probability_of_improvement(a, b, pairs=bool(pairs.places))
+    effect, effect_interval = cp.effect_size(one, other)
+    ratio, ratio_interval = st.std_ratio(other, one)
+    few_beside_more = min(len(one), len(other)) < FEW and len(one) != len(other)
+    welch = cp.welch(one, other, cautious=few_beside_more)
+    paired = cp.paired(a, b) if pairs.places else None
+    return {
+        "baseline": baseline,
+        "candidate": candidate,
+        "pairing": pairs,
+        "welch": welch,
+        "paired": paired,
+        "correlation": r,
+        "correlation_interval": r_interval,
+        "p_permutation": cp.sign_flip_test(a, b) if pairs.places else cp.permutation_test(one, other),
+        "improvement": improvement,
+        "improvement_interval": improvement_interval,
+        "dominance": cp.almost_stochastic_dominance(one, other, alpha=ALPHA / candidates),
+        "effect": effect,
+        "effect_interval": effect_interval,
+        "std_ratio": ratio,
+        "std_ratio_interval": ratio_interval,
+        "p_spreads": st.brown_forsythe([one, other]),
+        "examples": _examples(baseline, candidate, paired or welch, pairs, same_examples),
+        "candidates": candidates,
+        "worth": worth,
+    }
+
+
+# Test examples.
+
+
+def same_test_set(one: Scores, other: Scores) -> bool:
+    """Whether two studies were scored on the same examples in the same order, as far as their records say."""
+
+    def known(scores: Scores) -> tuple:
+        data = scores.study.config.get("data") or {}
+        return {record.get("data_sha256") for record in scores.finished}, scores.examples, data.get("test_size")
+
+    prints, *_ = known(one)
+    return known(one) == known(other) and len(prints) == 1 and None not in prints
+
+
+def _examples(
+    baseline: Arm, candidate: Arm, over_seeds: Difference, pairs: Pairing, wanted: bool | None
+) -> Examples | None:
+    """By the predictions of either study, in percent; None where one has none."""
+    one, other = baseline.study, candidate.study
+    if wanted and (one is None or other is None):
+        raise InputError("same_examples=true: a file of scores says nothing of single examples; leave it out")
+    if one is None or other is None:
+        return None
+    if wanted and one.examples != other.examples:
+        raise InputError(
+            f"same_examples=true: {one.name} was scored on {one.examples:,} test examples, {other.name} on "
+            f"{other.examples:,}; leave it out, and they are compared as different test sets"
+        )
+    if not one.correct or not other.correct:
+        return None
+    same = same_test_set(one, other) if wanted is None else wanted
+    share_one, share_other = (st.share_right(scores.correct.values(), scores.examples) for scores in (one, other))
+    both = None
+    if same and pairs.places and one.correct.keys() == other.correct.keys():
+        shared_bits = (one.correct[seed] & other.correct[seed] for seed in one.correct)
+        both = st.share_right(shared_bits, one.examples)
+    error = 100 * cp.example_error(share_one, share_other, same)
+    shared = 1e4 * cp.shared_variance(share_one, len(one.correct), share_other, len(other.correct), both)
+    count = min(one.examples, other.examples)
+    if math.isnan(shared) or count < 2:
+        return None
+    return Examples(same, count, error, cp.over_seeds_and_examples(over_seeds, error, shared, count))
+
+
+# Words.
+
+
+class Digits:
+    """Numbers with as many decimals as their standard error has meaning in: two digits of it."""
+
+    def __init__(self, error: float, least: int) -> None:
+        self.decimals = max(least, min(10, 1 - math.floor(math.log10(error)))) if error > 0 else max(least, 4)
+
+    def plain(self, value: float) -> str:
+        return f"{value:.{self.decimals}f}"
+
+    def signed(self, value: float) -> str:
+        return f"{value:+.{self.decimals}f}"
+
+    def within(self, interval: Interval) -> str:
+        return f"{self.signed(interval.low)} to {self.signed(interval.high)}"
+
+
+def digits(c: Compared) -> Digits:
+    return Digits(c.primary.error, least=2 if c.baseline.study else 0)
+
+
+def unit(c: Compared) -> str:
+    return " points" if c.baseline.study or c.candidate.study else ""
+
+
+def deciding(c: Compared) -> str:
+    """The test that decides, with what it stands on."""
+    if c.paired:
+        return f"paired t-test, {int(c.paired.freedom) + 1:,} pairs of seeds"
+    few = ", df of the smaller arm" if c.welch.freedom == c.fewest - 1 else ""
+    return f"Welch's t-test, {c.baseline.n:,} and {c.candidate.n:,} seeds{few}"
+
+
+def sentence(c: Compared) -> str:
+    """The verdict in one sentence."""
+    d = digits(c)
+    adjusted = f", {probability(c.p)} by Holm for {c.candidates} candidates" if c.candidates > 1 else ""
+    told = (
+        f"{d.signed(c.primary.value)}{unit(c)} (95 % {d.within(c.primary.interval)}; {deciding(c)}, "
+        f"{probability(c.primary.p)}{adjusted})"
+    )
+    name, other = c.candidate.name, c.baseline.name
+    if c.verdict in ("better", "worse"):
+        return f"{name} is {c.verdict} than {other}: {told}."
+    if c.is_small:
+        return f"No difference shown: {name} is within {c.worth:g} of {other}: {told}."
+    if c.verdict == "not shown":
+        return f"Not shown that {name} differs from {other}: {told}. {_to_settle(c)}"
+    return f"Too few seeds to tell {name} from {other}: {told}. {_to_settle(c)}"
+
+
+def _to_settle(c: Compared) -> str:
+    """What these seeds can show, and how many more would show what was seen."""
+    d = digits(c)
+    able = f"These seeds show differences from {d.plain(c.detectable)}{unit(c)} up (power 80 %)"
+    if c.needed > MOST_TOLD:
+        return f"{able}; one as small as the one seen takes more than a million seeds an arm."
+    needed = int(c.needed)
+    have = (int(c.paired.freedom) + 1,) * 2 if c.paired else (c.baseline.n, c.candidate.n)
+    more = [max(0, needed - n) for n in have]
+    if more[0] == more[1]:
+        missing = f"{more[0]:,} more of each"
+    else:
+        missing = " and ".join(
+            f"{m:,} more of {arm.name}" for m, arm in zip(more, (c.baseline, c.candidate), strict=True) if m
+        )
+    return f"{able}; if the one seen is true, about {needed:,} seeds an arm would settle it: {missing}."
+
+
+def notes(c: Compared) -> list[str]:
+    """What a reader must know besides: of pairs, test examples, few seeds, missing ones, outliers."""
+    found = [f"{'Paired' if c.paired else 'Unpaired'} over seeds: {c.pairing.why}."]
+    if c.paired and not math.isnan(c.correlation):
+        low, high = c.correlation_interval
+        told = f"Scores of one seed correlate {c.correlation:+.2f} (95 % {low:+.2f} to {high:+.2f}) between the two: "
+        if low > 0:
+            found.append(told + "pairing takes out what they share.")
+        else:
+            found.append(told + "not shown to be more than independent draws do; the paired test holds either way.")
+    found += _of_examples(c)
+    if (data := [_data_name(arm) for arm in (c.baseline, c.candidate)])[0] != data[1]:
+        found.append(f"They were scored on different data ({data[0]}, {data[1]}): the difference is of the tasks too.")
+    if c.fewest < FEW:
+        least = _least_p(c)
+        found.append(
+            f"With {c.fewest} seeds the t-test rests on normally distributed scores, which so few cannot show, and "
+            "bootstraps say nothing"
+            + (f"; the permutation test cannot go below p = {least:.2g}" * (least > 0.001))
+            + "."
+        )
+    elif c.fewest < SMALL:
+        found.append(
+            f"Fewer than {SMALL} seeds an arm: only a difference larger than the std between seeds would be likely to "
+            "show, and one that shows looks larger than it is."
+        )
+    if c.candidates > 1:
+        found.append("Intervals are for one comparison each; p-values by Holm allow for all.")
+    if c.verdict in ("not shown", "too few seeds"):
+        found.append(
+            "Adding seeds and testing anew until it shows rejects too often: settle their number first (python -m "
+            "src.power), and compare once."
+        )
+    for arm in (c.baseline, c.candidate):
+        found += _of_arm(arm)
+    return found
+
+
+def _data_name(arm: Arm) -> str | None:
+    return dict(flattened(arm.study.study.config)).get("data.name") if arm.study else None
+
+
+def _least_p(c: Compared) -> float:
+    if c.paired:
+        return min(1.0, 2.0 ** (1 - int(c.paired.freedom + 1)))
+    return min(1.0, 2 / math.comb(c.baseline.n + c.candidate.n, c.baseline.n))
+
+
+def _of_examples(c: Compared) -> list[str]:
+    if c.baseline.study is None or c.candidate.study is None:
+        return ["How much the test set leaves open cannot be told: files of scores say nothing of single examples."]
+    if c.examples is None:
+        return ["How much the test set leaves open cannot be told: predictions on single examples are missing."]
+    e, d = c.examples, Digits(c.examples.whole.error, least=2)
+    if e.same:
+        told = f"Paired over test examples: both were scored on the same {e.count:,}."
+    elif c.baseline.study.examples != c.candidate.study.examples:
+        counts = f"{c.baseline.study.examples:,} and {c.candidate.study.examples:,} examples"
+        told = f"Unpaired over test examples: the test sets differ ({counts})."
+    else:
+        told = (
+            f"Unpaired over test examples: the records do not say that the {e.count:,} of either are the same "
+            "(same_examples=true does, for instance for features of the same pictures)."
+        )
+    told += (
+        f" Their choice leaves a standard error of {Digits(e.error, least=2).plain(e.error)} points, which more seeds "
+        f"do not make smaller: over other seeds and other examples the difference is {d.signed(e.whole.value)} (95 % "
+        f"{d.within(e.whole.interval)})"
+    )
+    if c.verdict in ("better", "worse"):
+        beyond = e.whole.interval.low > 0 or e.whole.interval.high < 0
+        told += (
+            ": it holds beyond this test set." if beyond else f": {c.verdict} on this test set, not shown beyond it."
+        )
+    else:
+        told += "."
+    return [told]
+
+
+def _of_arm(arm: Arm) -> list[str]:
+    found = []
+    if st.is_constant(arm.scores):
+        found.append(f"All {arm.n:,} scores of {arm.name} are equal: check that its seeds reach the training.")
+    if count := len(st.outliers(arm.scores)):
+        stand = "1 score" if count == 1 else f"{count} scores"
+        found.append(
+            f"{stand} of {arm.name} stand{'s' * (count == 1)} out (Rosner's test): means and their tests lean on "
+            f"{'it' if count == 1 else 'them'}; how often one arm wins does not."
+        )
+    if arm.study is not None:
+        for status in ("diverged", "failed"):
+            if seeds := arm.study.others(status):
+                found.append(f"Seeds of {arm.name} that {status}, and are not in these numbers: {len(seeds):,}.")
+        if arm.study.problems:
+            found.append(f"Files of {arm.name} that are no records, and are not counted: {len(arm.study.problems):,}.")
+        if arm.study.missing:
+            found.append(f"Seeds of {arm.name} that were asked for and have no record yet: {len(arm.study.missing):,}.")
+    return found
+
+
+def setting_differences(baseline: Arm, candidate: Arm) -> list[tuple[str, str, str]]:
+    """Keys of config, data and environment that differ, with both values; those of several values have all of them."""
+    if baseline.study is None or candidate.study is None:
+        return []
+
+    def environment(scores: Scores) -> dict[str, str]:
+        return {key: ", ".join(sorted(values)) for key, values in scores.environments.items()}
+
+    one, other = baseline.study, candidate.study
+    found = [(key, str(old), str(new)) for key, old, new in differences(one.study.config, other.study.config)]
+    return found + [(f"environment: {key}", a, b) for key, a, b in differences(environment(one), environment(other))]
+
+
+def rows(c: Compared) -> list[tuple[str, str]]:
+    """The table: what was asked, and what came of it."""
+    d, u = digits(c), unit(c)
+
+    def difference(found: Difference) -> str:
+        interval = f"95 % {d.within(found.interval)}"
+        return f"{d.signed(found.value)}{u} ({interval}), {probability(found.p)}"
+
+    table = [(f"decides: {deciding(c)}", difference(c.primary))]
+    if c.paired:
+        table.append(("unpaired, Welch's t-test", difference(c.welch)))
+    if c.candidates > 1:
+        table.append((f"p by Holm for {c.candidates} candidates", probability(c.p)))
+    kind = "sign flips of pairs" if c.paired else "of Welch's t"
+    table.append((f"permutation test, {kind}", probability(c.p_permutation)))
+    low, high = c.improvement_interval
+    over = "pairs" if c.paired else "seeds"
+    few = f"no verdict from fewer than {FEW} seeds" if c.fewest < FEW else ""
+    verdict = few or cp.bouthillier_verdict(c.improvement_interval)
+    wins = f"{c.improvement:.3f} (95 % {low:.3f} to {high:.3f}): {verdict}"
+    table.append((f"P({c.candidate.name} > {c.baseline.name}) over {over}, Bouthillier's verdict", wins))
+    order = few or (f"speaks for {c.candidate.name}" if c.dominance < 0.2 else "no order shown")
+    table.append(("almost stochastic order, ε_min", f"{c.dominance:.3f}: {order}"))
+    if not math.isnan(c.effect):
+        low, high = c.effect_interval
+        table.append(("effect size, Hedges' g", f"{c.effect:+.2f} std (95 % {low:+.2f} to {high:+.2f})"))
+    if e := c.examples:
+        how, whole = "paired over" if e.same else "other", Digits(e.whole.error, least=2)
+        table.append((f"standard error by {how} test examples", f"{Digits(e.error, 2).plain(e.error)}{u}"))
+        told = f"{whole.signed(e.whole.value)}{u} (95 % {whole.within(e.whole.interval)}), {probability(e.whole.p)}"
+        table.append(("the difference over seeds and test examples", told))
+    if not math.isnan(c.std_ratio):
+        low, high = c.std_ratio_interval
+        interval = "" if math.isnan(low) else f" (95 % {low:.2f} to {high:.2f})"
+        p = "" if math.isnan(c.p_spreads) else f", Brown-Forsythe {probability(c.p_spreads)}"
+        table.append((f"std of {c.candidate.name} / std of {c.baseline.name}", f"{c.std_ratio:.2f}{interval}{p}"))
+    return table
+
+
+def numbers(c: Compared) -> dict[str, object]:
+    """All of it unrounded, as a row of a table."""
+    row: dict[str, object] = {"baseline": c.baseline.name, "candidate": c.candidate.name, "verdict": c.verdict}
+    for name, arm in (("baseline", c.baseline), ("candidate", c.candidate)):
+        row |= {f"{name}_seeds": arm.n, f"{name}_mean": arm.scores.mean(), f"{name}_std": arm.scores.std(ddof=1)}
+    row |= {"test": "paired t" if c.paired else "Welch", "difference": c.primary.value, "p": c.primary.p}
+    row |= {"p_holm": c.p, "difference_low": c.primary.interval.low, "difference_high": c.primary.interval.high}
+    row |= {"p_welch": c.welch.p, "p_permutation": c.p_permutation, "correlation": c.correlation}
+    for name in ("improvement", "effect", "std_ratio"):
+        low, high = getattr(c, f"{name}_interval")
+        row |= {name: getattr(c, name), f"{name}_low": low, f"{name}_high": high}
+    row |= {"aso_epsilon_min": c.dominance, "p_brown_forsythe": c.p_spreads}
+    row |= {"detectable": c.detectable, "seeds_needed": c.needed}
+    if e := c.examples:
+        row |= {"examples_paired": e.same, "examples_error": e.error, "whole_p": e.whole.p}
+        row |= {"whole_low": e.whole.interval.low, "whole_high": e.whole.interval.high}
+    return row
