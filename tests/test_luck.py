@@ -2,13 +2,16 @@
 
 import itertools
 import math
+import re
 import subprocess
 import sys
 
+import nbformat
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nbclient import NotebookClient
 
 from src.study import luck
 from src.study.statistics import share_right
@@ -138,3 +141,13 @@ def test_what_cannot_be_said_is_told_in_a_line(study):
     ):
         wrong = ask(study, *arguments)
         assert wrong.returncode == 1 and says in wrong.stderr and len(wrong.stderr.strip().splitlines()) == 1
+
+
+def test_the_notebook_runs(study):
+    notebook = nbformat.read(ROOT / "notebooks" / "luck_or_progress.ipynb", as_version=4)
+    (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    parameters.source += f"\nSTUDY = {str(study.folder)!r}"
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    said = "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
+    by_test = float(re.search(r"says different in ([0-9.]+) %", said)[1])
+    assert by_test < 7 and "variance between networks" in said
