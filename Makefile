@@ -52,6 +52,7 @@ bench: setup  ## measurements against rivals: a step, sweeps, reports, probes
 	$(BIN)/python -m benchmarks.report
 	$(BIN)/python -m benchmarks.probe
 	$(BIN)/python -m benchmarks.repeatable
+	$(BIN)/python -m benchmarks.compare
 
 cifar-short: setup  ## the paper's 22 epochs; SEEDS="range(0,10000)", EXTRA="data.source=PATH"
 	$(BIN)/python -m src.train -m 'seed=$(or $(SEEDS),range(0,10000))' experiment=cifar_short $(EXTRA)
