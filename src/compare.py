@@ -63,13 +63,16 @@ def arm_from_file(path: Path, column: str | None, seed_column: str | None) -> Ar
         )
     seeds = None
     if seed_column in table.columns:
-        seeds = table[seed_column].to_numpy()
-        if table[seed_column].isna().any() or len(np.unique(seeds)) < len(seeds):
-            twice = table[seed_column][table[seed_column].duplicated() | table[seed_column].isna()].iloc[0]
+        again = table[seed_column].duplicated() | table[seed_column].isna()
+        if again.any():
             raise InputError(
-                f"{path}: {seed_column} is {twice} in two rows or missing; a row is one seed. Keep one row a seed, or "
-                "seed_column=null to leave seeds out of it"
+                f"{path}: {seed_column} is {table[seed_column][again].iloc[0]} in two rows or missing. Keep "
+                "one row a seed, or seed_column=null to leave seeds out of it"
             )
+        numeric = pd.api.types.is_numeric_dtype(table[seed_column])
+        seeds = (table[seed_column] if numeric else table[seed_column].astype(str)).to_numpy(
+            dtype=None if numeric else str
+        )
     return Arm(path.name.removesuffix(".gz").removesuffix(".csv"), scores, seeds)
 
 

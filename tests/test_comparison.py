@@ -520,6 +520,16 @@ def test_files_of_scores_are_compared(compared, tmp_path):
     assert "Welch's t-test" in compared(*files, "column=acc", "seed_column=null")[1].splitlines()[0]
 
 
+def test_seeds_may_be_names_and_of_another_kind_than_the_others(compared, tmp_path, two):
+    for name, seeds in (("a", "xyz"), ("b", "zxy"), ("c", "102")):
+        rows = [f"{seed}, {91 + i * i / 10 + len(name) * ord(seeds[0]) / 999}" for i, seed in enumerate(seeds)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["seed, acc", *rows]))
+    a, b, c = (f"{tmp_path}/{name}.csv" for name in "abc")
+    assert "paired t-test, 3 pairs" in compared(f"baseline={a}", f"candidate={b}", "column=acc")[1].splitlines()[0]
+    assert "0 seeds are in both, of 3 and 3" in compared(f"baseline={a}", f"candidate={c}", "column=acc")[1]
+    assert "3 seeds are in both, of 20 and 3" in compared("baseline=slow", f"candidate={c}", "column=acc")[1]
+
+
 def test_bad_input_is_one_or_two_lines_with_the_fix(compared, two, made, tmp_path):
     (tmp_path / "a.csv").write_text("seed,acc\n0,0.9\n1,0.91\n2,0.92\n")
     (tmp_path / "hole.csv").write_text("seed,acc\n0,0.9\n1,\n2,0.92\n")

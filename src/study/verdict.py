@@ -207,8 +207,7 @@ def _numbers(
     improvement, improvement_interval = cp.probability_of_improvement(a, b, pairs=bool(pairs.places))
     effect, effect_interval = cp.effect_size(one, other)
     ratio, ratio_interval = st.std_ratio(other, one)
-    few_beside_more = min(len(one), len(other)) < FEW and len(one) != len(other)
-    welch = cp.welch(one, other, cautious=few_beside_more)
+    welch = cp.welch(one, other, cautious=_needs_caution(one, other))
     paired = cp.paired(a, b) if pairs.places else None
     return {
         "baseline": baseline,
@@ -231,6 +230,11 @@ def _numbers(
         "candidates": candidates,
         "worth": worth,
     }
+
+
+def _needs_caution(one: Array, other: Array) -> bool:
+    """Whether Welch's degrees of freedom may reject too often: few seeds beside more."""
+    return min(len(one), len(other)) < FEW and len(one) != len(other)
 
 
 # Test examples.
@@ -308,7 +312,7 @@ def deciding(c: Compared) -> str:
     """The test that decides, with what it stands on."""
     if c.paired:
         return f"paired t-test, {int(c.paired.freedom) + 1:,} pairs of seeds"
-    few = ", df of the smaller arm" if c.welch.freedom == c.fewest - 1 else ""
+    few = ", df of the smaller arm" if _needs_caution(c.baseline.scores, c.candidate.scores) else ""
     return f"Welch's t-test, {c.baseline.n:,} and {c.candidate.n:,} seeds{few}"
 
 
@@ -334,6 +338,8 @@ def _to_settle(c: Compared) -> str:
     """What these seeds can show, and how many more would show what was seen."""
     d = digits(c)
     able = f"These seeds show differences from {d.plain(c.detectable)}{unit(c)} up (power 80 %)"
+    if math.isinf(c.needed):
+        return f"{able}; they show none at all."
     if c.needed > MOST_TOLD:
         return f"{able}; one as small as the one seen takes more than a million seeds an arm."
     needed = int(c.needed)
