@@ -9,7 +9,7 @@ VIEWS ?=
 CIFAR_STUDIES = $(notdir $(patsubst %/study.yaml,%,$(wildcard $(RESULTS)/cifar_*/study.yaml)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup status report demo test test-slow lint format bench cifar-short cifar-long imagenet-probe lock clean
+.PHONY: help setup status report compare power demo test test-slow lint format bench cifar-short cifar-long imagenet-probe lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -27,6 +27,12 @@ status: setup  ## how far the studies are
 
 report: setup  ## STUDY=digits, or STUDY=[cifar_short,cifar_long]: tables, figures and TensorBoard bands
 	@$(BIN)/python -m src.report 'study=$(or $(STUDY),null)'
+
+compare: setup  ## BASELINE=one CANDIDATE=other: is it better, and how sure
+	@$(BIN)/python -m src.compare 'baseline=$(or $(BASELINE),null)' 'candidate=$(or $(CANDIDATE),null)' $(EXTRA)
+
+power: setup  ## STD=0.23 DIFFERENCE=0.1: how many seeds show it
+	@$(BIN)/python -m src.power std=$(or $(STD),null) difference=$(or $(DIFFERENCE),null) $(EXTRA)
 
 demo: setup  ## 20 seeds of a small ResNet-9 on handwritten digits, offline
 	@$(BIN)/python -m src.train -m 'seed=range(0,20)' experiment=digits
