@@ -10,7 +10,7 @@ from typing import Any
 import hydra
 import numpy as np
 from hydra import compose
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from src.command_line import plain_errors, run
 from src.errors import InputError
@@ -47,7 +47,7 @@ def compared(before: Record, now: Record) -> Comparison:
     same_network = not differing
     final = "final.val/acc"
     odd = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
-    if final in odd:
+    if final in odd and final in ours and final in theirs:
         differing.insert(0, f"accuracy {100 * ours[final]:.2f} % recorded, {100 * theirs[final]:.2f} % now")
     if others := sorted(set(odd) - {final}):
         differing.append(f"{', '.join(others[:4])}{' and others' if len(others) > 4 else ''}")
@@ -66,6 +66,8 @@ def _reasons(before: Record, now: Record, same_network: bool) -> list[str]:
     reasons = []
     if before["data_sha256"] != now["data_sha256"]:
         reasons.append("other data")
+    if before.get("resumed_from_config"):
+        reasons.append(f"it went on from a checkpoint of another config ({before['resumed_from']})")
     there, here = before["environment"], now["environment"]
     reasons += [f"{key}: {old} there, {new} here" for key, old, new in differences(there, here)]
     if here.get("git_dirty"):
@@ -80,14 +82,27 @@ def _reasons(before: Record, now: Record, same_network: bool) -> list[str]:
 
 
 def config_of(study: Study, record: Record, more: Sequence[str] = ()) -> DictConfig:
-    """The config that trains a record's seed: its command's, overridden by what the study stores, then by `more`."""
+    """The config that trains a record's seed: what the study stores, and where things lie by its command and `more`.
+
+    Raises InputError where `more` names what the study stores: another value would be another study.
+    """
+    from src.seeding import STREAMS
+    from src.training import NOT_IN_DATA_IDENTITY, NOT_IN_TRAINER_IDENTITY
+
+    places = {"data": NOT_IN_DATA_IDENTITY, "trainer": NOT_IN_TRAINER_IDENTITY, "backbone": ("checkpoint",)}
+    stored = dict(flattened(study.config))
+    for override in more:
+        key = override.lstrip("+~").split("=")[0]
+        if key in stored or any(known.startswith(f"{key}.") for known in stored):
+            raise InputError(f"with=[{override}]: {study.name} was trained with a {key} of its own; name only places")
     words = shlex.split(record["command"])[3:] if record.get("command") else []
     overrides = [word for word in words if word.lstrip("+~").split("=")[0].split(".")[0] not in ELSEWHERE]
     cfg = compose("train", [*overrides, *more])
     with open_dict(cfg):
         for key, value in study.config.items():
-            nested = isinstance(value, dict) and isinstance(cfg.get(key), DictConfig)
-            cfg[key] = OmegaConf.merge(cfg[key], value) if nested else value
+            here = {name: cfg[key][name] for name in places.get(key, ()) if cfg.get(key) and name in cfg[key]}
+            cfg[key] = {**value, **here} if isinstance(value, dict) else value
+        cfg.streams = {name: study.config["streams"].get(name) for name in STREAMS}
         cfg.seed, cfg.study, cfg.logger, cfg.ckpt_path = record["seed"], study.name, None, None
     return cfg
 
@@ -109,6 +124,9 @@ def reproduce(study: Study, seed: int, more: Sequence[str] = ()) -> Comparison:
         cfg, again = opened(cfg)
         now = train_seed(cfg, again, seed)
         comparison = compared(before, now)
+        kept = study.correct_path(seed)
+        if not kept.exists() or kept.read_bytes() != again.correct_path(seed).read_bytes():
+            comparison.differing.append(f"which test examples are right ({kept})")
     other = [f"{key}: {old} there, {new} here" for key, old, new in differences(study.config, identity(cfg))]
     if comparison.differing:
         comparison.reasons[:0] = other

@@ -77,20 +77,23 @@ def source_of(varied: str, study: Study, n: int) -> Source:
 def markdown_table(sources: Sequence[Source]) -> str:
     """Variances by source, with intervals, and their share of what all together give."""
     whole = next(source.variance for source in sources if source.varied == ALL)
-    lines = ["| varied | runs | mean ± std, % | std, 95 % | variance | of all together |", "|---|---|---|---|---|---|"]
+    lines = ["| varied | runs | mean ± std, % | variance, 95 % | of all together |", "|---|---|---|---|---|"]
     for s in sources:
-        interval = "" if math.isnan(s.std_interval.low) else within(s.std_interval)
+        interval = "" if math.isnan(s.std_interval.low) else f" ({within(s.variance_interval)})"
         share = f"{100 * s.variance / whole:.0f} %" if whole else ""
         spread = f"{s.mean:.2f} ± {s.std:.2f}"
-        lines.append(f"| {s.varied} | {s.n} | {spread} | {interval} | {s.variance:.3f} | {share} |")
-    alone = sum(source.variance for source in sources if source.varied in VARIED)
-    if whole:
+        lines.append(f"| {s.varied} | {s.n} | {spread} | {s.variance:.3f}{interval} | {share} |")
+    alone = [source for source in sources if source.varied in VARIED]
+    if whole and alone:
+        least = sum(source.variance_interval.low for source in alone)
+        most = next(source.variance_interval.high for source in sources if source.varied == ALL)
+        total = sum(source.variance for source in alone)
         lines.append(
-            f"\nThe three alone add up to {alone:.3f}, {100 * alone / whole:.0f} % of all together"
+            f"\nThe three alone add up to {total:.3f}, {100 * total / whole:.0f} % of all together"
             + (
                 ": sources do not add up. Training makes much of any small difference, wherever it comes from."
-                if alone > 1.5 * whole
-                else "; what differs from 100 % is chance of so few runs, and sources acting on one another."
+                if least > most
+                else "; so few runs do not show whether sources add up."
             )
         )
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 import gc
 import inspect
 import logging
+import os
 import shlex
 import time
 import traceback
@@ -71,6 +72,9 @@ def settled(cfg: DictConfig) -> DictConfig:
         if cfg.get("backbone"):
             cfg.backbone.precision = hardware.precision(cfg.backbone.precision, cfg.trainer.accelerator)
         cfg.memory_format = hardware.memory_format(cfg.memory_format, cfg.trainer.precision)
+        # An experiment's settings of rise_and_fall stay in the config where another schedule is chosen.
+        if "lr_lambda" in (cfg.schedule or {}) and not str(cfg.schedule.get("_target_")).endswith("LambdaLR"):
+            cfg.schedule.pop("lr_lambda")
         # model._target_=another.network leaves the settings of ResNet-9 in the config; they are not the other's.
         target = get_method(cfg.model._target_) if cfg.model._target_ != "src.models.resnet9.ResNet9" else ResNet9
         for key in set(inspect.signature(ResNet9).parameters) - set(inspect.signature(target).parameters):
@@ -179,14 +183,17 @@ def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
     classifier, data, header, device = begun(cfg, study, seed)
     place = study.checkpoint_path(seed)
     if cfg.ckpt_path is not None:
-        check_checkpoint(cfg.ckpt_path, classifier, header)
+        known = check_checkpoint(cfg.ckpt_path, classifier, header)
         header["resumed_from"] = cfg.ckpt_path
+        if (digest := known.get("config_digest", study.digest)) != study.digest:
+            header["resumed_from_config"] = digest
     elif place.exists():
         try:
             check_checkpoint(place, classifier, header, whole=True)
             header["resumed_from"] = str(place)
         except InputError as error:
-            print(f"{error}; it is put aside as {study.set_aside(place)} and seed {seed} starts afresh", flush=True)
+            why = str(error).removeprefix("ckpt_path=")
+            print(f"{why}; it is put aside as {study.set_aside(place)} and seed {seed} starts afresh", flush=True)
     recorder = SeedRecord(study, header, started)
     callbacks = [recorder, Checkpoints(place, **cfg.checkpoint)]
     resumed_from = Path(header["resumed_from"]) if header["resumed_from"] else None
@@ -214,8 +221,11 @@ def collect_garbage() -> None:
         gc.freeze()
 
 
-def check_checkpoint(path: Path | str, classifier: Classifier, header: Record, whole: bool = False) -> None:
-    """Raise InputError where `path` is no checkpoint of this network and this seed, or, for `whole`, of this study."""
+def check_checkpoint(path: Path | str, classifier: Classifier, header: Record, whole: bool = False) -> Record:
+    """What the checkpoint in `path` knows of its seed.
+
+    Raises InputError where it is none of this network and this seed, or, for `whole`, of this study with all its parts.
+    """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         theirs = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
@@ -228,6 +238,10 @@ def check_checkpoint(path: Path | str, classifier: Classifier, header: Record, w
         raise InputError(f"ckpt_path={path}: a checkpoint of seed {of_seed}; go on with seed={of_seed}")
     if whole and any(known.get(key) != header[key] for key in ("config_digest", "data_sha256")):
         raise InputError(f"ckpt_path={path}: a checkpoint of another study")
+    parts = ("optimizer_states", "lr_schedulers", "loops", "history", "train_sums", "generator_states")
+    if whole and (missing := [part for part in parts if part not in checkpoint]):
+        raise InputError(f"ckpt_path={path}: a checkpoint without {missing[0]}")
+    return known
 
 
 def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
@@ -245,10 +259,12 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
 
         return train_stacks(cfg, study, seeds, size)
     trained = failed = in_a_row = 0
-    last_reason = None
+    last_reason, parent = None, os.getppid()
     for seed in seeds:
         if INTERRUPTED.is_set():
             raise KeyboardInterrupt
+        if os.getppid() != parent:
+            break  # whoever asked for these seeds was killed
         if study.stopped():
             break
         if study.is_done(seed) and not cfg.overwrite:
@@ -276,11 +292,19 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
 def stack_size(cfg: DictConfig) -> int:
     """How many seeds of a settled config train in one step; InputError where `stack` cannot be had."""
     probe = cfg.get("backbone") is not None and cfg.data.views != 0
-    plain = probe and not cfg.logger and not cfg.trainer.enable_checkpointing and cfg.ckpt_path is None
+    plain = (
+        probe
+        and not cfg.logger
+        and not cfg.checkpoint.keep
+        and not cfg.trainer.enable_checkpointing
+        and cfg.ckpt_path is None
+    )
     if cfg.stack == "auto":
         return SEEDS_IN_A_STACK if plain and cfg.trainer.accelerator == "gpu" else 1
     if (size := whole_number(cfg, "stack")) > 1 and not plain:
-        raise InputError(f"stack={size}: for linear probes on kept features, without a logger or checkpoints; stack=1")
+        raise InputError(
+            f"stack={size}: for linear probes on kept features, without a logger or checkpoints that stay; stack=1"
+        )
     return size
 
 

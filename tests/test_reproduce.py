@@ -70,6 +70,35 @@ def test_where_bits_differ_the_likely_reason_is_told(recorded):
     assert "packages.torch: 2.11.0 there" in told and "threads: 8 there, 1 here" in told
 
 
+def test_a_record_without_a_command_is_reproduced_from_the_studys_config(small, monkeypatch):
+    monkeypatch.setattr("src.training.command_for", lambda seed: None)
+    cfg = small("schedule=cosine", "optimizer._target_=torch.optim.Adam", "~optimizer.momentum", "~optimizer.nesterov")
+    train(cfg)
+    study = Study.load(Path(cfg.results) / cfg.study)
+    assert again(study, 0).differing == []
+
+
+def test_only_places_can_be_named_anew(recorded):
+    for override in ("threads=2", "trainer.precision=bf16-mixed", "data={}"):
+        with pytest.raises(InputError, match="was trained with a .* of its own; name only places"):
+            again(recorded, 3, override)
+    assert again(recorded, 3, "trainer.enable_progress_bar=false").differing == []
+
+
+def test_changed_predictions_are_found(recorded):
+    path = recorded.correct_path(3)
+    packed = np.load(path)
+    np.save(path, ~packed)
+    assert "which test examples are right" in again(recorded, 3).told(3)
+
+
+def test_a_record_without_its_score_is_no_record(recorded):
+    tamper(recorded, 3, lambda record: record["metrics"]["final"].pop("val/acc"))
+    assert "finished, but without its final accuracy" in recorded.scan().problems["000003.json"]
+    with pytest.raises(InputError, match="without its final accuracy"):
+        again(recorded, 3)
+
+
 def test_without_determinism_nothing_is_promised():
     environment = {"deterministic": False}
     one = {"status": "finished", "weights_sha256": "a" * 64, "predictions_sha256": "b" * 64, "data_sha256": "c"}
@@ -154,7 +183,9 @@ def test_variances_by_source_are_those_of_the_scores():
         for varied, row in zip(("init alone", ALL), scores, strict=True)
     ]
     share = scores[0].var(ddof=1) / scores[1].var(ddof=1)
-    assert f"| {scores[0].var(ddof=1):.3f} | {100 * share:.0f} % |" in markdown_table(sources)
+    low, high = sources[0].variance_interval
+    row = f"| {scores[0].var(ddof=1):.3f} ({low:.2f} to {high:.2f}) | {100 * share:.0f} % |"
+    assert row in markdown_table(sources) and "do not show whether sources add up" in markdown_table(sources)
     assert sources[0].variance_interval == Interval(*(side**2 for side in std_interval(scores[0])))
 
 

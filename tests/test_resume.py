@@ -90,6 +90,25 @@ def test_half_precision_resumes_to_the_same_bits(digits, resumed):
     assert same(resumed("parts", (14,), "trainer.precision=bf16-mixed")[0], whole)
 
 
+@pytest.mark.parametrize("at", [13, 14, 15, 16, 17, 18])
+@pytest.mark.parametrize(
+    "setting", [("+trainer.accumulate_grad_batches=3",), ("+trainer.val_check_interval=0.5",)], ids=["sums", "scores"]
+)
+def test_summed_gradients_and_scores_within_an_epoch_are_not_lost(digits, resumed, at, setting):
+    step = at // 3 if "accumulate" in setting[0] else at  # Lightning counts the optimizer's
+    whole = train(digits("study=whole", *setting))
+    assert same(resumed("parts", (step,), *setting)[0], whole)
+
+
+def test_a_checkpoint_of_another_config_is_told_in_the_record(digits):
+    cfg = digits("study=other", "optimizer.lr=0.1", "trainer.max_epochs=2", "checkpoint.keep=true")
+    train(cfg)
+    kept = study_folder(cfg.results, "other") / "checkpoints" / "000003.final.ckpt"
+    record = train(digits("study=mine", f"ckpt_path={kept}"))
+    other = Study.load(study_folder(cfg.results, "other"))
+    assert record["resumed_from"] == str(kept) and record["resumed_from_config"] == other.digest
+
+
 def test_after_every_epoch(digits, resumed):
     by_epoch = ("checkpoint.every_minutes=null", "checkpoint.every_n_epochs=1")
     whole = train(digits("study=whole"))
@@ -121,6 +140,21 @@ def test_a_corrupted_checkpoint_is_named_set_aside_and_the_seed_starts_afresh(di
     assert same(record, whole) and record["resumed_from"] is None
     assert "000003.ckpt: not a whole Lightning checkpoint" in said and "seed 3 starts afresh" in said
     assert (folder / "damaged" / "000003-0.ckpt").read_bytes() == b"PK torn"
+
+
+@pytest.mark.parametrize("part", ["optimizer_states", "loops", "history", "generator_states"])
+def test_a_checkpoint_without_one_of_its_parts_is_set_aside(digits, resumed, capsys, part):
+    whole = train(digits("study=whole"))
+    folder = resumed("parts", (9,))[1]
+    (folder / "seeds" / "000003.json").unlink()
+    cfg = digits("study=parts", "checkpoint.keep=true", "checkpoint.keep=true")
+    train(cfg)
+    (folder / "seeds" / "000003.json").unlink()
+    checkpoint = torch.load(folder / "checkpoints" / "000003.final.ckpt", weights_only=True)
+    del checkpoint[part]
+    torch.save(checkpoint, folder / "checkpoints" / "000003.ckpt")
+    assert same(train(digits("study=parts")), whole)
+    assert f"a checkpoint without {part}; it is put aside" in capsys.readouterr().out
 
 
 def test_a_checkpoint_of_another_study_is_set_aside(digits, resumed, capsys):

@@ -32,6 +32,7 @@ def record(study, seed, **more):
         "status": "finished",
         "config_digest": study.digest,
         "test_examples": 13,
+        "metrics": {"final": {"val/acc": 0.5}},
         **more,
     }
 

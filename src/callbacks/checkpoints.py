@@ -1,5 +1,6 @@
 """Checkpoints of a long seed, from which the same command goes on after a kill, to the same bits."""
 
+import math
 import os
 import time
 from pathlib import Path
@@ -14,14 +15,16 @@ from src.study.store import unwritable
 class Checkpoints(L.Callback):
     """Writes `place` every so many minutes and after every so many epochs, and removes it at the end.
 
-    Between two steps of an epoch only, so that there is one way to resume: "after an epoch" is after the first step of
-    the next. Lightning keeps weights, optimizer, schedule, progress and the loader's position; the states of the
-    global generators come on top, in every checkpoint, Lightning's own included.
+    Between two steps of an epoch only, after an optimizer's step and where no scoring is due, so that there is one way
+    to resume: "after an epoch" is after the first such step of the next; an epoch of one step has none. Lightning keeps
+    weights, optimizer, schedule, progress and the loader's position; the states of the global generators come on top,
+    in every checkpoint, Lightning's own included.
     """
 
     def __init__(self, place: Path, every_minutes: float | None, every_n_epochs: int | None, keep: bool) -> None:
         self.place, self.every_minutes, self.every_n_epochs, self.keep = place, every_minutes, every_n_epochs, keep
         self._last = time.monotonic()
+        self._epoch_is_due = False
         self._states: dict[str, Any] | None = None
 
     def on_train_batch_start(
@@ -34,14 +37,19 @@ class Checkpoints(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.is_last_batch:
+        steps, scored_every = batch_idx + 1, trainer.val_check_batch or 0
+        if trainer.is_last_batch or steps % trainer.accumulate_grad_batches:
+            return  # gradients summed up so far are in no checkpoint
+        if scored_every and math.isfinite(scored_every) and steps % int(scored_every) == 0:
             return
-        first = batch_idx == 0 and trainer.current_epoch > 0
-        after_epoch = first and self.every_n_epochs is not None and trainer.current_epoch % self.every_n_epochs == 0
         overdue = self.every_minutes is not None and time.monotonic() - self._last >= 60 * self.every_minutes
-        if after_epoch or overdue:
+        if self._epoch_is_due or overdue:
             self._write(trainer, self.place)
-            self._last = time.monotonic()
+            self._last, self._epoch_is_due = time.monotonic(), False
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        n = self.every_n_epochs
+        self._epoch_is_due = n is not None and trainer.current_epoch > 0 and trainer.current_epoch % n == 0
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.keep:

@@ -52,6 +52,9 @@ class SeedRecord(L.Callback):
             self._seconds[part] += now - self._since
         self._since = now
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._book(None, pl_module)  # no epoch starts where one is gone on with
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._book(None, pl_module)
 

@@ -230,6 +230,8 @@ class Study:
             raise ValueError(f"holds seed {record.get('seed')}")
         if record.get("config_digest") != self.digest:
             raise ValueError("comes from another config")
+        if record["status"] == "finished" and not _has_score(record):
+            raise ValueError("finished, but without its final accuracy")
         return record
 
     def record(self, seed: int) -> Record | None:
@@ -360,6 +362,13 @@ class Study:
         """Which test examples `seed` got right, (examples,) bool."""
         examples = self.read(self.record_path(seed))["test_examples"]
         return np.unpackbits(np.load(self.correct_path(seed)), count=examples).astype(bool)
+
+
+def _has_score(record: Record) -> bool:
+    try:
+        return isinstance(record["metrics"]["final"]["val/acc"], int | float)
+    except (KeyError, TypeError):
+        return False
 
 
 def _is_alive(pid: int) -> bool:
