@@ -194,10 +194,10 @@ def test_what_a_reader_needs_to_repeat_it_is_told(study):
 @pytest.mark.parametrize(
     "damage, why",
     [
-        (lambda r: r["metrics"].pop("final"), "incomplete (KeyError: 'final')"),
+        (lambda r: r["metrics"].pop("final"), "finished, but without its final accuracy"),
         (lambda r: r.pop("environment"), "incomplete (KeyError: 'environment')"),
         (lambda r: r["metrics"]["epochs"]["val/loss"].pop(), "its metrics have curves of different lengths"),
-        (lambda r: r["metrics"]["final"].update({"val/acc": None}), "a metric is no finite number"),
+        (lambda r: r["metrics"]["final"].update({"val/acc": None}), "finished, but without its final accuracy"),
         (lambda r: r["metrics"]["final"].update({"val/acc": 95.0}), "an accuracy is no fraction"),
         (lambda r: r["metrics"]["epochs"]["val/loss"].__setitem__(1, None), "a metric is no finite number"),
     ],
