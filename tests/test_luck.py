@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbclient import NotebookClient
 
-from src.study import luck
+from src.study import luck, statistics
 from src.study.statistics import share_right
 from src.study.store import Study
 from tests.conftest import ROOT
@@ -57,8 +57,8 @@ def test_jordans_figures_are_consistent():
 def test_picards_extremes_are_no_black_swans():
     """10,000 seeds of 90.02 ± 0.23 between 89.01 and 90.83."""
     worst, best = (90.02 - 89.01) / 0.23, (90.83 - 90.02) / 0.23
-    assert luck.surprise(worst, 10_000) == pytest.approx(1 - (1 - 5.6e-6) ** 10_000, rel=0.05)
-    assert luck.surprise(worst, 10_000) > 0.05 and luck.surprise(best, 10_000) > 0.5
+    assert statistics.surprise(worst, 10_000) == pytest.approx(1 - (1 - 5.6e-6) ** 10_000, rel=0.05)
+    assert statistics.surprise(worst, 10_000) > 0.05 and statistics.surprise(best, 10_000) > 0.5
 
 
 @given(st.integers(1, 9), st.integers(1, 60), st.integers(0, 2**32 - 1))
@@ -73,15 +73,15 @@ def test_halves_do_not_split_by_class_where_classes_take_turns():
     rng = np.random.default_rng(0)
     favour = rng.normal(0, 0.1, (40, 1)) * np.where(np.arange(2000) % 2, 1, -1)  # good on even, bad on odd examples
     one, other = luck.halves(np.packbits(rng.random((40, 2000)) < 0.7 + favour, axis=1), 2000)
-    assert abs(luck.half_correlation(one, other)[0]) < 0.4
+    assert abs(statistics.correlation(one, other)[0]) < 0.4
 
 
 def test_good_seeds_stay_good_only_where_networks_differ():
     rng = np.random.default_rng(0)
     alike, apart = (luck.halves(np.packbits(simulated(rng, 200, s), axis=1), EXAMPLES) for s in (0.0, 0.05))
-    correlation, (low, high) = luck.half_correlation(*alike)
+    correlation, (low, high) = statistics.correlation(*alike)
     assert low < 0 < high and abs(correlation) < 0.2
-    assert luck.half_correlation(*apart)[1].low > 0.4
+    assert statistics.correlation(*apart)[1].low > 0.4
     gain, (gain_low, gain_high) = luck.best_quarter_gain(*alike)
     assert gain_low < 0 < gain_high and gain_low < gain < gain_high
     assert luck.best_quarter_gain(*apart)[1].low > 0

@@ -6,15 +6,14 @@ has a generator of its own, by `seed`. Every function raises ValueError for fewe
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
 
 import numpy as np
 from scipy import optimize, special, stats
 
-from src.study.statistics import Array, Interval, independent_example_variance
+from src.study.statistics import Array, Interval, independent_example_variance, sample_std
 
 DRAWS = 10_000
 AT_A_TIME = 1_000_000  # numbers drawn at a time: they stay in the cache
@@ -55,8 +54,8 @@ class Difference:
 
 
 def _square_error(scores: Array) -> float:
-    """Of the mean; exactly 0 where all are equal, which rounding would leave a little above."""
-    return float(scores.var(ddof=1) / len(scores)) if np.ptp(scores) else 0.0
+    """Of the mean."""
+    return float(sample_std(scores)) ** 2 / len(scores)
 
 
 def welch(baseline: Array, candidate: Array, level: float = 0.95, cautious: bool = False) -> Difference:
@@ -81,17 +80,6 @@ def paired(baseline: Array, candidate: Array, level: float = 0.95) -> Difference
     return Difference.of(float(apart.mean()), math.sqrt(_square_error(apart)), len(apart) - 1, level)
 
 
-def correlation(baseline: Array, candidate: Array, level: float = 0.95) -> tuple[float, Interval]:
-    """Pearson's correlation of pairs with Fisher's (1921) interval; nan for fewer than 4, or where one is constant."""
-    one, other = _checked(baseline, candidate, pairs=True)
-    if len(one) < 4 or not np.ptp(one) or not np.ptp(other):
-        return math.nan, Interval(math.nan, math.nan)
-    r = float(np.corrcoef(one, other)[0, 1])
-    half = float(stats.norm.ppf((1 + level) / 2)) / math.sqrt(len(one) - 3)
-    middle = math.atanh(min(max(r, -1 + 1e-12), 1 - 1e-12))
-    return r, Interval(math.tanh(middle - half), math.tanh(middle + half))
-
-
 def effect_size(baseline: Array, candidate: Array, level: float = 0.95) -> tuple[float, Interval]:
     """Cohen's d, the difference in pooled stds, with Hedges' exact correction for few seeds, and its interval.
 
@@ -113,24 +101,6 @@ def effect_size(baseline: Array, candidate: Array, level: float = 0.95) -> tuple
 # Permutations.
 
 
-def _chunks(draws: int, width: int) -> Iterator[int]:
-    """How many draws of `width` numbers to take at a time, until there are `draws`."""
-    size = max(1, AT_A_TIME // width)
-    for start in range(0, draws, size):
-        yield min(size, draws - start)
-
-
-@lru_cache(maxsize=8)
-def _splits(n: int, m: int) -> Array:
-    """All ways to choose n of n + m: (ways, n)."""
-    return np.array(list(combinations(range(n + m), n)))
-
-
-def _as_far(found: Array, seen: float) -> int:
-    """How many lie as far from 0 as what was seen, which rounding must not push to either side."""
-    return int((np.abs(found) >= abs(seen) * (1 - 1e-9) - 1e-300).sum())
-
-
 def permutation_test(baseline: Array, candidate: Array, draws: int = DRAWS, seed: int = 0) -> float:
     """Two-sided p of no difference, by dealing all scores out anew to the two arms.
 
@@ -139,30 +109,16 @@ def permutation_test(baseline: Array, candidate: Array, draws: int = DRAWS, seed
     20,000, else seeded ones, p = (1 + as far) / (1 + draws) (Phipson and Smyth 2010).
     """
     one, other = _checked(baseline, candidate)
-    n, m = len(one), len(other)
-    pooled = np.concatenate([one, other])
-    pooled = pooled - pooled.mean()  # else squares cancel
-    total, squares = pooled.sum(), (pooled**2).sum()
+    middle = np.concatenate([one, other]).mean()  # taken out: squares would cancel
 
-    def t(first: Array) -> Array:
-        """Welch's t of each row of scores dealt to the baseline (k, n)."""
-        x, xx = first.sum(axis=1), (first**2).sum(axis=1)
-        y, yy = total - x, squares - xx
-        error = np.maximum(xx - x**2 / n, 0) / (n * (n - 1)) + np.maximum(yy - y**2 / m, 0) / (m * (m - 1))
-        apart = y / m - x / n
-        # Where nothing varies any difference at all is as far as can be; 1e-12 of the spread is what rounding leaves.
-        error = np.where(error > 1e-12 * squares / (n * m), error, 1e-300)
-        return np.where(np.abs(apart) > 1e-12 * math.sqrt(squares), apart / np.sqrt(error), 0.0)
+    def t(x: Array, y: Array, axis: int = -1) -> Array:
+        apart = y.mean(axis=axis) - x.mean(axis=axis)
+        error = np.sqrt(x.var(axis=axis, ddof=1) / x.shape[axis] + y.var(axis=axis, ddof=1) / y.shape[axis])
+        # Where nothing varies any difference at all is as far as can be; 1e-12 of it is what rounding leaves.
+        return np.abs(apart) / np.maximum(error, 1e-12 * np.abs(apart) + 1e-300)
 
-    seen = float(t(pooled[None, :n])[0])
-    if math.comb(n + m, n) <= EXACT:
-        found = t(pooled[_splits(n, m)])
-        return _as_far(found, seen) / len(found)
-    rng, far = np.random.default_rng(seed), 0
-    for size in _chunks(draws, n + m):
-        dealt = rng.permuted(np.broadcast_to(pooled, (size, n + m)), axis=1)
-        far += _as_far(t(dealt[:, :n]), seen)
-    return (1 + far) / (1 + draws)
+    ways = math.comb(len(one) + len(other), len(one))
+    return _permuted((one - middle, other - middle), t, "independent", ways, draws, seed)
 
 
 def sign_flip_test(baseline: Array, candidate: Array, draws: int = DRAWS, seed: int = 0) -> float:
@@ -172,18 +128,37 @@ def sign_flip_test(baseline: Array, candidate: Array, draws: int = DRAWS, seed: 
     """
     one, other = _checked(baseline, candidate, pairs=True)
     apart = other - one
-    n, seen = len(apart), float(apart.sum())
-    if 2**n <= EXACT:
-        signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-        return _as_far(signs @ apart, seen) / 2**n
-    rng, far = np.random.default_rng(seed), 0
-    for size in _chunks(draws, n):
-        signs = 2 * rng.integers(0, 2, (size, n), dtype=np.int8) - 1
-        far += _as_far(signs @ apart, seen)
-    return (1 + far) / (1 + draws)
+
+    def mean(apart: Array, axis: int = -1) -> Array:
+        return np.abs(apart.mean(axis=axis))
+
+    return _permuted((apart / max(np.abs(apart).max(), 1e-300),), mean, "samples", 2 ** len(one), draws, seed)
+
+
+def _permuted(
+    data: tuple[Array, ...], away: Callable[..., Array], kind: str, ways: int, draws: int, seed: int
+) -> float:
+    """The share of arrangements that lie as far `away`, to nine decimals: rounding must not part what is equal."""
+    found = stats.permutation_test(
+        data,
+        lambda *arms, axis: np.round(away(*arms, axis=axis), 9),
+        permutation_type=kind,
+        alternative="greater",
+        n_resamples=ways if ways <= EXACT else draws,
+        batch=max(1, AT_A_TIME // sum(map(len, data))),
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.pvalue)
 
 
 # How often the candidate wins.
+
+
+def _chunks(draws: int, width: int) -> Iterator[int]:
+    """How many draws of `width` numbers to take at a time, until there are `draws`."""
+    size = max(1, AT_A_TIME // width)
+    for start in range(0, draws, size):
+        yield min(size, draws - start)
 
 
 def probability_of_improvement(

@@ -5,14 +5,14 @@ each seed got right. Rows are counted as they are packed: 10,000 seeds on 10,000
 """
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from src.study import statistics as st
+from src.study.comparison import welch
 from src.study.scores import Scores
 from src.study.statistics import Array, Interval
 
@@ -58,14 +58,6 @@ def halves(rows: Array, examples: int, seed: int = 0) -> tuple[Array, Array]:
     return one / (examples // 2), other / (examples - examples // 2)
 
 
-def half_correlation(even: Array, odd: Array) -> tuple[float, Interval]:
-    """Pearson's correlation over seeds of two halves' accuracies (S,), with Fisher's interval; nan where constant."""
-    if len(even) < 4 or st.is_constant(even) or st.is_constant(odd):
-        return math.nan, Interval(math.nan, math.nan)
-    found = stats.pearsonr(even, odd)
-    return float(found.statistic), Interval(*map(float, found.confidence_interval(0.95)))
-
-
 def chances_to_be_best(n: int, k: int) -> Array:
     """How likely each of n ranks (n,), the worst first, is the best of k drawn without replacement.
 
@@ -96,23 +88,15 @@ def expected_at_best_of(chosen_by: Array, scored_by: Array, chances: Array) -> A
 
 
 def best_quarter_gain(chosen_by: Array, scored_by: Array) -> tuple[float, Interval]:
-    """By how much the best quarter of seeds by one half beats the mean of all on the other half; Welch's interval
-    against the other three quarters, scaled to all."""
+    """By how much the best quarter of seeds by one half beats the mean of all on the other half, in `scored_by` (S,).
+
+    The interval is Welch's against the other three quarters, scaled to all.
+    """
     order = np.argsort(-chosen_by, kind="stable")
     quarter = max(2, len(order) // 4)
-    best, rest = scored_by[order[:quarter]], scored_by[order[quarter:]]
-    share = len(rest) / len(order)
-    if st.is_constant(scored_by):
-        return 0.0, Interval(0.0, 0.0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of groups of equals
-        interval = stats.ttest_ind(best, rest, equal_var=False).confidence_interval(0.95)
-    return float(best.mean() - scored_by.mean()), Interval(share * float(interval.low), share * float(interval.high))
-
-
-def surprise(away: float, n: int) -> float:
-    """How likely the largest of n standard normal draws lies at least `away`: 1 - Φ(away)ⁿ."""
-    return float(-math.expm1(n * stats.norm.logcdf(away)))
+    found = welch(scored_by[order[quarter:]], scored_by[order[:quarter]])
+    share = 1 - quarter / len(order)
+    return share * found.value, Interval(*(share * side for side in found.interval))
 
 
 class Choice(NamedTuple):
@@ -150,7 +134,7 @@ class Luck:
         rows = np.stack([scores.correct[seed] for seed in scores.seeds[known].tolist()])
         share = st.share_right(rows, scores.examples)
         one, other = (100 * half for half in halves(rows, scores.examples))
-        correlation, correlation_interval = half_correlation(one, other)
+        correlation, correlation_interval = st.correlation(one, other)
         gain, gain_interval = best_quarter_gain(other, one)
         return cls(
             name=scores.name,

@@ -156,6 +156,11 @@ def maximum_range(n: int, level: float = 0.95) -> Interval:
     return Interval(*(float(stats.norm.isf(-math.expm1(math.log(u) / n))) for u in (low, high)))
 
 
+def surprise(away: float, n: int) -> float:
+    """How likely the largest of n standard normal draws lies at least `away`: 1 - Φ(away)ⁿ."""
+    return float(-math.expm1(n * stats.norm.logcdf(away)))
+
+
 def expected_extreme(n: int) -> tuple[float, Interval]:
     """Mean and 95 % range of how far the largest of n normal draws lies above their mean, in their own sample std.
 
@@ -274,6 +279,14 @@ def late_spread_ratio(curves: Array, start: int, level: float = 0.95) -> tuple[f
 
 
 # Several studies.
+
+
+def correlation(one: Array, other: Array, level: float = 0.95) -> tuple[float, Interval]:
+    """Pearson's correlation of pairs (S,), (S,) and Fisher's (1921) interval; nan below 4, or where one is constant."""
+    if len(one) < 4 or is_constant(one) or is_constant(other):
+        return math.nan, Interval(*NOTHING)
+    found = stats.pearsonr(one, other)
+    return float(found.statistic), Interval(*map(float, found.confidence_interval(level)))
 
 
 def brown_forsythe(groups: Sequence[Array]) -> float:

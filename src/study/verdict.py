@@ -203,7 +203,7 @@ def _numbers(
         raise InputError(
             f"{baseline.name} and {candidate.name} {what}: one was made from the other; name another study"
         )
-    r, r_interval = cp.correlation(a, b) if pairs.places else (math.nan, Interval(*st.NOTHING))
+    r, r_interval = st.correlation(a, b) if pairs.places else (math.nan, Interval(*st.NOTHING))
     improvement, improvement_interval = cp.probability_of_improvement(a, b, pairs=bool(pairs.places))
     effect, effect_interval = cp.effect_size(one, other)
     ratio, ratio_interval = st.std_ratio(other, one)
