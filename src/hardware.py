@@ -65,7 +65,12 @@ def has_fast_bf16(accelerator: str) -> bool:
 
 
 def precision(choice: str | int, accelerator: str) -> str | int:
-    """`choice`, with auto turned into bf16-mixed where that is fast and into 32-true elsewhere."""
+    """`choice`, with auto turned into bf16-mixed where that is fast and into 32-true elsewhere.
+
+    Raises InputError for what Lightning would replace by another precision on a CPU.
+    """
+    if choice == "16-mixed" and accelerator == "cpu":
+        raise InputError(f"trainer.precision={choice}: not on a CPU; say bf16-mixed, or 32-true")
     if choice != "auto":
         return choice
     return "bf16-mixed" if has_fast_bf16(accelerator) else "32-true"

@@ -34,6 +34,7 @@ from src.study.store import Study, spelled, study_folder
 from src.sweep import (
     INTERRUPTED,
     Watch,
+    ask_for_huge_pages,
     check_ray,
     check_writable,
     chunks_for_workers,
@@ -204,6 +205,7 @@ class SeedSweeper(Sweeper):
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self.hydra_context, task_function=self.task_function, config=config
         )
+        ask_for_huge_pages()
         jobs = [[*overrides, f"seeds='{spelled(chunk)}'"] for chunk in chunks]
         try:
             returned = launcher.launch(jobs, initial_job_idx=0)
