@@ -4,7 +4,6 @@ Arms are studies, from their records alone, or CSV files of scores from anywhere
 imported.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,11 +22,10 @@ from src.errors import InputError
 from src.study import statistics as st
 from src.study.figures import BLUE, GREY, MANY, ORANGE, STYLE
 from src.study.scores import Scores
-from src.study.store import Study, study_folder, unwritable
+from src.study.store import Study, folder_of_several, study_folder, unwritable
 from src.study.verdict import Arm, Compared, compare, notes, numbers, rows, sentence, setting_differences
 from src.train import CONF
 
-LONGEST_NAME = 120
 SETTINGS_TOLD = 12
 
 
@@ -185,17 +183,6 @@ def _range(arm: Arm) -> tuple[float, float]:
     return float(arm.scores.min()), float(arm.scores.max())
 
 
-def folder_of(results: Path, baseline: Arm, candidates: Sequence[Arm]) -> Path:
-    """Where it is written; InputError where a study lies there."""
-    name = f"{'+'.join(arm.name for arm in candidates)}-against-{baseline.name}"
-    if len(name) > LONGEST_NAME:
-        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    folder = results / name
-    if (folder / "study.yaml").exists():
-        raise InputError(f"{folder} is a study itself; rename its folder to have the comparison written there")
-    return folder
-
-
 def write(found: Sequence[Compared], folder: Path) -> None:
     """compare.md, compare.csv and the figure as compare.png and compare.svg."""
     try:
@@ -243,7 +230,8 @@ def main(cfg: DictConfig) -> None:
     with plain_errors():
         settings = _settings(cfg)
         baseline, candidates = arms(cfg)
-        folder = folder_of(Path(cfg.results), baseline, candidates)
+        names = "+".join(arm.name for arm in candidates)
+        folder = folder_of_several(Path(cfg.results), f"{names}-against-{baseline.name}")
         found = compare(baseline, candidates, **settings)
         write(found, folder)
         print("\n".join(sentence(c) for c in found))

@@ -3,7 +3,6 @@
 From the records alone; neither torch nor Lightning is imported.
 """
 
-import hashlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +16,9 @@ from src.study.figures import draw
 from src.study.findings import Findings, headline
 from src.study.page import commands, html_page, latex_table, markdown_page, results_table, stands_on, table
 from src.study.scores import NothingFinished, Scores
-from src.study.store import Study, study_folder, unwritable
+from src.study.store import Study, folder_of_several, study_folder, unwritable
 from src.study.tensorboard import write_run
 from src.train import CONF
-
-LONGEST_NAME = 120
 
 
 def report(studies: Sequence[Study]) -> tuple[Path, list[Findings]]:
@@ -48,22 +45,11 @@ def report(studies: Sequence[Study]) -> tuple[Path, list[Findings]]:
             texts = {"table": results_table([found]), "how_to_repeat": commands(found.scores)}
             write_run(found, figures, texts | ({"note": note} if (note := stands_on(found.scores)) else {}))
         if len(several) > 1:
-            page = _written(several, side_by_side(studies) / "report")
+            side_by_side = folder_of_several(studies[0].folder.parent, "+".join(study.name for study in studies))
+            page = _written(several, side_by_side / "report")
     except OSError as error:
         raise unwritable(studies[0].folder, error) from error
     return page, several
-
-
-def side_by_side(studies: Sequence[Study]) -> Path:
-    """The folder of a report of several studies, beside theirs; many or long names are cut."""
-    names = "+".join(study.name for study in studies)
-    if len(names) > LONGEST_NAME:
-        digest = hashlib.sha256(names.encode()).hexdigest()[:8]
-        names = f"{studies[0].name[:LONGEST_NAME]}+{len(studies) - 1}-more-{digest}"
-    folder = studies[0].folder.with_name(names)
-    if (folder / "study.yaml").exists():
-        raise InputError(f"{folder} is a study itself; rename its folder to have {names} side by side")
-    return folder
 
 
 def _written(several: Sequence[Findings], folder: Path) -> Path:

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from src.errors import InputError
 from src.study.progress import summarise
-from src.study.store import SCHEMA, Study, differences, digest_of, study_folder, write_atomically
+from src.study.store import (
+    SCHEMA,
+    Study,
+    differences,
+    digest_of,
+    folder_of_several,
+    study_folder,
+    write_atomically,
+)
 
 CONFIG = {"model": {"width": 8}, "threads": 1}
 
@@ -191,6 +199,17 @@ def test_a_killed_writer_leaves_the_old_contents_or_the_new(tmp_path):
         data = target.read_bytes()
         assert len(data) == 100_000 and len(set(data)) == 1
         target.unlink()
+
+
+def test_what_is_said_of_several_studies_has_a_folder_of_its_own(study):
+    results = study.folder.parent
+    assert folder_of_several(results, "one+other") == results / "one+other"
+    long, longer = (folder_of_several(results, "a_long_name+" * count) for count in (30, 31))
+    assert long.parent == longer.parent == results and long != longer
+    assert long == folder_of_several(results, "a_long_name+" * 30) and len(long.name) < 150
+    study._describe()
+    with pytest.raises(InputError, match="digits is a study itself"):
+        folder_of_several(results, "digits")
 
 
 def test_writing_replaces(tmp_path):
