@@ -22,7 +22,7 @@ from src.errors import InputError
 from src.study import statistics as st
 from src.study.figures import BLUE, GREY, MANY, ORANGE, STYLE
 from src.study.scores import Scores
-from src.study.store import Study, folder_of_several, study_folder, unwritable
+from src.study.store import Study, folder_of_several, studies_in, study_folder, unwritable
 from src.study.verdict import Arm, Compared, compare, notes, numbers, rows, sentence, setting_differences
 from src.train import CONF
 
@@ -80,7 +80,7 @@ def arms(cfg: DictConfig) -> tuple[Arm, list[Arm]]:
     lists = {key: list(value) if isinstance(value, ListConfig) else [value] for key, value in named.items()}
     for key, values in lists.items():
         if not values or any(value is None for value in values):
-            there = ", ".join(sorted(path.parent.name for path in Path(cfg.results).glob("*/study.yaml"))) or "none"
+            there = ", ".join(studies_in(cfg.results)) or "none"
             raise InputError(f"{key}=?: name a study ({cfg.results} has {there}), or a file of scores ending in .csv")
     if len(lists["baseline"]) > 1:
         raise InputError(f"baseline={cfg.baseline}: one baseline; candidates may be several, 'candidate=[ONE,OTHER]'")
@@ -105,7 +105,7 @@ def _arm(cfg: DictConfig, key: str, name: str) -> Arm:
         return arm_from_file(Path(name), cfg.column, cfg.seed_column)
     folder = study_folder(cfg.results, name)
     if not folder.exists():
-        there = ", ".join(sorted(path.parent.name for path in Path(cfg.results).glob("*/study.yaml"))) or "none"
+        there = ", ".join(studies_in(cfg.results)) or "none"
         raise InputError(f"{key}={name}: no such study in {cfg.results} ({there}); a file of scores ends in .csv")
     return Arm.of(Scores.of(Study.load(folder)))
 

@@ -16,7 +16,7 @@ from src.study.figures import draw
 from src.study.findings import Findings, headline
 from src.study.page import commands, html_page, latex_table, markdown_page, results_table, stands_on, table
 from src.study.scores import NothingFinished, Scores
-from src.study.store import Study, folder_of_several, study_folder, unwritable
+from src.study.store import Study, folder_of_several, studies_in, study_folder, unwritable
 from src.study.tensorboard import write_run
 from src.train import CONF
 
@@ -76,15 +76,14 @@ def _written(several: Sequence[Findings], folder: Path) -> Path:
 def main(cfg: DictConfig) -> None:
     """Write the reports that `cfg` asks for, and say where."""
     with plain_errors():
-        results = Path(cfg.results)
         names = list(dict.fromkeys(named_studies(cfg)))
         if not names:
-            there = ", ".join(sorted(path.parent.name for path in results.glob("*/study.yaml")))
-            raise InputError(f"study=?: name one, or several as study=[ONE,OTHER]; {results} has {there or 'none'}")
+            there = ", ".join(studies_in(cfg.results)) or "none"
+            raise InputError(f"study=?: name one, or several as study=[ONE,OTHER]; {cfg.results} has {there}")
         page, several = report([Study.load(study_folder(cfg.results, name)) for name in names])
         for found in several:
             print(headline(found))
-        print(f"report in {page}\nbands: tensorboard --logdir {results}")
+        print(f"report in {page}\nbands: tensorboard --logdir {cfg.results}")
 
 
 if __name__ == "__main__":

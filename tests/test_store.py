@@ -21,6 +21,7 @@ from src.study.store import (
     differences,
     digest_of,
     folder_of_several,
+    studies_in,
     study_folder,
     write_atomically,
 )
@@ -199,6 +200,12 @@ def test_a_killed_writer_leaves_the_old_contents_or_the_new(tmp_path):
         data = target.read_bytes()
         assert len(data) == 100_000 and len(set(data)) == 1
         target.unlink()
+
+
+def test_studies_in_a_folder_are_those_with_a_study_yaml(study):
+    Study.open(study.folder.with_name("another"), CONFIG)
+    (study.folder.with_name("one+other") / "report").mkdir(parents=True)
+    assert studies_in(study.folder.parent) == ["another", "digits"] and studies_in("no such folder") == []
 
 
 def test_what_is_said_of_several_studies_has_a_folder_of_its_own(study):

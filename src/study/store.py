@@ -67,6 +67,11 @@ def study_folder(results: str, study: Any) -> Path:
     return Path(results) / name
 
 
+def studies_in(results: str | Path) -> list[str]:
+    """The names of the studies in a folder of results."""
+    return sorted(path.parent.name for path in Path(results).glob("*/study.yaml"))
+
+
 def folder_of_several(results: Path, name: str) -> Path:
     """Where what is said of several studies goes, beside theirs: `name`, cut where it is long.
 
