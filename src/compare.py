@@ -20,7 +20,7 @@ from scipy import stats
 from src.command_line import plain_errors, run
 from src.errors import InputError
 from src.study import statistics as st
-from src.study.figures import BLUE, GREY, MANY, ORANGE, STYLE
+from src.study.figures import BLUE, GREY, MANY, ORANGE, STYLE, save, verbatim
 from src.study.scores import Scores
 from src.study.store import Study, folder_of_several, studies_in, study_folder, unwritable
 from src.study.verdict import Arm, Compared, compare, notes, numbers, rows, sentence, setting_differences
@@ -123,12 +123,12 @@ def _check_units(found: Sequence[Arm]) -> None:
 # What is written.
 
 
+@mpl.rc_context(STYLE)
 def figure(baseline: Arm, candidates: Sequence[Arm]) -> Figure:
     """Scores of every arm with their density, and above them the mean with its 95 % interval."""
     several = [baseline, *candidates]
-    with mpl.rc_context(STYLE):
-        fig = Figure(figsize=(6.4, 0.9 + 0.85 * len(several)), layout="constrained")
-        ax = fig.subplots()
+    fig = Figure(figsize=(6.4, 0.9 + 0.85 * len(several)), layout="constrained")
+    ax = fig.subplots()
     for row, arm in enumerate(several):
         colour = GREY if row == 0 else BLUE
         if arm.n >= 5 and not st.is_constant(arm.scores):
@@ -139,7 +139,7 @@ def figure(baseline: Arm, candidates: Sequence[Arm]) -> Figure:
         interval = st.mean_interval(arm.scores)
         ax.plot(interval, [row + 0.22] * 2, color=ORANGE, linewidth=2)
         ax.plot([arm.scores.mean()], [row + 0.22], "o", color=ORANGE, markersize=4)
-    labels = [f"{arm.name.replace('$', chr(92) + '$')}\n{arm.n:,} seeds" for arm in several]
+    labels = [f"{verbatim(arm.name)}\n{arm.n:,} seeds" for arm in several]
     ax.set_yticks(range(len(several)), labels)
     ax.set_ylim(len(several) - 0.5, -0.75)
     ax.set_xlabel("final test accuracy, %" if baseline.study else "score")
@@ -189,10 +189,7 @@ def write(found: Sequence[Compared], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "compare.md").write_text(page(found))
         pd.DataFrame([numbers(c) for c in found]).to_csv(folder / "compare.csv", index=False)
-        with mpl.rc_context(STYLE):
-            drawn = figure(found[0].baseline, [c.candidate for c in found])
-            drawn.savefig(folder / "compare.png", metadata={"Software": None})
-            drawn.savefig(folder / "compare.svg", metadata={"Date": None, "Creator": None})
+        save(figure(found[0].baseline, [c.candidate for c in found]), folder, "compare")
     except OSError as error:
         raise unwritable(folder, error) from error
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
-import matplotlib as mpl
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from matplotlib.figure import Figure
@@ -20,7 +19,7 @@ from omegaconf import DictConfig
 
 from src.command_line import plain_errors, run
 from src.errors import InputError
-from src.study.figures import BLUE, GREY, STYLE
+from src.study.figures import BLUE, GREY, dots, save
 from src.study.findings import Findings, within
 from src.study.scores import Scores
 from src.study.statistics import Interval
@@ -101,19 +100,8 @@ def markdown_table(sources: Sequence[Source]) -> str:
 
 def figure(sources: Sequence[Source]) -> Figure:
     """The std of each source with its 95 % interval."""
-    with mpl.rc_context(STYLE):
-        fig = Figure(figsize=(6.4, 0.8 + 0.42 * len(sources)), layout="constrained")
-        ax = fig.subplots()
-    for row, source in enumerate(sources):
-        colour = BLUE if source.varied in VARIED else GREY
-        if not math.isnan(source.std_interval.low):
-            ax.plot(source.std_interval, [row, row], color=colour, linewidth=2)
-        ax.plot([source.std], [row], "o", color=colour)
-    ax.set_yticks(range(len(sources)), [source.varied for source in sources])
-    ax.set_ylim(len(sources) - 0.5, -0.5)
-    ax.set_xlim(left=0)
-    ax.set_xlabel(f"std of the accuracy over {sources[0].n} runs, points, with its 95 % interval")
-    return fig
+    rows = [(s.varied, s.std, s.std_interval, BLUE if s.varied in VARIED else GREY) for s in sources]
+    return dots(rows, f"std of the accuracy over {sources[0].n} runs, points, with its 95 % interval")
 
 
 def write(sources: Sequence[Source], folder: Path) -> None:
@@ -127,10 +115,7 @@ def write(sources: Sequence[Source], folder: Path) -> None:
             for s in sources
         ]
         pd.DataFrame(rows).to_csv(folder / "sources.csv", index=False)
-        with mpl.rc_context(STYLE):
-            drawn = figure(sources)
-            drawn.savefig(folder / "sources.png")
-            drawn.savefig(folder / "sources.svg", metadata={"Date": None})
+        save(figure(sources), folder, "sources")
     except OSError as error:
         raise unwritable(folder, error) from error
 

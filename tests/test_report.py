@@ -236,7 +236,7 @@ def test_long_names_and_names_with_marks_make_a_report(made):
     page, _ = report(studies)
     assert page.exists() and len(page.parent.parent.name) < 255
     odd = made([0.8, 0.81, 0.8, 0.8, 0.82], "x|y a$\\foo$ `z`")
-    assert report([odd])[0].exists()
+    assert report([odd])[0].exists() and report([odd, studies[0]])[0].exists()
 
 
 def test_a_report_that_fails_leaves_the_one_before(study, monkeypatch):
