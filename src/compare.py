@@ -21,6 +21,7 @@ from src.command_line import plain_errors, run
 from src.errors import InputError
 from src.study import statistics as st
 from src.study.figures import BLUE, GREY, MANY, ORANGE, STYLE, save, verbatim
+from src.study.page import plain
 from src.study.scores import Scores
 from src.study.store import Study, folder_of_several, studies_in, study_folder, unwritable
 from src.study.verdict import Arm, Compared, compare, notes, numbers, rows, sentence, setting_differences
@@ -149,22 +150,18 @@ def figure(baseline: Arm, candidates: Sequence[Arm]) -> Figure:
 
 def page(found: Sequence[Compared]) -> str:
     """Everything as Markdown: verdicts first."""
-    title = f"{' and '.join(_cell(c.candidate.name) for c in found)} against {_cell(found[0].baseline.name)}"
-    parts = [f"# {title}", *(f"**{_cell(sentence(c))}**" for c in found)]
+    title = f"{' and '.join(plain(c.candidate.name) for c in found)} against {plain(found[0].baseline.name)}"
+    parts = [f"# {title}", *(f"**{plain(sentence(c))}**" for c in found)]
     parts += ["![scores of every seed](compare.png)", _arms_table(found)]
     for c in found:
         if len(found) > 1:
-            parts.append(f"## {_cell(c.candidate.name)}")
-        lines = ["| | |", "|---|---|", *(f"| {_cell(what)} | {_cell(told)} |" for what, told in rows(c))]
-        parts += ["\n".join(lines), "\n".join(f"- {_cell(note)}" for note in notes(c))]
+            parts.append(f"## {plain(c.candidate.name)}")
+        lines = ["| | |", "|---|---|", *(f"| {plain(what)} | {plain(told)} |" for what, told in rows(c))]
+        parts += ["\n".join(lines), "\n".join(f"- {plain(note)}" for note in notes(c))]
         if differing := setting_differences(c.baseline, c.candidate):
-            head = [f"| what differs | {_cell(c.baseline.name)} | {_cell(c.candidate.name)} |", "|---|---|---|"]
-            parts.append("\n".join([*head, *(f"| {' | '.join(map(_cell, row))} |" for row in differing)]))
+            head = [f"| what differs | {plain(c.baseline.name)} | {plain(c.candidate.name)} |", "|---|---|---|"]
+            parts.append("\n".join([*head, *(f"| {' | '.join(map(plain, row))} |" for row in differing)]))
     return "\n\n".join(parts) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _arms_table(found: Sequence[Compared]) -> str:
@@ -175,7 +172,7 @@ def _arms_table(found: Sequence[Compared]) -> str:
     for arm in several:
         mean, std = arm.scores.mean(), float(st.sample_std(arm.scores))
         numbers_ = (f"{mean:.{decimals}f} ± {std:.{decimals}f}", *(f"{x:.{decimals}f}" for x in _range(arm)))
-        lines.append(f"| {_cell(arm.name)} | {arm.n:,} | {' | '.join(numbers_)} |")
+        lines.append(f"| {plain(arm.name)} | {arm.n:,} | {' | '.join(numbers_)} |")
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from scipy import integrate, stats
 
 from src.command_line import run
 from src.compare import main as compare_main
+from src.compare import page
 from src.errors import InputError
 from src.power import main as power_main
 from src.study import comparison as cp
@@ -498,6 +499,11 @@ def test_two_studies_are_compared(compared, two, tmp_path):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     compared("baseline=slow", "candidate=fast")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_names_on_the_page_are_text_not_markup():
+    text = page(compare(Arm("a|b", A[:9]), [Arm("<i>_c_", B[:9])]))
+    assert text.startswith(r"# &lt;i>\_c\_ against a\|b") and "<i>" not in text and "a|b" not in text
 
 
 def test_several_candidates_and_other_test_sets(compared, two, made):
