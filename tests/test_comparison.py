@@ -593,9 +593,8 @@ def test_diverged_seeds_missing_predictions_and_outliers_are_told(compared, two)
     for path in (two.folder / "correct").iterdir():
         path.unlink()
     out = compared("baseline=slow", "candidate=fast")[1]
-    assert (
-        "Seeds of fast that diverged, and are not in these numbers: 1." in out and "1 score of fast stands out" in out
-    )
+    assert "fast: 1 diverged (their loss was not finite) and not in these numbers: seed 20: out of luck (1)." in out
+    assert "fast: The predictions of 21 of 21 seeds are missing" in out and "1 score of fast stands out" in out
     assert "predictions on single examples are missing" in out and "20 seeds are in both, of 20 and 21" in out
 
 

@@ -14,7 +14,7 @@ import markdown
 import pandas as pd
 import yaml
 
-from src.study.findings import Findings, black_swans, distribution, headline, pretraining, spreads, within
+from src.study.findings import Findings, black_swans, distribution, headline, pretraining, shortcomings, spreads, within
 from src.study.luck import told
 from src.study.paper import paper_row
 from src.study.progress import duration
@@ -143,29 +143,10 @@ def plain(text: str) -> str:
 
 def stands_on(scores: Scores) -> str:
     """What is missing, diverged, failed, damaged or mixed, as a note; empty where nothing is."""
-    lines = []
-    asked = len(scores.missing) + len(scores.records)
-    if scores.missing:
-        lines.append(f"{len(scores.missing):,} of {asked:,} seeds asked for have no record yet: {few(scores.missing)}.")
-    for status, what in (("diverged", "their loss was not finite"), ("failed", "they raised an exception")):
-        if seeds := scores.others(status):
-            reasons = Counter(seeds.values()).most_common(3)
-            why = "; ".join(f"{reason} ({count})" for reason, count in reasons)
-            lines.append(f"{len(seeds):,} {status} ({what}) and not in these numbers: seed {few(list(seeds))}: {why}.")
-    for name, why in list(scores.problems.items())[:10]:
-        lines.append(f"Not counted: seeds/{name}: {why}.")
-    if len(scores.problems) > 10:
-        lines.append(f"Not counted: {len(scores.problems) - 10:,} more files.")
-    unread = len(scores.seeds) - len(scores.correct)
-    if unread:
-        lines.append(f"The predictions of {unread:,} of {len(scores.seeds):,} seeds are missing or damaged.")
-    mixed = [key for key, values in scores.environments.items() if len(values) > 1]
-    if mixed:
-        lines.append(f"Seeds ran in different environments: {', '.join(mixed)}. Below is which ran where.")
-    if not lines:
+    if not (lines := shortcomings(scores)):
         return ""
-    lines.insert(0, f"{scores.name} stands on {len(scores.seeds):,} finished seeds.")
-    return "\n".join(f"> {plain(line)}  " for line in lines)
+    first = f"{scores.name} stands on {len(scores.seeds):,} finished seeds."
+    return "\n".join(f"> {plain(line)}  " for line in (first, *lines))
 
 
 def how_to_repeat(scores: Scores) -> Iterator[str]:

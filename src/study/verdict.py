@@ -14,7 +14,7 @@ from src.errors import InputError
 from src.study import comparison as cp
 from src.study import statistics as st
 from src.study.comparison import Difference
-from src.study.findings import probability
+from src.study.findings import probability, shortcomings
 from src.study.scores import Scores
 from src.study.statistics import Array, Interval
 from src.study.store import differences, flattened
@@ -444,13 +444,7 @@ def _of_arm(arm: Arm) -> list[str]:
             f"{'it' if count == 1 else 'them'}; how often one arm wins does not."
         )
     if arm.study is not None:
-        for status in ("diverged", "failed"):
-            if seeds := arm.study.others(status):
-                found.append(f"Seeds of {arm.name} that {status}, and are not in these numbers: {len(seeds):,}.")
-        if arm.study.problems:
-            found.append(f"Files of {arm.name} that are no records, and are not counted: {len(arm.study.problems):,}.")
-        if arm.study.missing:
-            found.append(f"Seeds of {arm.name} that were asked for and have no record yet: {len(arm.study.missing):,}.")
+        found += [f"{arm.name}: {line}" for line in shortcomings(arm.study)]
     return found
 
 
