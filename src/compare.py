@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, ListConfig
 from scipy import stats
 
-from src.command_line import plain_errors, run
+from src.command_line import plain_errors, positive_number, run
 from src.errors import InputError
 from src.study import statistics as st
 from src.study.figures import BLUE, GREY, MANY, ORANGE, STYLE, save, verbatim
@@ -210,11 +210,9 @@ def _settings(cfg: DictConfig) -> dict[str, Any]:
     for key in ("pair", "same_examples"):
         if cfg[key] is not None and not isinstance(cfg[key], bool):
             raise InputError(f"{key}={cfg[key]}: true or false, or leave it out")
-    worth = cfg.worth
-    if worth is not None and (
-        isinstance(worth, bool) or not isinstance(worth, int | float) or not 0 < worth < math.inf
-    ):
-        raise InputError(f"worth={worth}: the smallest difference that matters, a positive number in the scores' units")
+    worth = positive_number(
+        cfg, "worth", "the smallest difference that matters, a positive number in the scores' units"
+    )
     return {"pair": cfg.pair, "same_examples": cfg.same_examples, "worth": worth}
 
 

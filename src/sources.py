@@ -17,14 +17,13 @@ from hydra.core.hydra_config import HydraConfig
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from src.command_line import plain_errors, run
+from src.command_line import plain_errors, run, whole_number
 from src.errors import InputError
 from src.study.figures import BLUE, GREY, dots, save
 from src.study.findings import Findings, within
 from src.study.scores import Scores
 from src.study.statistics import Interval
 from src.study.store import Study, study_folder, unwritable
-from src.sweep import whole_number
 from src.train import CONF
 
 HELD = tuple(f"streams.{name}=0" for name in ("init", "order", "augment", "other"))

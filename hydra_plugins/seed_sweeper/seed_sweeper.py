@@ -27,7 +27,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src.command_line import explained
+from src.command_line import explained, whole_number
 from src.errors import InputError
 from src.study.progress import Progress, summary_of
 from src.study.store import Study, spelled, study_folder
@@ -42,7 +42,6 @@ from src.sweep import (
     next_commands,
     study_name,
     swept_seeds,
-    whole_number,
     workers,
 )
 
