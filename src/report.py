@@ -30,26 +30,38 @@ def report(studies: Sequence[Study]) -> tuple[Path, list[Findings]]:
     several = []
     for study in studies:
         try:
-            several.append(Findings.of(Scores.of(study)))
+            page, found = report_of(study)
+            several.append(found)
         except NothingFinished as error:
             if len(studies) == 1:
                 raise
             print(f"left out: {error}", flush=True)
     if not several:
         raise NothingFinished(f"none of {', '.join(study.name for study in studies)} has a finished seed")
-    studies = [found.scores.study for found in several]
+    return side_by_side(several) if len(several) > 1 else page, several
+
+
+def report_of(study: Study) -> tuple[Path, Findings]:
+    """Write the report of one study and its TensorBoard run; return the page and its numbers. Raises as `report`."""
+    found = Findings.of(Scores.of(study))
     try:
-        for found in several:
-            page = _written([found], found.scores.study.folder / "report")
-            figures = {name: page.with_name(f"{name}.png") for name in ("learning_curves", "histogram")}
-            texts = {"table": results_table([found]), "how_to_repeat": commands(found.scores)}
-            write_run(found, figures, texts | ({"note": note} if (note := stands_on(found.scores)) else {}))
-        if len(several) > 1:
-            side_by_side = folder_of_several(studies[0].folder.parent, "+".join(study.name for study in studies))
-            page = _written(several, side_by_side / "report")
+        page = _written([found], study.folder / "report")
+        figures = {name: page.with_name(f"{name}.png") for name in ("learning_curves", "histogram")}
+        texts = {"table": results_table([found]), "how_to_repeat": commands(found.scores)}
+        write_run(found, figures, texts | ({"note": note} if (note := stands_on(found.scores)) else {}))
     except OSError as error:
-        raise unwritable(studies[0].folder, error) from error
-    return page, several
+        raise unwritable(study.folder, error) from error
+    return page, found
+
+
+def side_by_side(several: Sequence[Findings]) -> Path:
+    """Write the report of several studies as one, beside theirs; return the page. Raises InputError as `report`."""
+    results = several[0].scores.study.folder.parent
+    folder = folder_of_several(results, "+".join(found.name for found in several))
+    try:
+        return _written(several, folder / "report")
+    except OSError as error:
+        raise unwritable(folder, error) from error
 
 
 def _written(several: Sequence[Findings], folder: Path) -> Path:

@@ -251,11 +251,21 @@ def test_a_report_that_fails_leaves_the_one_before(study, monkeypatch):
 
 
 def test_a_report_that_fails_does_not_end_a_sweep(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("src.report.report", lambda studies: 1 / 0)
+    monkeypatch.setattr("src.report.report_of", lambda study: 1 / 0)
     quick = ("-m", "seed=0", "jobs=1", "experiment=digits", "trainer.max_epochs=1", "report=true", "model.width=4,8")
     code, out, _ = command(*quick)
-    assert code == 0 and out.count("no report: ZeroDivisionError") == 3
+    assert code == 0 and out.count("no report: ZeroDivisionError") == 2
     assert len(list((tmp_path / "results").glob("*/seeds/000000.json"))) == 2
+
+
+def test_a_sweep_of_two_studies_reports_on_each_and_both_from_one_reading(command, tmp_path, monkeypatch):
+    read, of = [], Scores.of
+    monkeypatch.setattr(Scores, "of", lambda study: read.append(study.name) or of(study))
+    quick = ("-m", "seed=0,1", "jobs=1", "experiment=digits", "trainer.max_epochs=1", "report=true", "model.width=4,8")
+    code, out, _ = command(*quick)
+    assert code == 0 and read == ["digits-width4", "digits-width8"]
+    for name in (*read, "+".join(read)):
+        assert (page := tmp_path / "results" / name / "report" / "index.html").exists() and f"report in {page}" in out
 
 
 def test_damaged_predictions_leave_out_their_seed_only(study):

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -44,6 +44,9 @@ from src.sweep import (
     swept_seeds,
     workers,
 )
+
+if TYPE_CHECKING:
+    from src.study.findings import Findings
 
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -94,9 +97,16 @@ class SeedSweeper(Sweeper):
             ]
         else:
             plans = [self._planned(fixed, combination, seeds) for combination in combinations]
-        failures = [failure for plan in plans if (failure := self._trained(*plan))]
-        if len(plans) > 1 and all(plan[0].report for plan in plans):
-            _report([study_folder(plan[0].results, plan[0].study) for plan in plans])
+        failures, several = [], []
+        for plan in plans:
+            failure, found = self._trained(*plan)
+            failures += [failure] if failure else []
+            several += [found] if found else []
+        if len(several) > 1:
+            from src.report import side_by_side
+
+            with _said_if_not_made():
+                print(f"report in {side_by_side(several)}", flush=True)
         if failures:
             raise InputError("\n".join(failures))
         return [str(plan[0].study) for plan in plans]
@@ -127,8 +137,8 @@ class SeedSweeper(Sweeper):
         check_writable(study_folder(cfg.results, cfg.study))
         return cfg, overrides, seeds
 
-    def _trained(self, cfg: DictConfig, overrides: list[str], seeds: list[int]) -> str | None:
-        """Train what is missing of one study and sum it up; return what went wrong, if anything."""
+    def _trained(self, cfg: DictConfig, overrides: list[str], seeds: list[int]) -> "tuple[str | None, Findings | None]":
+        """Train what is missing of one study and sum it up; return what went wrong, and the numbers of its report."""
         folder = study_folder(cfg.results, cfg.study)
         before, todo = _missing(folder, seeds, cfg.overwrite)
         if len(todo) < len(seeds):
@@ -163,16 +173,21 @@ class SeedSweeper(Sweeper):
                     todo.remove(seed)
         study = Study.load(folder)
         print("\n" + summary_of(study), flush=True)
+        found = None
         if cfg.report:
-            _report([folder])
+            from src.report import report_of
+
+            with _said_if_not_made():
+                page, found = report_of(Study.load(folder))
+                print(f"report in {page}", flush=True)
         if stopped := study.stopped():
-            return f"{cfg.study} stopped: {stopped}\nMend the cause and run the same command again."
+            return f"{cfg.study} stopped: {stopped}\nMend the cause and run the same command again.", found
         failed = [seed for seed in Progress.among(study.scan().records.values()).failed if seed in set(seeds)]
         if failed:
-            return f"{cfg.study}: {len(failed)} of {len(seeds)} seeds failed; the same command tries them again"
+            return f"{cfg.study}: {len(failed)} of {len(seeds)} seeds failed; the same command tries them again", found
         for line in next_commands(study, overrides, len(seeds)):
             print(line, flush=True)
-        return None
+        return None, found
 
     def _launch(self, cfg: DictConfig, overrides: list[str], todo: list[int]) -> Exception | None:
         """Hand `todo` to the launcher in chunks and wait; return what killed a worker, if something did."""
@@ -216,13 +231,12 @@ class SeedSweeper(Sweeper):
         return None
 
 
-def _report(folders: Sequence[Path]) -> None:
-    """Make the report of these studies and say where it is, or why there is none; the records are safe either way."""
-    from src.report import report
-
+@contextmanager
+def _said_if_not_made() -> Iterator[None]:
+    """Say why a report cannot be made within the block; the records are safe, and the sweep goes on."""
     try:
-        print(f"report in {report([Study.load(folder) for folder in folders])[0]}", flush=True)
-    except Exception as error:  # whatever it is, the sweep goes on
+        yield
+    except Exception as error:
         print(f"no report: {explained(error)}", flush=True)
 
 
