@@ -7,7 +7,7 @@ determinism off. Each is a sweep like any other, which resumes and has its own r
 import math
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +19,14 @@ from omegaconf import DictConfig
 
 from src.command_line import plain_errors, run, whole_number
 from src.errors import InputError
+from src.study import statistics as st
 from src.study.figures import BLUE, GREY, dots, save
-from src.study.findings import Findings, within
+from src.study.findings import within
 from src.study.scores import Scores
 from src.study.statistics import Interval
 from src.study.store import Study, study_folder, unwritable
 from src.train import CONF
 
-HELD = tuple(f"streams.{name}=0" for name in ("init", "order", "augment", "other"))
 VARIED = {"init alone": "init", "order alone": "order", "augmentation alone": "augment"}
 ALL, NOTHING = "all together", "nothing, determinism off"
 
@@ -51,25 +51,28 @@ class Source:
         return Interval(self.std_interval.low**2, self.std_interval.high**2)
 
 
-def sweeps(study: str, n: int) -> dict[str, tuple[str, list[str]]]:
-    """For each source the study that varies it, and what to sweep."""
+def sweeps(study: str, n: int, streams: Iterable[str]) -> dict[str, tuple[str, list[str]]]:
+    """For each source the study that varies it, and what to sweep; `streams` are the names of all there are."""
     design = {
         varied: (f"{study}-{stream}", [f"study={study}", "seed=0", f"streams.{stream}=range(0,{n})"])
         for varied, stream in VARIED.items()
     }
     design[ALL] = (study, [f"study={study}", f"seed=range(0,{n})"])
     # Every stream is held: the seed only numbers the runs.
-    off = [f"seed=range(0,{n})", *HELD, "trainer.deterministic=false", f"study={study}-nothing"]
+    held = [f"streams.{name}=0" for name in streams]
+    off = [f"seed=range(0,{n})", *held, "trainer.deterministic=false", f"study={study}-nothing"]
     design[NOTHING] = (f"{study}-nothing", off)
     return design
 
 
 def source_of(varied: str, study: Study, n: int) -> Source:
     """The spread over runs 0 to n - 1 of one study, whichever others it has; InputError where some are missing."""
-    found = Findings.of(Scores.of(study).first(n))
-    if found.n < n:
-        raise InputError(f"{study.folder}: {found.n} of {n} runs finished; python -m src.status says more")
-    return Source(varied, study.name, found.n, found.mean, found.std, found.std_interval)
+    scores = Scores.of(study)
+    accuracy = scores.accuracy[scores.seeds < n]
+    if len(accuracy) < n:
+        raise InputError(f"{study.folder}: {len(accuracy)} of {n} runs finished; python -m src.status says more")
+    mean, std = float(accuracy.mean()), float(st.sample_std(accuracy))
+    return Source(varied, study.name, n, mean, std, st.std_interval(accuracy))
 
 
 def markdown_table(sources: Sequence[Source]) -> str:
@@ -128,16 +131,20 @@ def run_sweeps(design: Mapping[str, tuple[str, list[str]]], overrides: Sequence[
             raise InputError(f"the sweep of {varied} ended with {code}; the same command goes on from here")
 
 
+def _key(override: str) -> str:
+    return override.lstrip("+~").split("=")[0]
+
+
 @hydra.main(version_base="1.3", config_path=CONF, config_name="sources")
 def main(cfg: DictConfig) -> None:
     """Train what is missing of the five studies, then print and draw the spread by source."""
     with plain_errors():
         n = whole_number(cfg, "n", least=2)
         overrides = HydraConfig.get().overrides.task
-        if given := [o for o in overrides if o.startswith(("seed=", "streams."))]:
+        if given := [o for o in overrides if _key(o).split(".")[0] in ("seed", "seeds", "streams")]:
             raise InputError(f"{given[0]}: the design sets seeds and streams; say how many runs with n=")
-        design = sweeps(cfg.study, n)
-        run_sweeps(design, [o for o in overrides if not o.startswith(("n=", "study="))])
+        design = sweeps(cfg.study, n, cfg.streams)
+        run_sweeps(design, [o for o in overrides if _key(o) not in ("n", "study")])
         studies = {varied: Study.load(study_folder(cfg.results, name)) for varied, (name, _) in design.items()}
         sources = [source_of(varied, study, n) for varied, study in studies.items()]
         folder = study_folder(cfg.results, f"{cfg.study}-sources")

@@ -77,23 +77,25 @@ class SeedSweeper(Sweeper):
         """Train what is missing; return the names of the studies. Raises InputError where seeds failed."""
         assert self.hydra_context is not None
         overrides = OverridesParser.create(self.hydra_context.config_loader).parse_overrides(arguments)
-        if given := [o.input_line for o in overrides if o.get_key_element() == "seeds"]:
+        if given := [o.input_line for o in overrides if o.key_or_group == "seeds"]:
             raise InputError(f"{given[0]}: the sweeper sets seeds; name yours with seed=, for example seed=5,6")
-        seeds = next((swept_seeds(o) for o in reversed(overrides) if o.get_key_element() == "seed"), [0])
-        rest = [o for o in overrides if o.get_key_element() != "seed"]
+        seeds = next((swept_seeds(o) for o in reversed(overrides) if o.key_or_group == "seed"), [0])
+        rest = [o for o in overrides if o.key_or_group != "seed"]
         swept = [o for o in rest if o.is_sweep_override()]
         fixed = [o.input_line or "" for o in rest if not o.is_sweep_override()]
-        streams = [o for o in swept if o.get_key_element().startswith("streams.")]
+        streams = [o for o in swept if o.key_or_group.startswith("streams.")]
         if len(streams) > 1:
             raise InputError(
                 f"{streams[1].input_line}: one stream at a time; hold the others, for example streams.init=0"
             )
         combinations = list(dict.fromkeys(itertools.product(*(_choices(o) for o in swept if o not in streams))))
         if streams:
+            assert self.config is not None
+            names = [f"streams.{name}" for name in self.config.streams]
             plans = [
                 self._planned([*fixed, *held], combination, swept_seeds(streams[0]), suffix)
                 for combination in combinations
-                for suffix, held in _others_held(streams[0].get_key_element(), fixed, seeds)
+                for suffix, held in _others_held(streams[0].key_or_group, names, fixed, seeds)
             ]
         else:
             plans = [self._planned(fixed, combination, seeds) for combination in combinations]
@@ -240,14 +242,16 @@ def _said_if_not_made() -> Iterator[None]:
         print(f"no report: {explained(error)}", flush=True)
 
 
-def _others_held(swept: str, fixed: Sequence[str], seeds: Sequence[int]) -> Iterator[tuple[str, list[str]]]:
-    """For each of `seeds` how one study varies one stream: the end of its name, and the other streams at that seed.
+def _others_held(
+    swept: str, streams: Sequence[str], fixed: Sequence[str], seeds: Sequence[int]
+) -> Iterator[tuple[str, list[str]]]:
+    """For each of `seeds` how one study varies one of `streams`: the end of its name, and the others at that seed.
 
     What is swept takes the place of the seed, which all streams follow that are not held: the records of the study are
     numbered by it.
     """
-    given = {override.split("=")[0] for override in fixed}
-    others = [f"streams.{name}" for name in ("init", "order", "augment", "other") if f"streams.{name}" != swept]
+    given = {override.lstrip("+").split("=")[0] for override in fixed}
+    others = [name for name in streams if name != swept]
     for seed in seeds:
         suffix = f"-{swept.removeprefix('streams.')}" + (f"-seed{seed}" if seed else "")
         yield suffix, [f"{name}={seed}" for name in others if name not in given]

@@ -192,12 +192,8 @@ def _facts(scores: Scores) -> Iterator[tuple[str, str]]:
     config: dict[str, Any] = dict(flattened(scores.study.config))
     first = scores.finished[0]
     yield "seeds", f"{len(scores.seeds):,} finished: {few(scores.seeds.tolist())}"
-    held = [
-        f"{name}={value}"
-        for name in ("init", "order", "augment", "other")
-        if (value := config.get(f"streams.{name}")) is not None
-    ]
-    if held:
+    streams = {key: value for key, value in config.items() if key.startswith("streams.") and value is not None}
+    if held := [f"{key.removeprefix('streams.')}={value}" for key, value in streams.items()]:
         yield "streams held", ", ".join(held)
     shas = sorted({str(record.get("data_sha256")) for record in scores.finished})
     hashed = "the features" if "features" in first else "the pictures as read"
