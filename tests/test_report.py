@@ -23,6 +23,7 @@ from src.study.page import latex_table, results_table
 from src.study.progress import Progress
 from src.study.scores import Scores
 from src.study.store import SCHEMA, Study
+from src.study.tensorboard import RunningBands
 from src.sweep import Watch
 from src.training import identity, settled
 from tests import browser
@@ -449,15 +450,22 @@ def test_one_run_holds_the_bands_of_every_metric(study):
     assert set(events.Tags()["images"]) == {"learning_curves", "histogram"}
 
 
-def test_every_margin_chart_finds_its_scalars(study):
-    report([study])
-    events = events_of(study.folder)
-    (layout_event,) = events.Tensors("custom_scalars__config__")
-    layout = Layout.FromString(layout_event.tensor_proto.string_val[0])
+def charted(events):
+    """The charts of the layout that TensorBoard takes, the last, after a look at whether each finds its scalars."""
+    layout = Layout.FromString(events.Tensors("custom_scalars__config__")[-1].tensor_proto.string_val[0])
     series = [s for category in layout.category for chart in category.chart for s in chart.margin.series]
-    assert len(series) == 2 * (3 * 4 + 1)
     for s in series:
         assert set(scalar(events, s.value)) >= set(scalar(events, s.lower)) == set(scalar(events, s.upper)) != set()
+    return series
+
+
+def test_every_margin_chart_finds_its_scalars(study):
+    bands = RunningBands(study.folder)
+    bands.add(Scores.of(study).accuracy[:9])
+    bands.close()
+    assert len(charted(events_of(study.folder))) == 2
+    report([study])
+    assert len(charted(events_of(study.folder))) == 2 * (3 * 4 + 1)
 
 
 def test_a_report_made_again_leaves_one_run(study):
@@ -480,8 +488,9 @@ def test_while_a_sweep_runs_the_scores_so_far_are_told(study, monkeypatch):
         report([study])  # in between
         add_seed(study, 25, 0.6)
         watch.missing()
-    mean = scalar(events_of(study.folder), "seeds_done/mean")
-    assert mean[26] == pytest.approx(found_in(study).mean)
+    events = events_of(study.folder)
+    assert scalar(events, "seeds_done/mean")[26] == pytest.approx(found_in(study).mean)
+    assert len(charted(events)) == 2 * (3 * 4 + 1)  # of the report, which the running sweep leaves
 
 
 @pytest.fixture(scope="module")
