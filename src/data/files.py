@@ -128,6 +128,7 @@ class FileData(L.LightningDataModule):
         streams: Streams,
         device: torch.device,
         channels: int = 3,
+        root: str | None = None,
     ) -> None:
         super().__init__()
         for key, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0)):
