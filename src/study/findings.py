@@ -238,7 +238,7 @@ def black_swans(found: Findings) -> list[str]:
 
 
 def _span(away: Sequence[float]) -> str:
-    """How far outliers lie from the median: "3.2 points below", "0.9 below to 1.4 points above"."""
+    """How far outliers lie from the median: "0.90 to 3.20 points below", "up to 0.90 points below and 1.40 above"."""
     low, high = min(away), max(away)
     if low * high < 0:
         return f"up to {-low:.2f} points below and {high:.2f} above"
