@@ -24,7 +24,8 @@ from src.study.figures import BLUE, GREY, MANY, ORANGE, STYLE, save, verbatim
 from src.study.page import plain
 from src.study.scores import Scores
 from src.study.store import Study, folder_of_several, studies_in, study_folder, unwritable
-from src.study.verdict import Arm, Compared, compare, notes, numbers, rows, sentence, setting_differences
+from src.study.verdict import Arm, Compared, compare, numbers
+from src.study.verdict_in_words import notes, rows, sentence, setting_differences
 from src.train import CONF
 
 SETTINGS_TOLD = 12

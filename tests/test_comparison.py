@@ -22,7 +22,8 @@ from src.power import main as power_main
 from src.study import comparison as cp
 from src.study import statistics as st
 from src.study.store import Study
-from src.study.verdict import Arm, compare, notes, sentence
+from src.study.verdict import Arm, compare
+from src.study.verdict_in_words import notes, sentence
 from tests.conftest import ROOT
 from tests.test_report import add_seed
 
