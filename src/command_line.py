@@ -1,5 +1,6 @@
 """How an entry point meets its user: results on standard output, errors in one or two lines, an exit code."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from typing import Any
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, ListConfig
 
-from src.errors import input_error_in
+from src.errors import InputError, input_error_in
 
 _SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
@@ -46,6 +47,24 @@ def named_studies(cfg: DictConfig) -> list[str]:
     if isinstance(cfg.study, ListConfig):
         return [str(name) for name in cfg.study]
     return [] if cfg.study is None else [str(cfg.study)]
+
+
+def whole_number(cfg: DictConfig, key: str, least: int = 1) -> int:
+    """`cfg[key]`, a whole number of at least `least`; InputError otherwise."""
+    value = cfg[key]
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{key}={value}: a whole number of at least {least}")
+    return value
+
+
+def positive_number(cfg: DictConfig, key: str, needed: str = "a number above 0") -> float | None:
+    """`cfg[key]`, finite and above 0, or None where it is not given; else an InputError that tells what is `needed`."""
+    value = cfg[key]
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise InputError(f"{key}={value}: {needed}")
+    return value
 
 
 def run(main: Callable[[], Any]) -> None:

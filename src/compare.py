@@ -4,7 +4,6 @@ Arms are studies, from their records alone, or CSV files of scores from anywhere
 imported.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,16 +17,17 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, ListConfig
 from scipy import stats
 
-from src.command_line import plain_errors, run
+from src.command_line import plain_errors, positive_number, run
 from src.errors import InputError
 from src.study import statistics as st
-from src.study.figures import BLUE, GREY, MANY, ORANGE, STYLE
+from src.study.figures import BLUE, GREY, MANY, ORANGE, STYLE, save, verbatim
+from src.study.page import plain
 from src.study.scores import Scores
-from src.study.store import Study, study_folder, unwritable
-from src.study.verdict import Arm, Compared, compare, notes, numbers, rows, sentence, setting_differences
+from src.study.store import Study, folder_of_several, studies_in, study_folder, unwritable
+from src.study.verdict import Arm, Compared, compare, numbers
+from src.study.verdict_in_words import notes, rows, sentence, setting_differences
 from src.train import CONF
 
-LONGEST_NAME = 120
 SETTINGS_TOLD = 12
 
 
@@ -82,7 +82,7 @@ def arms(cfg: DictConfig) -> tuple[Arm, list[Arm]]:
     lists = {key: list(value) if isinstance(value, ListConfig) else [value] for key, value in named.items()}
     for key, values in lists.items():
         if not values or any(value is None for value in values):
-            there = ", ".join(sorted(path.parent.name for path in Path(cfg.results).glob("*/study.yaml"))) or "none"
+            there = ", ".join(studies_in(cfg.results)) or "none"
             raise InputError(f"{key}=?: name a study ({cfg.results} has {there}), or a file of scores ending in .csv")
     if len(lists["baseline"]) > 1:
         raise InputError(f"baseline={cfg.baseline}: one baseline; candidates may be several, 'candidate=[ONE,OTHER]'")
@@ -107,7 +107,7 @@ def _arm(cfg: DictConfig, key: str, name: str) -> Arm:
         return arm_from_file(Path(name), cfg.column, cfg.seed_column)
     folder = study_folder(cfg.results, name)
     if not folder.exists():
-        there = ", ".join(sorted(path.parent.name for path in Path(cfg.results).glob("*/study.yaml"))) or "none"
+        there = ", ".join(studies_in(cfg.results)) or "none"
         raise InputError(f"{key}={name}: no such study in {cfg.results} ({there}); a file of scores ends in .csv")
     return Arm.of(Scores.of(Study.load(folder)))
 
@@ -125,12 +125,12 @@ def _check_units(found: Sequence[Arm]) -> None:
 # What is written.
 
 
+@mpl.rc_context(STYLE)
 def figure(baseline: Arm, candidates: Sequence[Arm]) -> Figure:
     """Scores of every arm with their density, and above them the mean with its 95 % interval."""
     several = [baseline, *candidates]
-    with mpl.rc_context(STYLE):
-        fig = Figure(figsize=(6.4, 0.9 + 0.85 * len(several)), layout="constrained")
-        ax = fig.subplots()
+    fig = Figure(figsize=(6.4, 0.9 + 0.85 * len(several)), layout="constrained")
+    ax = fig.subplots()
     for row, arm in enumerate(several):
         colour = GREY if row == 0 else BLUE
         if arm.n >= 5 and not st.is_constant(arm.scores):
@@ -141,7 +141,7 @@ def figure(baseline: Arm, candidates: Sequence[Arm]) -> Figure:
         interval = st.mean_interval(arm.scores)
         ax.plot(interval, [row + 0.22] * 2, color=ORANGE, linewidth=2)
         ax.plot([arm.scores.mean()], [row + 0.22], "o", color=ORANGE, markersize=4)
-    labels = [f"{arm.name.replace('$', chr(92) + '$')}\n{arm.n:,} seeds" for arm in several]
+    labels = [f"{verbatim(arm.name)}\n{arm.n:,} seeds" for arm in several]
     ax.set_yticks(range(len(several)), labels)
     ax.set_ylim(len(several) - 0.5, -0.75)
     ax.set_xlabel("final test accuracy, %" if baseline.study else "score")
@@ -151,22 +151,18 @@ def figure(baseline: Arm, candidates: Sequence[Arm]) -> Figure:
 
 def page(found: Sequence[Compared]) -> str:
     """Everything as Markdown: verdicts first."""
-    title = f"{' and '.join(_cell(c.candidate.name) for c in found)} against {_cell(found[0].baseline.name)}"
-    parts = [f"# {title}", *(f"**{_cell(sentence(c))}**" for c in found)]
+    title = f"{' and '.join(plain(c.candidate.name) for c in found)} against {plain(found[0].baseline.name)}"
+    parts = [f"# {title}", *(f"**{plain(sentence(c))}**" for c in found)]
     parts += ["![scores of every seed](compare.png)", _arms_table(found)]
     for c in found:
         if len(found) > 1:
-            parts.append(f"## {_cell(c.candidate.name)}")
-        lines = ["| | |", "|---|---|", *(f"| {_cell(what)} | {_cell(told)} |" for what, told in rows(c))]
-        parts += ["\n".join(lines), "\n".join(f"- {_cell(note)}" for note in notes(c))]
+            parts.append(f"## {plain(c.candidate.name)}")
+        lines = ["| | |", "|---|---|", *(f"| {plain(what)} | {plain(told)} |" for what, told in rows(c))]
+        parts += ["\n".join(lines), "\n".join(f"- {plain(note)}" for note in notes(c))]
         if differing := setting_differences(c.baseline, c.candidate):
-            head = [f"| what differs | {_cell(c.baseline.name)} | {_cell(c.candidate.name)} |", "|---|---|---|"]
-            parts.append("\n".join([*head, *(f"| {' | '.join(map(_cell, row))} |" for row in differing)]))
+            head = [f"| what differs | {plain(c.baseline.name)} | {plain(c.candidate.name)} |", "|---|---|---|"]
+            parts.append("\n".join([*head, *(f"| {' | '.join(map(plain, row))} |" for row in differing)]))
     return "\n\n".join(parts) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _arms_table(found: Sequence[Compared]) -> str:
@@ -177,23 +173,12 @@ def _arms_table(found: Sequence[Compared]) -> str:
     for arm in several:
         mean, std = arm.scores.mean(), float(st.sample_std(arm.scores))
         numbers_ = (f"{mean:.{decimals}f} ± {std:.{decimals}f}", *(f"{x:.{decimals}f}" for x in _range(arm)))
-        lines.append(f"| {_cell(arm.name)} | {arm.n:,} | {' | '.join(numbers_)} |")
+        lines.append(f"| {plain(arm.name)} | {arm.n:,} | {' | '.join(numbers_)} |")
     return "\n".join(lines)
 
 
 def _range(arm: Arm) -> tuple[float, float]:
     return float(arm.scores.min()), float(arm.scores.max())
-
-
-def folder_of(results: Path, baseline: Arm, candidates: Sequence[Arm]) -> Path:
-    """Where it is written; InputError where a study lies there."""
-    name = f"{'+'.join(arm.name for arm in candidates)}-against-{baseline.name}"
-    if len(name) > LONGEST_NAME:
-        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    folder = results / name
-    if (folder / "study.yaml").exists():
-        raise InputError(f"{folder} is a study itself; rename its folder to have the comparison written there")
-    return folder
 
 
 def write(found: Sequence[Compared], folder: Path) -> None:
@@ -202,10 +187,7 @@ def write(found: Sequence[Compared], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "compare.md").write_text(page(found))
         pd.DataFrame([numbers(c) for c in found]).to_csv(folder / "compare.csv", index=False)
-        with mpl.rc_context(STYLE):
-            drawn = figure(found[0].baseline, [c.candidate for c in found])
-            drawn.savefig(folder / "compare.png", metadata={"Software": None})
-            drawn.savefig(folder / "compare.svg", metadata={"Date": None, "Creator": None})
+        save(figure(found[0].baseline, [c.candidate for c in found]), folder, "compare")
     except OSError as error:
         raise unwritable(folder, error) from error
 
@@ -229,11 +211,9 @@ def _settings(cfg: DictConfig) -> dict[str, Any]:
     for key in ("pair", "same_examples"):
         if cfg[key] is not None and not isinstance(cfg[key], bool):
             raise InputError(f"{key}={cfg[key]}: true or false, or leave it out")
-    worth = cfg.worth
-    if worth is not None and (
-        isinstance(worth, bool) or not isinstance(worth, int | float) or not 0 < worth < math.inf
-    ):
-        raise InputError(f"worth={worth}: the smallest difference that matters, a positive number in the scores' units")
+    worth = positive_number(
+        cfg, "worth", "the smallest difference that matters, a positive number in the scores' units"
+    )
     return {"pair": cfg.pair, "same_examples": cfg.same_examples, "worth": worth}
 
 
@@ -243,7 +223,8 @@ def main(cfg: DictConfig) -> None:
     with plain_errors():
         settings = _settings(cfg)
         baseline, candidates = arms(cfg)
-        folder = folder_of(Path(cfg.results), baseline, candidates)
+        names = "+".join(arm.name for arm in candidates)
+        folder = folder_of_several(Path(cfg.results), f"{names}-against-{baseline.name}")
         found = compare(baseline, candidates, **settings)
         write(found, folder)
         print("\n".join(sentence(c) for c in found))

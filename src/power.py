@@ -5,12 +5,11 @@ By Welch's test at 5 %, two-sided, of normal scores with one std in both arms.
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import hydra
 from omegaconf import DictConfig
 
-from src.command_line import plain_errors, run
+from src.command_line import plain_errors, positive_number, run, whole_number
 from src.errors import InputError
 from src.study import statistics as st
 from src.study.comparison import achieved_power, detectable_difference, seeds_needed
@@ -57,21 +56,13 @@ def plan(
     return lines
 
 
-def _positive(cfg: DictConfig, key: str, whole: int | None = None) -> Any:
-    """`cfg[key]`, a positive number, or a whole one of at least `whole`; None where it is not given."""
-    value = cfg[key]
-    number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if value is None or (number and math.isfinite(value) and value > 0 and value >= (whole or 0)):
-        return value
-    raise InputError(f"{key}={value}: a {f'whole number of at least {whole}' if whole else 'number above 0'}")
-
-
 @hydra.main(version_base="1.3", config_path=CONF, config_name="power")
 def main(cfg: DictConfig) -> None:
     """Print the plan that `cfg` asks for."""
     with plain_errors():
-        std, difference, n = _positive(cfg, "std"), _positive(cfg, "difference"), _positive(cfg, "n", whole=2)
-        candidates = _positive(cfg, "candidates", whole=1) or 1
+        std, difference = positive_number(cfg, "std"), positive_number(cfg, "difference")
+        n = None if cfg.n is None else whole_number(cfg, "n", least=2)
+        candidates = whole_number(cfg, "candidates")
         if (std is None) == (cfg.study is None):
             raise InputError("give the std between seeds, std=0.23, or a study that has it, study=NAME")
         if difference is None and n is None:

@@ -3,7 +3,6 @@
 From the records alone; neither torch nor Lightning is imported.
 """
 
-import hashlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +16,9 @@ from src.study.figures import draw
 from src.study.findings import Findings, headline
 from src.study.page import commands, html_page, latex_table, markdown_page, results_table, stands_on, table
 from src.study.scores import NothingFinished, Scores
-from src.study.store import Study, study_folder, unwritable
+from src.study.store import Study, folder_of_several, studies_in, study_folder, unwritable
 from src.study.tensorboard import write_run
 from src.train import CONF
-
-LONGEST_NAME = 120
 
 
 def report(studies: Sequence[Study]) -> tuple[Path, list[Findings]]:
@@ -33,37 +30,38 @@ def report(studies: Sequence[Study]) -> tuple[Path, list[Findings]]:
     several = []
     for study in studies:
         try:
-            several.append(Findings.of(Scores.of(study)))
+            page, found = report_of(study)
+            several.append(found)
         except NothingFinished as error:
             if len(studies) == 1:
                 raise
             print(f"left out: {error}", flush=True)
     if not several:
         raise NothingFinished(f"none of {', '.join(study.name for study in studies)} has a finished seed")
-    studies = [found.scores.study for found in several]
+    return side_by_side(several) if len(several) > 1 else page, several
+
+
+def report_of(study: Study) -> tuple[Path, Findings]:
+    """Write the report of one study and its TensorBoard run; return the page and its numbers. Raises as `report`."""
+    found = Findings.of(Scores.of(study))
     try:
-        for found in several:
-            page = _written([found], found.scores.study.folder / "report")
-            figures = {name: page.with_name(f"{name}.png") for name in ("learning_curves", "histogram")}
-            texts = {"table": results_table([found]), "how_to_repeat": commands(found.scores)}
-            write_run(found, figures, texts | ({"note": note} if (note := stands_on(found.scores)) else {}))
-        if len(several) > 1:
-            page = _written(several, side_by_side(studies) / "report")
+        page = _written([found], study.folder / "report")
+        figures = {name: page.with_name(f"{name}.png") for name in ("learning_curves", "histogram")}
+        texts = {"table": results_table([found]), "how_to_repeat": commands(found.scores)}
+        write_run(found, figures, texts | ({"note": note} if (note := stands_on(found.scores)) else {}))
     except OSError as error:
-        raise unwritable(studies[0].folder, error) from error
-    return page, several
+        raise unwritable(study.folder, error) from error
+    return page, found
 
 
-def side_by_side(studies: Sequence[Study]) -> Path:
-    """The folder of a report of several studies, beside theirs; many or long names are cut."""
-    names = "+".join(study.name for study in studies)
-    if len(names) > LONGEST_NAME:
-        digest = hashlib.sha256(names.encode()).hexdigest()[:8]
-        names = f"{studies[0].name[:LONGEST_NAME]}+{len(studies) - 1}-more-{digest}"
-    folder = studies[0].folder.with_name(names)
-    if (folder / "study.yaml").exists():
-        raise InputError(f"{folder} is a study itself; rename its folder to have {names} side by side")
-    return folder
+def side_by_side(several: Sequence[Findings]) -> Path:
+    """Write the report of several studies as one, beside theirs; return the page. Raises InputError as `report`."""
+    results = several[0].scores.study.folder.parent
+    folder = folder_of_several(results, "+".join(found.name for found in several))
+    try:
+        return _written(several, folder / "report")
+    except OSError as error:
+        raise unwritable(folder, error) from error
 
 
 def _written(several: Sequence[Findings], folder: Path) -> Path:
@@ -90,15 +88,14 @@ def _written(several: Sequence[Findings], folder: Path) -> Path:
 def main(cfg: DictConfig) -> None:
     """Write the reports that `cfg` asks for, and say where."""
     with plain_errors():
-        results = Path(cfg.results)
         names = list(dict.fromkeys(named_studies(cfg)))
         if not names:
-            there = ", ".join(sorted(path.parent.name for path in results.glob("*/study.yaml")))
-            raise InputError(f"study=?: name one, or several as study=[ONE,OTHER]; {results} has {there or 'none'}")
+            there = ", ".join(studies_in(cfg.results)) or "none"
+            raise InputError(f"study=?: name one, or several as study=[ONE,OTHER]; {cfg.results} has {there}")
         page, several = report([Study.load(study_folder(cfg.results, name)) for name in names])
         for found in several:
             print(headline(found))
-        print(f"report in {page}\nbands: tensorboard --logdir {results}")
+        print(f"report in {page}\nbands: tensorboard --logdir {cfg.results}")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,6 @@ from src.errors import InputError
 from src.study.store import Record, Study, differences, flattened, study_folder
 from src.train import CONF
 
-ELSEWHERE = ("seed", "seeds", "streams", "study", "results", "overwrite", "ckpt_path", "jobs", "report", "logger")
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -87,7 +85,7 @@ def config_of(study: Study, record: Record, more: Sequence[str] = ()) -> DictCon
     Raises InputError where `more` names what the study stores: another value would be another study.
     """
     from src.seeding import STREAMS
-    from src.training import NOT_IN_DATA_IDENTITY, NOT_IN_TRAINER_IDENTITY
+    from src.training import NOT_IN_DATA_IDENTITY, NOT_IN_IDENTITY, NOT_IN_TRAINER_IDENTITY
 
     places = {"data": NOT_IN_DATA_IDENTITY, "trainer": NOT_IN_TRAINER_IDENTITY, "backbone": ("checkpoint",)}
     stored = dict(flattened(study.config))
@@ -96,7 +94,8 @@ def config_of(study: Study, record: Record, more: Sequence[str] = ()) -> DictCon
         if key in stored or any(known.startswith(f"{key}.") for known in stored):
             raise InputError(f"with=[{override}]: {study.name} was trained with a {key} of its own; name only places")
     words = shlex.split(record["command"])[3:] if record.get("command") else []
-    overrides = [word for word in words if word.lstrip("+~").split("=")[0].split(".")[0] not in ELSEWHERE]
+    not_taken = {*NOT_IN_IDENTITY, "streams"}  # those come from the record and the study
+    overrides = [word for word in words if word.lstrip("+~").split("=")[0].split(".")[0] not in not_taken]
     cfg = compose("train", [*overrides, *more])
     with open_dict(cfg):
         for key, value in study.config.items():

@@ -7,28 +7,26 @@ determinism off. Each is a sweep like any other, which resumes and has its own r
 import math
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
-import matplotlib as mpl
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from src.command_line import plain_errors, run
+from src.command_line import plain_errors, run, whole_number
 from src.errors import InputError
-from src.study.figures import BLUE, GREY, STYLE
-from src.study.findings import Findings, within
+from src.study import statistics as st
+from src.study.figures import BLUE, GREY, dots, save
+from src.study.findings import within
 from src.study.scores import Scores
 from src.study.statistics import Interval
 from src.study.store import Study, study_folder, unwritable
-from src.sweep import whole_number
 from src.train import CONF
 
-HELD = tuple(f"streams.{name}=0" for name in ("init", "order", "augment", "other"))
 VARIED = {"init alone": "init", "order alone": "order", "augmentation alone": "augment"}
 ALL, NOTHING = "all together", "nothing, determinism off"
 
@@ -53,25 +51,28 @@ class Source:
         return Interval(self.std_interval.low**2, self.std_interval.high**2)
 
 
-def sweeps(study: str, n: int) -> dict[str, tuple[str, list[str]]]:
-    """For each source the study that varies it, and what to sweep."""
+def sweeps(study: str, n: int, streams: Iterable[str]) -> dict[str, tuple[str, list[str]]]:
+    """For each source the study that varies it, and what to sweep; `streams` are the names of all there are."""
     design = {
         varied: (f"{study}-{stream}", [f"study={study}", "seed=0", f"streams.{stream}=range(0,{n})"])
         for varied, stream in VARIED.items()
     }
     design[ALL] = (study, [f"study={study}", f"seed=range(0,{n})"])
     # Every stream is held: the seed only numbers the runs.
-    off = [f"seed=range(0,{n})", *HELD, "trainer.deterministic=false", f"study={study}-nothing"]
+    held = [f"streams.{name}=0" for name in streams]
+    off = [f"seed=range(0,{n})", *held, "trainer.deterministic=false", f"study={study}-nothing"]
     design[NOTHING] = (f"{study}-nothing", off)
     return design
 
 
 def source_of(varied: str, study: Study, n: int) -> Source:
     """The spread over runs 0 to n - 1 of one study, whichever others it has; InputError where some are missing."""
-    found = Findings.of(Scores.of(study).first(n))
-    if found.n < n:
-        raise InputError(f"{study.folder}: {found.n} of {n} runs finished; python -m src.status says more")
-    return Source(varied, study.name, found.n, found.mean, found.std, found.std_interval)
+    scores = Scores.of(study)
+    accuracy = scores.accuracy[scores.seeds < n]
+    if len(accuracy) < n:
+        raise InputError(f"{study.folder}: {len(accuracy)} of {n} runs finished; python -m src.status says more")
+    mean, std = float(accuracy.mean()), float(st.sample_std(accuracy))
+    return Source(varied, study.name, n, mean, std, st.std_interval(accuracy))
 
 
 def markdown_table(sources: Sequence[Source]) -> str:
@@ -101,19 +102,8 @@ def markdown_table(sources: Sequence[Source]) -> str:
 
 def figure(sources: Sequence[Source]) -> Figure:
     """The std of each source with its 95 % interval."""
-    with mpl.rc_context(STYLE):
-        fig = Figure(figsize=(6.4, 0.8 + 0.42 * len(sources)), layout="constrained")
-        ax = fig.subplots()
-    for row, source in enumerate(sources):
-        colour = BLUE if source.varied in VARIED else GREY
-        if not math.isnan(source.std_interval.low):
-            ax.plot(source.std_interval, [row, row], color=colour, linewidth=2)
-        ax.plot([source.std], [row], "o", color=colour)
-    ax.set_yticks(range(len(sources)), [source.varied for source in sources])
-    ax.set_ylim(len(sources) - 0.5, -0.5)
-    ax.set_xlim(left=0)
-    ax.set_xlabel(f"std of the accuracy over {sources[0].n} runs, points, with its 95 % interval")
-    return fig
+    rows = [(s.varied, s.std, s.std_interval, BLUE if s.varied in VARIED else GREY) for s in sources]
+    return dots(rows, f"std of the accuracy over {sources[0].n} runs, points, with its 95 % interval")
 
 
 def write(sources: Sequence[Source], folder: Path) -> None:
@@ -127,10 +117,7 @@ def write(sources: Sequence[Source], folder: Path) -> None:
             for s in sources
         ]
         pd.DataFrame(rows).to_csv(folder / "sources.csv", index=False)
-        with mpl.rc_context(STYLE):
-            drawn = figure(sources)
-            drawn.savefig(folder / "sources.png")
-            drawn.savefig(folder / "sources.svg", metadata={"Date": None})
+        save(figure(sources), folder, "sources")
     except OSError as error:
         raise unwritable(folder, error) from error
 
@@ -144,16 +131,20 @@ def run_sweeps(design: Mapping[str, tuple[str, list[str]]], overrides: Sequence[
             raise InputError(f"the sweep of {varied} ended with {code}; the same command goes on from here")
 
 
+def _key(override: str) -> str:
+    return override.lstrip("+~").split("=")[0]
+
+
 @hydra.main(version_base="1.3", config_path=CONF, config_name="sources")
 def main(cfg: DictConfig) -> None:
     """Train what is missing of the five studies, then print and draw the spread by source."""
     with plain_errors():
         n = whole_number(cfg, "n", least=2)
         overrides = HydraConfig.get().overrides.task
-        if given := [o for o in overrides if o.startswith(("seed=", "streams."))]:
+        if given := [o for o in overrides if _key(o).split(".")[0] in ("seed", "seeds", "streams")]:
             raise InputError(f"{given[0]}: the design sets seeds and streams; say how many runs with n=")
-        design = sweeps(cfg.study, n)
-        run_sweeps(design, [o for o in overrides if not o.startswith(("n=", "study="))])
+        design = sweeps(cfg.study, n, cfg.streams)
+        run_sweeps(design, [o for o in overrides if _key(o) not in ("n", "study")])
         studies = {varied: Study.load(study_folder(cfg.results, name)) for varied, (name, _) in design.items()}
         sources = [source_of(varied, study, n) for varied, study in studies.items()]
         folder = study_folder(cfg.results, f"{cfg.study}-sources")

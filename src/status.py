@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from src.command_line import named_studies, plain_errors, run
 from src.errors import InputError
 from src.study.progress import Progress, duration
-from src.study.store import Record, Study
+from src.study.store import Record, Study, studies_in
 from src.train import CONF
 
 RECENT = 50  # records that the rate is taken from
@@ -53,14 +53,13 @@ def _per_hour(records: list[Record]) -> float:
 def main(cfg: DictConfig) -> None:
     """Print the status of the studies that `cfg` names, or of all in its results folder."""
     with plain_errors():
-        results = Path(cfg.results)
-        names = named_studies(cfg) or sorted(path.parent.name for path in results.glob("*/study.yaml"))
+        names = named_studies(cfg) or studies_in(cfg.results)
         if not names:
-            raise InputError(f"no study in {results}; train one: python -m src.train seed=0 experiment=digits")
+            raise InputError(f"no study in {cfg.results}; train one: python -m src.train seed=0 experiment=digits")
         damaged = []
         for name in names:
             try:
-                print(status(Study.load(results / name)))
+                print(status(Study.load(Path(cfg.results) / name)))
             except InputError as error:
                 damaged.append(str(error))
         if damaged:

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
+from src.command_line import whole_number
 from src.errors import InputError
 from src.study.progress import Progress, duration, told
 from src.study.store import LARGEST_SEED, Study, unwritable
@@ -75,14 +76,6 @@ def study_name(base: str, swept: Sequence[tuple[str, str]]) -> str:
     """The study of one combination of swept keys: digits-width16 for model.width=16."""
     parts = [f"{key.split('.')[-1].lstrip('+/~')}{value}" for key, value in swept]
     return re.sub(r"[^A-Za-z0-9._=+-]+", "_", "-".join([base, *parts]))
-
-
-def whole_number(cfg: DictConfig, key: str, least: int = 1) -> int:
-    """`cfg[key]`, a whole number of at least `least`; InputError otherwise."""
-    value = cfg[key]
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{key}={value}: a whole number of at least {least}")
-    return value
 
 
 def workers(cfg: DictConfig) -> int:

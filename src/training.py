@@ -24,12 +24,13 @@ from src import hardware
 from src.callbacks.checkpoints import Checkpoints
 from src.callbacks.seed_record import SeedRecord
 from src.classifier import METRICS, Classifier
+from src.command_line import whole_number
 from src.environment import machine
 from src.errors import InputError, input_error_in
 from src.models.resnet9 import ResNet9
 from src.seeding import Streams, checked_seed, drawing_from, seed_global_generators
 from src.study.store import SCHEMA, Record, Study, study_folder
-from src.sweep import INTERRUPTED, whole_number
+from src.sweep import INTERRUPTED
 
 # What does not change a result: where things lie, how a run is shown or spread over machines, and the seeds themselves.
 NOT_IN_IDENTITY = (

@@ -16,12 +16,14 @@ from scipy import integrate, stats
 
 from src.command_line import run
 from src.compare import main as compare_main
+from src.compare import page
 from src.errors import InputError
 from src.power import main as power_main
 from src.study import comparison as cp
 from src.study import statistics as st
 from src.study.store import Study
-from src.study.verdict import Arm, compare, notes, sentence
+from src.study.verdict import Arm, compare
+from src.study.verdict_in_words import notes, sentence
 from tests.conftest import ROOT
 from tests.test_report import add_seed
 
@@ -500,6 +502,11 @@ def test_two_studies_are_compared(compared, two, tmp_path):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_names_on_the_page_are_text_not_markup():
+    text = page(compare(Arm("a|b", A[:9]), [Arm("<i>_c_", B[:9])]))
+    assert text.startswith(r"# &lt;i>\_c\_ against a\|b") and "<i>" not in text and "a|b" not in text
+
+
 def test_several_candidates_and_other_test_sets(compared, two, made):
     made("other", np.random.default_rng(1).normal(0.8, 0.02, 12), data="d2")
     code, out, err = compared("baseline=slow", "candidate=[fast,other]")
@@ -587,9 +594,8 @@ def test_diverged_seeds_missing_predictions_and_outliers_are_told(compared, two)
     for path in (two.folder / "correct").iterdir():
         path.unlink()
     out = compared("baseline=slow", "candidate=fast")[1]
-    assert (
-        "Seeds of fast that diverged, and are not in these numbers: 1." in out and "1 score of fast stands out" in out
-    )
+    assert "fast: 1 diverged (their loss was not finite) and not in these numbers: seed 20: out of luck (1)." in out
+    assert "fast: The predictions of 21 of 21 seeds are missing" in out and "1 score of fast stands out" in out
     assert "predictions on single examples are missing" in out and "20 seeds are in both, of 20 and 21" in out
 
 

@@ -328,6 +328,48 @@ def test_a_broken_picture_is_named_and_stops_or_is_left_out(tmp_path, extraction
         broken.features()
 
 
+def test_a_broken_picture_that_was_mended_is_extracted_again(tmp_path, extraction):
+    root = pictures_on_disk(tmp_path)
+    names = sorted((root / "train").glob("*/*"))
+    whole = [names[row].read_bytes() for row in (1, 5)]
+    mended = replace(extraction, source=read_picture_files(str(root), tmp_path, 0), cache=tmp_path / "never_broken")
+    expected = mended.features()
+    for row in (1, 5):
+        names[row].write_bytes(b"x" * names[row].stat().st_size)
+    cached = replace(extraction, source=read_picture_files(str(root), tmp_path, 0), skip_broken=True)
+    before = cached.features()
+    assert before.train_rows.tolist() == [0, 2, 3, 4, 6, 7]
+    names[1].write_bytes(whole[0])
+    assert cached.features().train_rows.tolist() == [0, 1, 2, 3, 4, 6, 7]
+    names[5].write_bytes(whole[1])
+    found = replace(cached, skip_broken=False).features()
+    assert found.fingerprint == expected.fingerprint and np.array_equal(found.train, expected.train)
+
+
+def test_a_cache_from_before_broken_files_were_told_apart_is_read(tmp_path, extraction):
+    root = pictures_on_disk(tmp_path)
+    sorted((root / "train").glob("*/*"))[3].write_bytes(b"x")
+    cached = replace(extraction, source=read_picture_files(str(root), tmp_path, 0), skip_broken=True)
+    before = cached.features()
+    for name in ("manifest.json", "progress.json"):
+        stored = json.loads((only_entry(cached) / name).read_text())
+        for part in stored.get("parts", stored).values():
+            del part["broken_files"]
+        (only_entry(cached) / name).write_text(json.dumps(stored))
+    kept = (only_entry(cached) / "train.npy").stat().st_mtime_ns
+    assert cached.features().fingerprint == before.fingerprint
+    assert (only_entry(cached) / "train.npy").stat().st_mtime_ns == kept
+
+
+def test_features_beyond_float16_name_the_picture(tmp_path, extraction, checkpoint):
+    weights = torch.load(checkpoint)
+    torch.save({name: 1e4 * w if name.endswith("weight") else w for name, w in weights.items()}, tmp_path / "w.pth")
+    backbone = replace(extraction.backbone, checkpoint=str(tmp_path / "w.pth"))
+    source = read_picture_files(str(pictures_on_disk(tmp_path)), tmp_path, 0)
+    with pytest.raises(InputError, match=r"train/n01/train_0.JPEG .* float16 holds; take another backbone, or back"):
+        replace(extraction, source=source, backbone=backbone).features()
+
+
 def test_a_full_disk_and_an_unwritable_cache_are_told(tmp_path, extraction, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))

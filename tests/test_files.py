@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def files(folder, tmp_path):
     """Two epochs of six batches of seven pictures and a rest."""
-    fixed = ["data=picture_files", f"data.source={folder}", "data.size=16", "data.resize=18", "data.batch_size=7"]
+    fixed = ["data=picture_files", f"data.root={folder}", "data.size=16", "data.resize=18", "data.batch_size=7"]
     fixed += ["trainer=cpu", "trainer.max_epochs=2", "model.width=4", f"results={tmp_path}/results"]
 
     def composed(*more):
@@ -114,6 +114,8 @@ def test_runs_with_0_and_2_workers_belong_to_one_study_and_give_the_same_network
         ("data.resize=8", "resize no smaller"),
         ("data.classes=3", "has 2 classes"),
         ("data.channels=1", "pictures from files have 3"),
+        ("data.root=null", "data.root is not set"),
+        ("data.root=nowhere", "data.root=nowhere: no such folder"),
     ],
 )
 def test_what_cannot_be_is_refused(files, setting, says):

@@ -23,6 +23,7 @@ from src.study.page import latex_table, results_table
 from src.study.progress import Progress
 from src.study.scores import Scores
 from src.study.store import SCHEMA, Study
+from src.study.tensorboard import RunningBands
 from src.sweep import Watch
 from src.training import identity, settled
 from tests import browser
@@ -236,7 +237,7 @@ def test_long_names_and_names_with_marks_make_a_report(made):
     page, _ = report(studies)
     assert page.exists() and len(page.parent.parent.name) < 255
     odd = made([0.8, 0.81, 0.8, 0.8, 0.82], "x|y a$\\foo$ `z`")
-    assert report([odd])[0].exists()
+    assert report([odd])[0].exists() and report([odd, studies[0]])[0].exists()
 
 
 def test_a_report_that_fails_leaves_the_one_before(study, monkeypatch):
@@ -251,11 +252,21 @@ def test_a_report_that_fails_leaves_the_one_before(study, monkeypatch):
 
 
 def test_a_report_that_fails_does_not_end_a_sweep(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("src.report.report", lambda studies: 1 / 0)
+    monkeypatch.setattr("src.report.report_of", lambda study: 1 / 0)
     quick = ("-m", "seed=0", "jobs=1", "experiment=digits", "trainer.max_epochs=1", "report=true", "model.width=4,8")
     code, out, _ = command(*quick)
-    assert code == 0 and out.count("no report: ZeroDivisionError") == 3
+    assert code == 0 and out.count("no report: ZeroDivisionError") == 2
     assert len(list((tmp_path / "results").glob("*/seeds/000000.json"))) == 2
+
+
+def test_a_sweep_of_two_studies_reports_on_each_and_both_from_one_reading(command, tmp_path, monkeypatch):
+    read, of = [], Scores.of
+    monkeypatch.setattr(Scores, "of", lambda study: read.append(study.name) or of(study))
+    quick = ("-m", "seed=0,1", "jobs=1", "experiment=digits", "trainer.max_epochs=1", "report=true", "model.width=4,8")
+    code, out, _ = command(*quick)
+    assert code == 0 and read == ["digits-width4", "digits-width8"]
+    for name in (*read, "+".join(read)):
+        assert (page := tmp_path / "results" / name / "report" / "index.html").exists() and f"report in {page}" in out
 
 
 def test_damaged_predictions_leave_out_their_seed_only(study):
@@ -439,15 +450,22 @@ def test_one_run_holds_the_bands_of_every_metric(study):
     assert set(events.Tags()["images"]) == {"learning_curves", "histogram"}
 
 
-def test_every_margin_chart_finds_its_scalars(study):
-    report([study])
-    events = events_of(study.folder)
-    (layout_event,) = events.Tensors("custom_scalars__config__")
-    layout = Layout.FromString(layout_event.tensor_proto.string_val[0])
+def charted(events):
+    """The charts of the layout that TensorBoard takes, the last, after a look at whether each finds its scalars."""
+    layout = Layout.FromString(events.Tensors("custom_scalars__config__")[-1].tensor_proto.string_val[0])
     series = [s for category in layout.category for chart in category.chart for s in chart.margin.series]
-    assert len(series) == 2 * (3 * 4 + 1)
     for s in series:
         assert set(scalar(events, s.value)) >= set(scalar(events, s.lower)) == set(scalar(events, s.upper)) != set()
+    return series
+
+
+def test_every_margin_chart_finds_its_scalars(study):
+    bands = RunningBands(study.folder)
+    bands.add(Scores.of(study).accuracy[:9])
+    bands.close()
+    assert len(charted(events_of(study.folder))) == 2
+    report([study])
+    assert len(charted(events_of(study.folder))) == 2 * (3 * 4 + 1)
 
 
 def test_a_report_made_again_leaves_one_run(study):
@@ -470,8 +488,9 @@ def test_while_a_sweep_runs_the_scores_so_far_are_told(study, monkeypatch):
         report([study])  # in between
         add_seed(study, 25, 0.6)
         watch.missing()
-    mean = scalar(events_of(study.folder), "seeds_done/mean")
-    assert mean[26] == pytest.approx(found_in(study).mean)
+    events = events_of(study.folder)
+    assert scalar(events, "seeds_done/mean")[26] == pytest.approx(found_in(study).mean)
+    assert len(charted(events)) == 2 * (3 * 4 + 1)  # of the report, which the running sweep leaves
 
 
 @pytest.fixture(scope="module")

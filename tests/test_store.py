@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 
 from src.errors import InputError
 from src.study.progress import summarise
-from src.study.store import SCHEMA, Study, differences, digest_of, study_folder, write_atomically
+from src.study.store import (
+    SCHEMA,
+    Study,
+    differences,
+    digest_of,
+    folder_of_several,
+    studies_in,
+    study_folder,
+    write_atomically,
+)
 
 CONFIG = {"model": {"width": 8}, "threads": 1}
 
@@ -191,6 +200,23 @@ def test_a_killed_writer_leaves_the_old_contents_or_the_new(tmp_path):
         data = target.read_bytes()
         assert len(data) == 100_000 and len(set(data)) == 1
         target.unlink()
+
+
+def test_studies_in_a_folder_are_those_with_a_study_yaml(study):
+    Study.open(study.folder.with_name("another"), CONFIG)
+    (study.folder.with_name("one+other") / "report").mkdir(parents=True)
+    assert studies_in(study.folder.parent) == ["another", "digits"] and studies_in("no such folder") == []
+
+
+def test_what_is_said_of_several_studies_has_a_folder_of_its_own(study):
+    results = study.folder.parent
+    assert folder_of_several(results, "one+other") == results / "one+other"
+    long, longer = (folder_of_several(results, "a_long_name+" * count) for count in (30, 31))
+    assert long.parent == longer.parent == results and long != longer
+    assert long == folder_of_several(results, "a_long_name+" * 30) and len(long.name) < 150
+    study._describe()
+    with pytest.raises(InputError, match="digits is a study itself"):
+        folder_of_several(results, "digits")
 
 
 def test_writing_replaces(tmp_path):

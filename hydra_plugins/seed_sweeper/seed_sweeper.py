@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -27,7 +27,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src.command_line import explained
+from src.command_line import explained, whole_number
 from src.errors import InputError
 from src.study.progress import Progress, summary_of
 from src.study.store import Study, spelled, study_folder
@@ -43,9 +43,11 @@ from src.sweep import (
     next_commands,
     study_name,
     swept_seeds,
-    whole_number,
     workers,
 )
+
+if TYPE_CHECKING:
+    from src.study.findings import Findings
 
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -76,29 +78,38 @@ class SeedSweeper(Sweeper):
         """Train what is missing; return the names of the studies. Raises InputError where seeds failed."""
         assert self.hydra_context is not None
         overrides = OverridesParser.create(self.hydra_context.config_loader).parse_overrides(arguments)
-        if given := [o.input_line for o in overrides if o.get_key_element() == "seeds"]:
+        if given := [o.input_line for o in overrides if o.key_or_group == "seeds"]:
             raise InputError(f"{given[0]}: the sweeper sets seeds; name yours with seed=, for example seed=5,6")
-        seeds = next((swept_seeds(o) for o in reversed(overrides) if o.get_key_element() == "seed"), [0])
-        rest = [o for o in overrides if o.get_key_element() != "seed"]
+        seeds = next((swept_seeds(o) for o in reversed(overrides) if o.key_or_group == "seed"), [0])
+        rest = [o for o in overrides if o.key_or_group != "seed"]
         swept = [o for o in rest if o.is_sweep_override()]
         fixed = [o.input_line or "" for o in rest if not o.is_sweep_override()]
-        streams = [o for o in swept if o.get_key_element().startswith("streams.")]
+        streams = [o for o in swept if o.key_or_group.startswith("streams.")]
         if len(streams) > 1:
             raise InputError(
                 f"{streams[1].input_line}: one stream at a time; hold the others, for example streams.init=0"
             )
         combinations = list(dict.fromkeys(itertools.product(*(_choices(o) for o in swept if o not in streams))))
         if streams:
+            assert self.config is not None
+            names = [f"streams.{name}" for name in self.config.streams]
             plans = [
                 self._planned([*fixed, *held], combination, swept_seeds(streams[0]), suffix)
                 for combination in combinations
-                for suffix, held in _others_held(streams[0].get_key_element(), fixed, seeds)
+                for suffix, held in _others_held(streams[0].key_or_group, names, fixed, seeds)
             ]
         else:
             plans = [self._planned(fixed, combination, seeds) for combination in combinations]
-        failures = [failure for plan in plans if (failure := self._trained(*plan))]
-        if len(plans) > 1 and all(plan[0].report for plan in plans):
-            _report([study_folder(plan[0].results, plan[0].study) for plan in plans])
+        failures, several = [], []
+        for plan in plans:
+            failure, found = self._trained(*plan)
+            failures += [failure] if failure else []
+            several += [found] if found else []
+        if len(several) > 1:
+            from src.report import side_by_side
+
+            with _said_if_not_made():
+                print(f"report in {side_by_side(several)}", flush=True)
         if failures:
             raise InputError("\n".join(failures))
         return [str(plan[0].study) for plan in plans]
@@ -129,8 +140,8 @@ class SeedSweeper(Sweeper):
         check_writable(study_folder(cfg.results, cfg.study))
         return cfg, overrides, seeds
 
-    def _trained(self, cfg: DictConfig, overrides: list[str], seeds: list[int]) -> str | None:
-        """Train what is missing of one study and sum it up; return what went wrong, if anything."""
+    def _trained(self, cfg: DictConfig, overrides: list[str], seeds: list[int]) -> "tuple[str | None, Findings | None]":
+        """Train what is missing of one study and sum it up; return what went wrong, and the numbers of its report."""
         folder = study_folder(cfg.results, cfg.study)
         before, todo = _missing(folder, seeds, cfg.overwrite)
         if len(todo) < len(seeds):
@@ -165,16 +176,21 @@ class SeedSweeper(Sweeper):
                     todo.remove(seed)
         study = Study.load(folder)
         print("\n" + summary_of(study), flush=True)
+        found = None
         if cfg.report:
-            _report([folder])
+            from src.report import report_of
+
+            with _said_if_not_made():
+                page, found = report_of(Study.load(folder))
+                print(f"report in {page}", flush=True)
         if stopped := study.stopped():
-            return f"{cfg.study} stopped: {stopped}\nMend the cause and run the same command again."
+            return f"{cfg.study} stopped: {stopped}\nMend the cause and run the same command again.", found
         failed = [seed for seed in Progress.among(study.scan().records.values()).failed if seed in set(seeds)]
         if failed:
-            return f"{cfg.study}: {len(failed)} of {len(seeds)} seeds failed; the same command tries them again"
+            return f"{cfg.study}: {len(failed)} of {len(seeds)} seeds failed; the same command tries them again", found
         for line in next_commands(study, overrides, len(seeds)):
             print(line, flush=True)
-        return None
+        return None, found
 
     def _launch(self, cfg: DictConfig, overrides: list[str], todo: list[int]) -> Exception | None:
         """Hand `todo` to the launcher in chunks and wait; return what killed a worker, if something did."""
@@ -219,24 +235,25 @@ class SeedSweeper(Sweeper):
         return None
 
 
-def _report(folders: Sequence[Path]) -> None:
-    """Make the report of these studies and say where it is, or why there is none; the records are safe either way."""
-    from src.report import report
-
+@contextmanager
+def _said_if_not_made() -> Iterator[None]:
+    """Say why a report cannot be made within the block; the records are safe, and the sweep goes on."""
     try:
-        print(f"report in {report([Study.load(folder) for folder in folders])[0]}", flush=True)
-    except Exception as error:  # whatever it is, the sweep goes on
+        yield
+    except Exception as error:
         print(f"no report: {explained(error)}", flush=True)
 
 
-def _others_held(swept: str, fixed: Sequence[str], seeds: Sequence[int]) -> Iterator[tuple[str, list[str]]]:
-    """For each of `seeds` how one study varies one stream: the end of its name, and the other streams at that seed.
+def _others_held(
+    swept: str, streams: Sequence[str], fixed: Sequence[str], seeds: Sequence[int]
+) -> Iterator[tuple[str, list[str]]]:
+    """For each of `seeds` how one study varies one of `streams`: the end of its name, and the others at that seed.
 
     What is swept takes the place of the seed, which all streams follow that are not held: the records of the study are
     numbered by it.
     """
-    given = {override.split("=")[0] for override in fixed}
-    others = [f"streams.{name}" for name in ("init", "order", "augment", "other") if f"streams.{name}" != swept]
+    given = {override.lstrip("+").split("=")[0] for override in fixed}
+    others = [name for name in streams if name != swept]
     for seed in seeds:
         suffix = f"-{swept.removeprefix('streams.')}" + (f"-seed{seed}" if seed else "")
         yield suffix, [f"{name}={seed}" for name in others if name not in given]

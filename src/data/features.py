@@ -2,7 +2,7 @@
 
     data/features-<backbone>-<digest>/train.npy      (pictures, views, d): augmented passes, each picture decoded once
     data/features-<backbone>-<digest>/test.npy       (pictures, d): one pass over centre crops
-    data/features-<backbone>-<digest>/progress.json  the SHA-256 of each shard that is on disk
+    data/features-<backbone>-<digest>/progress.json  the SHA-256 of each shard that is on disk, and broken pictures
     data/features-<backbone>-<digest>/manifest.json  written last: what this is, and that it is whole
 
 The digest is of all that the features depend on: weights, transform, pictures, crops, precision, batches; what changes
@@ -18,7 +18,7 @@ import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -271,21 +271,25 @@ class Extraction:
             kept.update(shards=[], broken=[])
         rows = np.load(path, mmap_mode="r")
         whole = _whole(rows, kept["shards"], step)
-        kept["shards"] = kept["shards"][:whole]
-        kept["broken"] = [index for index in kept["broken"] if index < whole * step]
+        del kept["shards"][whole:]
         offset = rows.offset
         del rows
-        todo = range(whole * step, n)
+        again = {index // step for index in _mended(pictures, kept)}
+        todo = [start for start in range(0, n, step) if start // step >= whole or start // step in again]
         name = f"{self.backbone.name}: {part}, {n} pictures{f' x {views} views' if views > 1 else ''}"
-        with path.open("r+b") as file, _told(name, n, todo.start) as tell:
-            for start in range(todo.start, n, step):
+        with path.open("r+b") as file, _told(name, n, n - sum(min(step, n - start) for start in todo)) as tell:
+            for start in todo:
                 stop = min(n, start + step)
+                broken = []
                 shard = np.zeros((stop - start, views, dimension), np.float16)
                 for i, features in enumerate(eye.passes(self._if_whole(cut), pictures, range(start, stop)), start):
                     if not len(features):
-                        kept["broken"].append(i)
+                        broken.append(i)
                     elif not np.isfinite(features).all():
-                        raise InputError(f"features of picture {i} of {part} do not fit float16; look at its pixels")
+                        raise InputError(
+                            f"features of {_names(pictures, [i])} ({part}) are beyond what float16 holds; take another "
+                            "backbone, or backbone.precision=32-true"
+                        )
                     else:
                         shard[i - start] = features
                     tell()
@@ -293,7 +297,10 @@ class Extraction:
                 file.write(shard.tobytes())
                 file.flush()
                 os.fsync(file.fileno())
-                kept["shards"].append(hashlib.sha256(shard.data).hexdigest())
+                kept["shards"][start // step : start // step + 1] = [hashlib.sha256(shard.data).hexdigest()]
+                kept["broken"] = sorted([*(i for i in kept["broken"] if not start <= i < stop), *broken])
+                others = {i: sha256 for i, sha256 in kept.get("broken_files", {}).items() if not start <= int(i) < stop}
+                kept["broken_files"] = others | {str(i): _sha256(pictures, i) for i in broken}
                 write_atomically(entry / "progress.json", json.dumps(progress).encode())
 
     def _load(self, entry: Path) -> Features | None:
@@ -311,6 +318,8 @@ class Extraction:
             step = max(1, self.shard // views)
             if arrays[part].nbytes <= VERIFIED_UP_TO and _whole(arrays[part], shards, step) * step < len(pictures):
                 return None
+            if _mended(pictures, kept):
+                return None
             rows[part] = np.setdiff1d(np.arange(len(pictures)), kept["broken"])
             if kept["broken"] and not self.skip_broken:
                 raise InputError(
@@ -320,7 +329,11 @@ class Extraction:
             if kept["broken"]:
                 print(f"{len(kept['broken'])} broken pictures left out of {part}: {_names(pictures, kept['broken'])}")
         labels = {part: getattr(self.source, part).labels[rows[part]] for part in rows}
-        digest = hashlib.sha256(json.dumps([manifest["parts"], manifest["classes"], manifest["shapes"]]).encode())
+        parts = {
+            part: {key: kept[key] for key in ("shards", "broken")}  # as before broken_files was kept
+            for part, kept in manifest["parts"].items()
+        }
+        digest = hashlib.sha256(json.dumps([parts, manifest["classes"], manifest["shapes"]]).encode())
         for part in sorted(labels):
             digest.update(np.ascontiguousarray(labels[part]).tobytes())
         if not self.views:  # nothing is kept of the pictures to train on
@@ -337,6 +350,20 @@ class Extraction:
 def _names(pictures: PictureFiles | PictureArrays, broken: list[int], most: int = 5) -> str:
     names = [pictures.names[i] if isinstance(pictures, PictureFiles) else str(i) for i in broken[:most]]
     return ", ".join(names) + (f" and {len(broken) - most} more" if len(broken) > most else "")
+
+
+def _sha256(pictures: PictureFiles | PictureArrays, index: int) -> str | None:
+    """SHA-256 of a picture's file; None where it has none that can be read."""
+    try:
+        return hashlib.sha256((pictures.root / pictures.names[index]).read_bytes()).hexdigest()  # type: ignore[union-attr]
+    except (AttributeError, OSError):
+        return None
+
+
+def _mended(pictures: PictureFiles | PictureArrays, kept: Mapping[str, Any]) -> set[int]:
+    """The broken pictures whose files are others now; of caches made before that was kept nothing is known."""
+    known = kept.get("broken_files", {})
+    return {int(index) for index, sha256 in known.items() if _sha256(pictures, int(index)) != sha256}
 
 
 def _stored(path: Path) -> dict[str, Any] | None:

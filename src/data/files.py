@@ -12,7 +12,7 @@ import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from src.data.crops import Crops, centre
 from src.data.loader import EpochOrder, EpochPosition, Normaliser
@@ -63,27 +63,13 @@ class KeyBatches:
             yield [(epoch, index) for index in order[step * self.batch_size : (step + 1) * self.batch_size]]
 
 
-class OneByOne:
-    """The keys to score: every picture in the order of the set."""
-
-    def __init__(self, pictures: int, batch_size: int) -> None:
-        self.pictures, self.batch_size = pictures, batch_size
-
-    def __len__(self) -> int:
-        return -(-self.pictures // self.batch_size)
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        for start in range(0, self.pictures, self.batch_size):
-            yield [(0, index) for index in range(start, min(start + self.batch_size, self.pictures))]
-
-
 class FileLoader(EpochPosition, DataLoader[tuple[Tensor, Tensor]]):
     """Batches of CutPictures: images (batch, 3, size, size) float, channels last, and labels (batch,), on `device`."""
 
     def __init__(
         self,
         pictures: CutPictures,
-        keys: KeyBatches | OneByOne,
+        keys: KeyBatches | BatchSampler,
         normalise: Normaliser,
         device: torch.device,
         workers: int,
@@ -142,6 +128,7 @@ class FileData(L.LightningDataModule):
         streams: Streams,
         device: torch.device,
         channels: int = 3,
+        root: str | None = None,
     ) -> None:
         super().__init__()
         for key, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0)):
@@ -175,8 +162,9 @@ class FileData(L.LightningDataModule):
         return self._loader(CutPictures(self.pictures.train, self.transform, self.crops, self.streams), keys)  # type: ignore[arg-type]
 
     def val_dataloader(self) -> FileLoader:
-        keys = OneByOne(len(self.pictures.test), self.score_batch_size)
+        every = [(0, index) for index in range(len(self.pictures.test))]
+        keys = BatchSampler(every, self.score_batch_size, drop_last=False)  # type: ignore[arg-type]
         return self._loader(CutPictures(self.pictures.test, self.transform, None, self.streams), keys)  # type: ignore[arg-type]
 
-    def _loader(self, pictures: CutPictures, keys: KeyBatches | OneByOne) -> FileLoader:
+    def _loader(self, pictures: CutPictures, keys: KeyBatches | BatchSampler) -> FileLoader:
         return FileLoader(pictures, keys, self._normalise, self.device, self.workers)

@@ -37,6 +37,7 @@ class Shared:
     def __init__(self, extraction: Extraction) -> None:
         self.extraction, self.device = extraction, extraction.device
         self.features: Features = extraction.features()
+        self.described = json.loads(json.dumps(extraction.description()))  # as a record has it: lists, no tuples
         self.train_labels, self.test_labels = (
             torch.from_numpy(labels).to(self.device)
             for labels in (self.features.train_labels, self.features.test_labels)
@@ -216,8 +217,7 @@ class FeatureData(L.LightningDataModule):
             skip_broken=skip_broken,
         )
         self.pictures = self.shared.features
-        extraction = self.shared.extraction
-        self.described = json.loads(json.dumps(extraction.description()))  # as a record has it: lists, no tuples
+        self.described = self.shared.described
         self.train_examples = len(self.pictures.train_labels)
         self.classes, self.features = len(self.pictures.classes), self.pictures.test.shape[1]
         self.batch_size, self.score_batch_size, self.streams = batch_size, score_batch_size, streams

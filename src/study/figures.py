@@ -14,7 +14,7 @@ from scipy import stats
 
 from src.study import statistics as st
 from src.study.findings import TITLE_SEED, Findings
-from src.study.statistics import Array, Bands
+from src.study.statistics import Array, Bands, Interval
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5f5f5f"
 FAMOUS_SEEDS = (0, 42, TITLE_SEED)
@@ -44,9 +44,13 @@ def _panels(several: Sequence[Findings], rows: int = 1, share: bool = False) -> 
     return fig, fig.subplots(rows, len(several), squeeze=False, sharey="row" if share else "none")
 
 
+def verbatim(name: str) -> str:
+    """A name in a figure, none of which is taken for mathematics."""
+    return name.replace("$", r"\$")
+
+
 def _title(ax: Axes, found: Findings, more: str = "") -> None:
-    name = found.name.replace("$", r"\$")  # else the name is taken for mathematics
-    ax.set_title(f"{name}, {found.n:,} seed{'s' * (found.n > 1)}{more}")
+    ax.set_title(f"{verbatim(found.name)}, {found.n:,} seed{'s' * (found.n > 1)}{more}")
 
 
 def _legend(ax: Axes) -> None:
@@ -283,17 +287,26 @@ def luck(several: Sequence[Findings]) -> Figure:
 
 def spreads(several: Sequence[Findings]) -> Figure:
     """The std of several studies, each with its 95 % interval."""
-    fig = Figure(figsize=(COLUMN * 1.4, 1.1 + 0.42 * len(several)), layout="constrained")
+    rows = [
+        (f"{found.name}, {found.n:,} seeds", found.std, found.std_interval, ORANGE if found.pretrained else BLUE)
+        for found in several
+    ]
+    return dots(rows, "std of the accuracy over seeds, points, with its 95 % interval")
+
+
+@mpl.rc_context(STYLE)
+def dots(rows: Sequence[tuple[str, float, Interval, str]], what: str) -> Figure:
+    """A row for each label, value, interval and colour: a dot, and a line where there is an interval; all from 0 up."""
+    fig = Figure(figsize=(COLUMN * 1.4, 1.1 + 0.42 * len(rows)), layout="constrained")
     ax = fig.subplots()
-    for row, found in enumerate(several):
-        colour = ORANGE if found.pretrained else BLUE
-        if not math.isnan(found.std_interval.low):
-            ax.plot(found.std_interval, [row, row], color=colour, linewidth=2)
-        ax.plot([found.std], [row], "o", color=colour)
-    ax.set_yticks(range(len(several)), [f"{f.name}, {f.n:,} seeds" for f in several])
-    ax.set_ylim(len(several) - 0.5, -0.5)
+    for row, (_, value, interval, colour) in enumerate(rows):
+        if not math.isnan(interval.low):
+            ax.plot(interval, [row, row], color=colour, linewidth=2)
+        ax.plot([value], [row], "o", color=colour)
+    ax.set_yticks(range(len(rows)), [verbatim(label) for label, *_ in rows])
+    ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlim(left=0)
-    ax.set_xlabel("std of the accuracy over seeds, points, with its 95 % interval")
+    ax.set_xlabel(what)
     return fig
 
 
@@ -347,7 +360,12 @@ def draw(several: Sequence[Findings], folder: Path, only: str | None = None) -> 
         figures = {name: figure for name, figure in figures.items() if name == only}
     for name, (function, _) in figures.items():
         with mpl.rc_context(STYLE):
-            fig = function(several)
-            fig.savefig(folder / f"{name}.png", metadata={"Software": None})
-            fig.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+            save(function(several), folder, name)
     return {name: caption for name, (_, caption) in figures.items()}
+
+
+@mpl.rc_context(STYLE)
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Write `figure` as NAME.png and NAME.svg into `folder`, the same bytes each time."""
+    figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+    figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})

@@ -1,6 +1,7 @@
 """What a study's scores say: its numbers, and the three questions of Picard 2021 answered in words that follow them."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -89,6 +90,30 @@ class Findings:
     def step(self) -> float:
         """The smallest difference between two accuracies: one test example, in points."""
         return 100 / self.scores.examples
+
+
+def shortcomings(scores: Scores) -> list[str]:
+    """What of a study is missing, diverged, failed, damaged or mixed, in sentences; none where nothing is."""
+    lines = []
+    asked = len(scores.missing) + len(scores.records)
+    if scores.missing:
+        lines.append(f"{len(scores.missing):,} of {asked:,} seeds asked for have no record yet: {few(scores.missing)}.")
+    for status, what in (("diverged", "their loss was not finite"), ("failed", "they raised an exception")):
+        if seeds := scores.others(status):
+            reasons = Counter(seeds.values()).most_common(3)
+            why = "; ".join(f"{reason} ({count})" for reason, count in reasons)
+            lines.append(f"{len(seeds):,} {status} ({what}) and not in these numbers: seed {few(list(seeds))}: {why}.")
+    for name, why in list(scores.problems.items())[:10]:
+        lines.append(f"Not counted: seeds/{name}: {why}.")
+    if len(scores.problems) > 10:
+        lines.append(f"Not counted: {len(scores.problems) - 10:,} more files.")
+    unread = len(scores.seeds) - len(scores.correct)
+    if unread:
+        lines.append(f"The predictions of {unread:,} of {len(scores.seeds):,} seeds are missing or damaged.")
+    mixed = [key for key, values in scores.environments.items() if len(values) > 1]
+    if mixed:
+        lines.append(f"Seeds ran in different environments: {', '.join(mixed)}.")
+    return lines
 
 
 def within(interval: Interval) -> str:
@@ -213,7 +238,7 @@ def black_swans(found: Findings) -> list[str]:
 
 
 def _span(away: Sequence[float]) -> str:
-    """How far outliers lie from the median: "3.2 points below", "0.9 below to 1.4 points above"."""
+    """How far outliers lie from the median: "0.90 to 3.20 points below", "up to 0.90 points below and 1.40 above"."""
     low, high = min(away), max(away)
     if low * high < 0:
         return f"up to {-low:.2f} points below and {high:.2f} above"

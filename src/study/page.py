@@ -14,7 +14,7 @@ import markdown
 import pandas as pd
 import yaml
 
-from src.study.findings import Findings, black_swans, distribution, headline, pretraining, spreads, within
+from src.study.findings import Findings, black_swans, distribution, headline, pretraining, shortcomings, spreads, within
 from src.study.luck import told
 from src.study.paper import paper_row
 from src.study.progress import duration
@@ -41,10 +41,10 @@ def markdown_page(several: Sequence[Findings], figures: Mapping[str, str]) -> st
     drawn = {name: f"![{name.replace('_', ' ')}]({name}.png)\n*{caption}*" for name, caption in figures.items()}
 
     def section(title: str, words: Iterable[str], *names: str) -> list[str]:
-        return [f"## {title}", *map(_plain, words), *(drawn[name] for name in names if name in drawn)]
+        return [f"## {title}", *map(plain, words), *(drawn[name] for name in names if name in drawn)]
 
-    parts = [f"# {_plain(' and '.join(found.name for found in several))}"]
-    parts += [f"**{_plain(headline(found))}**" for found in several]
+    parts = [f"# {plain(' and '.join(found.name for found in several))}"]
+    parts += [f"**{plain(headline(found))}**" for found in several]
     parts += [results_table(several), *(note for found in several if (note := stands_on(found.scores)))]
     parts.append(drawn["learning_curves"])
     words = (line for found in several for line in distribution(found))
@@ -83,8 +83,8 @@ def luck_in_words(several: Sequence[Findings]) -> list[str]:
 def luck_page(found: Findings, figures: Mapping[str, str]) -> str:
     """The section on luck as a page of its own, in Markdown."""
     drawn = [f"![{name}]({name}.png)\n*{caption}*" for name, caption in figures.items()]
-    title = f"# How much of {_plain(found.name)} is luck?"
-    return "\n\n".join([title, f"**{_plain(headline(found))}**", *map(_plain, luck_in_words([found])), *drawn]) + "\n"
+    title = f"# How much of {plain(found.name)} is luck?"
+    return "\n\n".join([title, f"**{plain(headline(found))}**", *map(plain, luck_in_words([found])), *drawn]) + "\n"
 
 
 def html_page(text: str, folder: Path) -> str:
@@ -112,7 +112,7 @@ def results_table(several: Sequence[Findings]) -> str:
     for found in several:
         s = found.scores
         spread = f"{found.mean:.2f}" + (f" ± {found.std:.2f}" if found.n > 1 else "")
-        cells = [f"**{_plain(found.name)}**", f"{found.n:,}", spread]
+        cells = [f"**{plain(found.name)}**", f"{found.n:,}", spread]
         cells += [f"{found.min:.2f}&nbsp;({s.worst})", f"{found.max:.2f}&nbsp;({s.best})"]
         cells += [_cell(found.mean_interval), _cell(found.std_interval)]
         for value, interval in ((found.median, found.median_interval), (found.iqm, found.iqm_interval)):
@@ -134,7 +134,7 @@ def _median_seconds(scores: Scores) -> str:
     return f"{seconds:.1f} s" if seconds < 90 else duration(seconds)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text in which nothing is taken for HTML or, but for code in backticks, for emphasis."""
     parts = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(text.split())).split("`")
     marks = r"([*|\[\]]|\b_|_\b)"
@@ -143,34 +143,15 @@ def _plain(text: str) -> str:
 
 def stands_on(scores: Scores) -> str:
     """What is missing, diverged, failed, damaged or mixed, as a note; empty where nothing is."""
-    lines = []
-    asked = len(scores.missing) + len(scores.records)
-    if scores.missing:
-        lines.append(f"{len(scores.missing):,} of {asked:,} seeds asked for have no record yet: {few(scores.missing)}.")
-    for status, what in (("diverged", "their loss was not finite"), ("failed", "they raised an exception")):
-        if seeds := scores.others(status):
-            reasons = Counter(seeds.values()).most_common(3)
-            why = "; ".join(f"{reason} ({count})" for reason, count in reasons)
-            lines.append(f"{len(seeds):,} {status} ({what}) and not in these numbers: seed {few(list(seeds))}: {why}.")
-    for name, why in list(scores.problems.items())[:10]:
-        lines.append(f"Not counted: seeds/{name}: {why}.")
-    if len(scores.problems) > 10:
-        lines.append(f"Not counted: {len(scores.problems) - 10:,} more files.")
-    unread = len(scores.seeds) - len(scores.correct)
-    if unread:
-        lines.append(f"The predictions of {unread:,} of {len(scores.seeds):,} seeds are missing or damaged.")
-    mixed = [key for key, values in scores.environments.items() if len(values) > 1]
-    if mixed:
-        lines.append(f"Seeds ran in different environments: {', '.join(mixed)}. Below is which ran where.")
-    if not lines:
+    if not (lines := shortcomings(scores)):
         return ""
-    lines.insert(0, f"{scores.name} stands on {len(scores.seeds):,} finished seeds.")
-    return "\n".join(f"> {_plain(line)}  " for line in lines)
+    first = f"{scores.name} stands on {len(scores.seeds):,} finished seeds."
+    return "\n".join(f"> {plain(line)}  " for line in (first, *lines))
 
 
 def how_to_repeat(scores: Scores) -> Iterator[str]:
     """What must be told so that others can repeat a study: commands, data, settings, hardware, time."""
-    yield f"## How to repeat {_plain(scores.name)}"
+    yield f"## How to repeat {plain(scores.name)}"
     yield commands(scores)
     yield "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in _facts(scores))])
     config = yaml.safe_dump(scores.study.config, sort_keys=False).rstrip()
@@ -211,19 +192,15 @@ def _facts(scores: Scores) -> Iterator[tuple[str, str]]:
     config: dict[str, Any] = dict(flattened(scores.study.config))
     first = scores.finished[0]
     yield "seeds", f"{len(scores.seeds):,} finished: {few(scores.seeds.tolist())}"
-    held = [
-        f"{name}={value}"
-        for name in ("init", "order", "augment", "other")
-        if (value := config.get(f"streams.{name}")) is not None
-    ]
-    if held:
+    streams = {key: value for key, value in config.items() if key.startswith("streams.") and value is not None}
+    if held := [f"{key.removeprefix('streams.')}={value}" for key, value in streams.items()]:
         yield "streams held", ", ".join(held)
     shas = sorted({str(record.get("data_sha256")) for record in scores.finished})
     hashed = "the features" if "features" in first else "the pictures as read"
     yield "data", f"{config.get('data.name', 'unknown')}, SHA-256 of {hashed} {', '.join(shas)}"
     if "features" in first:
         known = dict(flattened(first["features"]))
-        yield "backbone", _plain(", ".join(f"{key} {value}" for key, value in known.items()))
+        yield "backbone", plain(", ".join(f"{key} {value}" for key, value in known.items()))
     sizes = {"training": config.get("data.train_size"), "test": config.get("data.test_size")}
     counted = {"training": first.get("train_examples"), "test": scores.examples}
     split = ", ".join(
@@ -232,17 +209,17 @@ def _facts(scores: Scores) -> Iterator[tuple[str, str]]:
     )
     yield "split", f"{split}; scored on the test examples after every epoch"
     preprocessing = {key: value for key, value in config.items() if re.match(r"data\.(mean|std|size|augment)", key)}
-    yield "preprocessing", _plain(", ".join(f"{key[5:]} {value}" for key, value in preprocessing.items()))
+    yield "preprocessing", plain(", ".join(f"{key[5:]} {value}" for key, value in preprocessing.items()))
     yield "training", f"{len(scores.epochs)} epochs, batch {config.get('data.batch_size', 'unknown')}"
     parts = {part: sum(record["seconds"][part] for record in scores.finished) for part in first["seconds"]}
     yield "time", f"{duration(sum(parts.values()))} in all: {', '.join(f'{p} {duration(s)}' for p, s in parts.items())}"
     for key, values in scores.environments.items():
         if len(values) == 1:
             if (value := next(iter(values))) != "None":
-                yield _plain(key), _plain(value)
+                yield plain(key), plain(value)
         else:
             which = "; ".join(f"{value} (seed {few(sorted(seeds))})" for value, seeds in values.items())
-            yield _plain(key), f"**mixed:** {_plain(which)}"
+            yield plain(key), f"**mixed:** {plain(which)}"
 
 
 def table(several: Sequence[Findings]) -> pd.DataFrame:

@@ -116,13 +116,6 @@ class Scores:
         missing = [seed for seed in study.asked() if seed not in scan.records]
         return cls(study, scan.records, scan.problems, missing, curves)
 
-    def first(self, n: int) -> "Scores":
-        """The same with seeds 0 to n - 1 only."""
-        kept = self.seeds < n
-        records = {seed: record for seed, record in self.records.items() if seed < n}
-        curves = {metric: values[kept] for metric, values in self.curves.items()}
-        return Scores(self.study, records, self.problems, [seed for seed in self.missing if seed < n], curves)
-
     @property
     def name(self) -> str:
         return self.study.name

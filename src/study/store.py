@@ -31,6 +31,7 @@ from src.errors import InputError
 
 SCHEMA = 1
 KEYS_SHOWN = 6
+LONGEST_NAME = 120
 LARGEST_SEED = 2**63 - 1
 STATUSES = ("finished", "diverged", "failed")
 
@@ -64,6 +65,24 @@ def study_folder(results: str, study: Any) -> Path:
     if not name or name.startswith(".") or Path(name).name != name:
         raise InputError(f"study={study}: a study is the name of one folder in {results}, for example study=digits_2")
     return Path(results) / name
+
+
+def studies_in(results: str | Path) -> list[str]:
+    """The names of the studies in a folder of results."""
+    return sorted(path.parent.name for path in Path(results).glob("*/study.yaml"))
+
+
+def folder_of_several(results: Path, name: str) -> Path:
+    """Where what is said of several studies goes, beside theirs: `name`, cut where it is long.
+
+    Raises InputError where a study lies there.
+    """
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    folder = results / name
+    if (folder / "study.yaml").exists():
+        raise InputError(f"{folder} is a study itself; rename its folder, and what is said of several is written there")
+    return folder
 
 
 def digest_of(config: Mapping[str, Any]) -> str:

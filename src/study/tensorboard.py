@@ -29,7 +29,6 @@ from src.study.findings import Findings
 from src.study.scores import column
 from src.study.statistics import Array, Bands
 
-METRICS = ("train/loss", "train/acc", "val/loss", "val/acc")  # as records have them
 POINTS = 500  # TensorBoard shows no more than 1,000 points of a scalar
 # The scalars of a band: its middle, its lower and its upper edge. TensorBoard looks tags up by a regular expression, so
 # they hold letters, "_" and "/" only.
@@ -119,8 +118,11 @@ class RunningBands:
     """Appends to a study's run, while a sweep goes on, the scores of the seeds done so far."""
 
     def __init__(self, study: Path) -> None:
-        self._file = EventFile(study / "tensorboard", RUNNING)
-        self._file.add(_layout(METRICS))
+        folder = study / "tensorboard"
+        first = not any(folder.glob("events.out.tfevents.*"))
+        self._file = EventFile(folder, RUNNING)
+        if first:  # TensorBoard takes the last layout: this one would hide the charts of an earlier report
+            self._file.add(_layout(()))
 
     def add(self, accuracy: Iterable[float]) -> None:
         """Append mean, std, min and max of `accuracy`, in percent, at the number of its seeds."""
@@ -143,7 +145,7 @@ def _image(path: Path) -> Summary.Image:
 
 
 def _layout(metrics: Sequence[str]) -> Summary:
-    """Margin charts of every metric and of the seeds done; the same for all studies, so that TensorBoard merges them.
+    """Margin charts of `metrics` and of the seeds done; named alike for all studies, so that TensorBoard merges them.
 
     Charts go in last first: that is how TensorBoard 2.21 shows them.
     """
