@@ -1,10 +1,13 @@
-"""A training step of ours against a plain fp32 PyTorch loop: `python -m benchmarks.step`, 3 minutes on 2 cores.
+"""A training step, each of its tricks taken away or added alone, against a plain fp32 loop and the machine's limits.
 
-Every measurement is a process of its own with one thread; the contenders take turns (A B C A B C ...). Prints medians
-with their ratio to the plain loop, and the most memory each process held: its own (anonymous pages), and all.
+`python -m benchmarks.step`, 5 minutes on 2 cores. Every measurement is a process of its own; the contenders take turns
+(A B C A B C ...). Prints medians with their ratio to the plain loop, the most memory each process held, and what the
+arithmetic and the memory traffic of a step would take alone, at rates measured in the same run.
 """
 
+import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -12,16 +15,47 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import lightning as L
+import torch
+from hydra import compose, initialize_config_dir
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
 
-BATCH, STEPS, EPOCHS = 500, 5, 3
-CONTENDERS = ("plain", "ours", "ours, stock malloc")
+from benchmarks.rivals import Recipe, objective, plain, resnet9
+
+EPOCHS = 3  # the first is not counted
+GPU = torch.cuda.is_available()
+OURS = "ours"
+# What a contender changes of `ours`: overrides, and variables of its process.
+ON_CPU: dict[str, list[str]] = {
+    OURS: [],
+    "without huge pages": ["env:GLIBC_TUNABLES="],
+    "without keeping memory": ["stock malloc"],
+    "without bf16": ["trainer.precision=32-true", "memory_format=channels_last"],
+    "without channels_last": ["memory_format=contiguous"],
+    "without bf16 and channels_last": ["trainer.precision=32-true", "memory_format=contiguous"],
+    "without foreach": ["+optimizer.foreach=false"],
+}
+ON_GPU: dict[str, list[str]] = {
+    OURS: [],
+    "without bf16": ["trainer.precision=32-true", "memory_format=channels_last"],
+    "without channels_last": ["memory_format=contiguous"],
+    "without fused SGD": ["+optimizer.fused=false"],
+    "fp16, scaled": ["trainer.precision=16-mixed"],
+    "fp16 weights": ["trainer.precision=16-true"],
+    "bf16 weights": ["trainer.precision=bf16-true"],
+    "compiled": ["compile={mode:default}"],
+    "compiled, CUDA graphs": ["compile={mode:reduce-overhead}"],
+    "not deterministic": ["trainer.deterministic=false"],
+    "not deterministic, cudnn.benchmark": ["trainer.deterministic=false", "+trainer.benchmark=true"],
+}
 
 
 class EpochClock(L.Callback):
-    """Seconds a step, one number an epoch; `latest` is the list of the last fit."""
+    """Seconds an epoch of training; `latest` is the list of the last fit."""
 
     latest: ClassVar[list[float]] = []
 
@@ -29,37 +63,59 @@ class EpochClock(L.Callback):
         EpochClock.latest = []
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        _wait()
         self.began = time.perf_counter()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        EpochClock.latest.append((time.perf_counter() - self.began) / STEPS)
+        _wait()
+        EpochClock.latest.append(time.perf_counter() - self.began)
 
 
-def _train_ours(width: int, stock_malloc: bool) -> list[float]:
-    from hydra import compose, initialize_config_dir
+def _wait() -> None:
+    if GPU:
+        torch.cuda.synchronize()
 
+
+def recipe(width: int, batch: int, steps: int) -> list[str]:
+    """Overrides of `cifar_short` on noise, one epoch of `steps` steps."""
+    return [
+        "experiment=cifar_short",
+        "data.read._target_=benchmarks.rivals.random_pictures",
+        f"data.source={batch * steps}x10",  # as good as nothing to score,
+        f"data.batch_size={batch}",
+        f"model.width={width}",
+        f"trainer.max_epochs={EPOCHS}",
+        f"trainer={'gpu' if GPU else 'cpu'}",
+    ]
+
+
+def composed(overrides: list[str]) -> Any:
+    with initialize_config_dir(str(Path("conf").resolve()), version_base="1.3"):
+        return compose("train", overrides)
+
+
+def _train_ours(overrides: list[str]) -> list[float]:
     from src import hardware
     from src.train import train
 
-    if stock_malloc:
+    if "stock malloc" in overrides:
+        overrides.remove("stock malloc")
         hardware.keep_memory = lambda: False  # type: ignore[assignment]
-    with (
-        tempfile.TemporaryDirectory() as results,
-        initialize_config_dir(str(Path("conf").resolve()), version_base="1.3"),
-    ):
-        overrides = [
-            "data.read._target_=benchmarks.plain.random_pictures",
-            f"data.batch_size={BATCH}",
-            f"model.width={width}",
-            f"results={results}",
-            "trainer=cpu",
-            f"trainer.max_epochs={EPOCHS}",
-            f"+trainer.limit_train_batches={STEPS}",
-            "+callbacks.clock._target_=benchmarks.step.EpochClock",
-        ]
-        train(compose("train", overrides))
+    with tempfile.TemporaryDirectory() as results:
+        clock = "+callbacks.clock._target_=benchmarks.step.EpochClock"
+        train(composed([*overrides, f"results={results}", clock]))
     # Run as a script this file is another module than the one Hydra imported.
     return sys.modules["benchmarks.step"].EpochClock.latest
+
+
+def _train_plainly(overrides: list[str]) -> list[float]:
+    torch.set_num_threads(1)
+    cfg = composed([o for o in overrides if not o.startswith("trainer.max_epochs")])
+    seconds = []
+    for epochs in (1, EPOCHS):
+        cfg.trainer.max_epochs = epochs
+        seconds.append(plain(Recipe.of(cfg), 0, "cuda" if GPU else "cpu")[0])
+    return [seconds[0], (seconds[1] - seconds[0]) / (EPOCHS - 1)]
 
 
 def _most_memory(stop: threading.Event, found: dict[str, int]) -> None:
@@ -70,41 +126,143 @@ def _most_memory(stop: threading.Event, found: dict[str, int]) -> None:
             found[key] = max(found.get(key, 0), int(status[key].split()[0]) // 1024)
 
 
-def measure(contender: str, width: int) -> dict[str, float]:
-    """Run in a process of its own: median seconds a step after the first epoch, and peak memory."""
+def measure(contender: str, overrides: list[str]) -> dict[str, float]:
+    """In a process of its own: median seconds an epoch after the first, and peak memory in MiB."""
     stop, memory = threading.Event(), dict[str, int]()
     watcher = threading.Thread(target=_most_memory, args=(stop, memory))
     if sys.platform == "linux":
         watcher.start()
-    if contender == "plain":
-        from benchmarks.plain import train_plainly
-
-        seconds = train_plainly(width, BATCH, STEPS, EPOCHS)
-    else:
-        seconds = _train_ours(width, stock_malloc=contender != "ours")
+    seconds = _train_plainly(overrides) if contender == "plain loop" else _train_ours(overrides)
     stop.set()
+    if GPU:
+        memory["GPU"] = torch.cuda.max_memory_allocated() // 2**20
     return {"seconds": statistics.median(seconds[1:]), **memory}
 
 
-def main(rounds: int = 3) -> None:
-    for width in (16, 64):
-        results: dict[str, list[dict[str, float]]] = {contender: [] for contender in CONTENDERS}
-        for _ in range(rounds):
-            for contender in CONTENDERS:
-                child = [sys.executable, "-m", "benchmarks.step", contender, str(width)]
-                answer = subprocess.run(child, capture_output=True, text=True, check=True).stdout
-                results[contender].append(json.loads(answer.splitlines()[-1]))
-        plain = statistics.median(run["seconds"] for run in results["plain"])
-        print(f"width {width}, batch {BATCH}, one thread, median of {rounds} processes of {STEPS * (EPOCHS - 1)} steps")
-        for contender, runs in results.items():
-            seconds = statistics.median(run["seconds"] for run in runs)
-            own, whole = (max(run.get(key, 0) for run in runs) for key in ("RssAnon", "VmHWM"))
-            times = f"{1000 * seconds:7.1f} ms/step  {plain / seconds:5.2f} x plain"
-            print(f"  {contender:20} {times}  {own} MiB own, {whole} in all")
+class Traffic(TorchDispatchMode):
+    """Bytes that the operations within the block read and write, each operation by itself; views cost nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            tensors = [leaf for leaf in tree_leaves((args, kwargs, out)) if isinstance(leaf, torch.Tensor)]
+            self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        return out
+
+
+def limits(width: int, batch: int) -> dict[str, float]:
+    """Of one step in bf16, channels_last: FLOP, bytes; and what this machine does at most, one CPU thread or a GPU."""
+    torch.set_num_threads(1)
+    device = "cuda" if GPU else "cpu"
+    model = resnet9(3, width).to(device, memory_format=torch.channels_last)
+    images = torch.randn(batch, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(0, 10, (batch,), device=device)
+    with FlopCounterMode(display=False) as flop, Traffic() as traffic, torch.autocast(device, torch.bfloat16):
+        objective(model(images).float(), labels).backward()
+    size = 8192 if GPU else 1024
+    a = torch.randn(size, size, device=device, dtype=torch.bfloat16)
+    big = torch.empty(2**30 if GPU else 2**26, dtype=torch.uint8, device=device)
+    target = torch.empty_like(big)
+    product = _fastest(lambda: torch.mm(a, a))
+    copy = _fastest(lambda: target.copy_(big))
+    return {
+        "flop": float(flop.get_total_flops()),
+        "bytes": float(traffic.bytes),
+        "peak_flop_per_s": 2 * size**3 / product,
+        "peak_bytes_per_s": 2 * big.numel() / copy,
+    }
+
+
+def _fastest(run: Any, times: int = 12) -> float:
+    seconds = []
+    for _ in range(times):
+        _wait()
+        began = time.perf_counter()
+        run()
+        _wait()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def child(module: str, *arguments: str, environment: dict[str, str] | None = None) -> Any:
+    """What a process of its own prints as its last line, JSON; None where it fails, with its last words told."""
+    answer = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
+    if answer.returncode:
+        words = (answer.stderr.strip().splitlines() or ["?"])[-1]
+        print(f"  {module} {' '.join(arguments)[:100]}: {words}", flush=True)
+        return None
+    return json.loads(answer.stdout.strip().splitlines()[-1])
+
+
+def table(width: int, batch: int, steps: int, rounds: int, only: list[str] | None = None) -> dict[str, Any]:
+    """Measure all contenders at one size, print them, and return what was measured."""
+    changes = {"plain loop": [], **(ON_GPU if GPU else ON_CPU)}
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in changes if only is None or name in only}
+    for _ in range(rounds):
+        for name in list(runs):
+            variables = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # as the workers of a sweep have
+            variables |= dict(c[4:].split("=", 1) for c in changes[name] if c.startswith("env:"))
+            overrides = [*recipe(width, batch, steps), *(c for c in changes[name] if not c.startswith("env:"))]
+            found = child("benchmarks.step", "--child", json.dumps([name, overrides]), environment=variables)
+            if found is None:
+                del runs[name]
+            else:
+                runs[name].append(found)
+    bounds = child("benchmarks.step", "--limits", json.dumps([width, batch]))
+    seconds = {name: statistics.median(run["seconds"] for run in found) / steps for name, found in runs.items()}
+    print(f"width {width}, batch {batch}, median of {rounds} processes of {steps * (EPOCHS - 1)} steps", flush=True)
+    memory = {
+        name: {key: max(run.get(key, 0) for run in found) for key in ("RssAnon", "VmHWM", "GPU")}
+        for name, found in runs.items()
+    }
+    for name, each in seconds.items():
+        held = memory[name]
+        told = f"{held['RssAnon']} MiB own, {held['VmHWM']} in all" + (f", {held['GPU']} on the GPU" if GPU else "")
+        print(
+            f"  {name:34} {1000 * each:8.2f} ms/step  {seconds['plain loop'] / each:5.2f} x plain  "
+            f"{bounds['flop'] / each / 1e12:7.3f} TFLOP/s  {told}"
+        )
+    arithmetic, traffic = bounds["flop"] / bounds["peak_flop_per_s"], bounds["bytes"] / bounds["peak_bytes_per_s"]
+    print(
+        f"  alone, its {bounds['flop'] / 1e9:.1f} GFLOP at {bounds['peak_flop_per_s'] / 1e12:.2f} TFLOP/s take "
+        f"{1000 * arithmetic:.2f} ms, the {bounds['bytes'] / 1e6:.0f} MB its operations move one by one at "
+        f"{bounds['peak_bytes_per_s'] / 1e9:.1f} GB/s {1000 * traffic:.2f} ms",
+        flush=True,
+    )
+    return {"width": width, "batch": batch, "ms_per_step": {n: 1000 * s for n, s in seconds.items()}, "MiB": memory} | {
+        "limits": bounds
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=100 if GPU else 5, help="steps an epoch")
+    parser.add_argument("--widths", type=int, nargs="*", default=[64] if GPU else [16, 64])
+    parser.add_argument("--batch", type=int, default=500)
+    parser.add_argument("--only", nargs="*", help="contenders, by name")
+    parser.add_argument("--json", type=Path, help="write what was measured there as well")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--limits", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(measure(*json.loads(options.child))))
+    elif options.limits:
+        print(json.dumps(limits(*json.loads(options.limits))))
+    else:
+        found = [table(w, options.batch, options.steps, options.rounds, options.only) for w in options.widths]
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
-    else:
-        main()
+    main()

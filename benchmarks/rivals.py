@@ -1,0 +1,208 @@
+"""The rivals: an experiment's recipe as a plain fp32 PyTorch loop, and through stock Lightning with torchvision's
+transforms, each written the obvious way. Both take their settings from the experiment's config."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from src.data.augment import Augment
+from src.data.pictures import Pictures, PictureSet, picture_set
+
+
+def random_pictures(source: str | None, cache: Path, size: int) -> PictureSet:
+    """Noise in CIFAR-10's shape, which costs as much as pictures; `source` is TRAINxTEST, 5000x1000 by default."""
+    rng = np.random.default_rng(0)
+    train, test = (
+        Pictures(rng.integers(0, 256, (n, size, size, 3), np.uint8), np.arange(n) % 10)
+        for n in (int(part) for part in (source or "5000x1000").split("x"))
+    )
+    return picture_set(train, test, tuple("abcdefghij"))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a rival needs of a config: pictures as they are read, sizes, and the settings of a run."""
+
+    pictures: PictureSet
+    mean: list[float]
+    std: list[float]
+    augment: Augment
+    width: int
+    batch: int
+    epochs: int
+    factor: Callable[[int], float]
+    lr: float
+    weight_decay: float
+
+    @classmethod
+    def of(cls, cfg: DictConfig) -> "Recipe":
+        read = instantiate(cfg.data.read)
+        pictures = (read.func if hasattr(read, "func") else read)(cfg.data.source, Path(cfg.data.cache), cfg.data.size)
+        sizes = ((pictures.train, cfg.data.train_size), (pictures.test, cfg.data.test_size))
+        train, test = (part.balanced(size, 10, "size") for part, size in sizes)
+        return cls(
+            PictureSet(train, test, pictures.classes, ""), list(cfg.data.mean), list(cfg.data.std),
+            instantiate(cfg.data.augment), cfg.model.width, cfg.data.batch_size, cfg.trainer.max_epochs,
+            instantiate(cfg.schedule.lr_lambda), cfg.optimizer.lr, cfg.optimizer.weight_decay,
+        )  # fmt: skip
+
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(
+            model.parameters(), self.lr, momentum=0.9, nesterov=True, weight_decay=self.weight_decay
+        )
+
+
+def resnet9(channels: int, width: int) -> nn.Module:
+    def conv(inputs: int, outputs: int) -> list[nn.Module]:
+        return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.CELU(0.1)]
+
+    class Residual(nn.Module):
+        def __init__(self, channels: int) -> None:
+            super().__init__()
+            self.body = nn.Sequential(*conv(channels, channels), *conv(channels, channels))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.body(x)
+
+    def pool() -> nn.Module:
+        return nn.MaxPool2d(2, ceil_mode=True)
+
+    w = width
+    return nn.Sequential(
+        *conv(channels, w), pool(), *conv(w, 2 * w), pool(), Residual(2 * w), *conv(2 * w, 4 * w), pool(),
+        *conv(4 * w, 4 * w), pool(), Residual(4 * w), nn.AdaptiveMaxPool2d(1), nn.Flatten(),
+        nn.Linear(4 * w, 10, bias=False),
+    )  # fmt: skip
+
+
+def objective(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits, labels) + 2 * F.cross_entropy(logits, labels, label_smoothing=0.2)
+
+
+def plain(recipe: Recipe, seed: int, device: str) -> tuple[float, float]:
+    """One seed by a plain loop: seconds, and the accuracy at its end."""
+    began = time.perf_counter()
+    torch.manual_seed(seed)
+    (images, labels), (test_images, test_labels) = (
+        (_normalised(part.images, recipe).to(device), torch.from_numpy(part.labels).to(device))
+        for part in (recipe.pictures.train, recipe.pictures.test)
+    )
+    model = resnet9(images.shape[1], recipe.width).to(device)
+    optimizer = recipe.optimizer(model)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, recipe.factor)
+    run = 1 if recipe.augment.granularity == "image" else recipe.augment.chunk
+    accuracy = 0.0
+    for _ in range(recipe.epochs):
+        model.train()
+        varied = torch.cat([_varied(chunk, recipe.augment) for chunk in images.split(run)])
+        order = torch.randperm(len(images), device=device)
+        for step in range(len(images) // recipe.batch):
+            chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
+            loss = objective(0.1 * model(varied[chosen]), labels[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        schedule.step()
+        model.eval()
+        with torch.no_grad():
+            right = sum(
+                (model(pictures).argmax(1) == truth).sum().item()
+                for pictures, truth in zip(test_images.split(500), test_labels.split(500), strict=True)
+            )
+        accuracy = right / len(test_labels)
+    return time.perf_counter() - began, accuracy
+
+
+def _normalised(images: np.ndarray, recipe: Recipe) -> Tensor:
+    floats = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(values)[:, None, None] for values in (recipe.mean, recipe.std))
+    return (floats - mean) / std
+
+
+def _varied(chunk: Tensor, augment: Augment) -> Tensor:
+    size, pad, cut = chunk.shape[3], augment.padding, augment.cutout
+    y, x, top, left = (int(torch.randint(0, n, ())) for n in (*2 * [2 * pad + 1], *2 * [size - cut + 1]))
+    chunk = F.pad(chunk, (pad, pad, pad, pad))[:, :, y : y + size, x : x + size].clone()
+    if augment.flip and torch.rand(()) < 0.5:
+        chunk = chunk.flip(3)
+    chunk[:, :, top : top + cut, left : left + cut] = 0
+    return chunk
+
+
+class PictureDataset(Dataset):
+    def __init__(self, pictures: Pictures, transform: Callable[[Image.Image], Tensor]) -> None:
+        self.pictures, self.transform = pictures, transform
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.pictures.images[index].squeeze())), int(self.pictures.labels[index])
+
+
+class StockModule(L.LightningModule):
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.model = resnet9(recipe.pictures.train.images.shape[3], recipe.width)
+
+    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        images, labels = batch
+        loss = objective(0.1 * self.model(images), labels)
+        self.log("train/loss", loss)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
+        images, labels = batch
+        self.log("val/acc", (self.model(images).argmax(1) == labels).float().mean(), on_epoch=True)
+
+    def configure_optimizers(self) -> tuple[list, list]:
+        optimizer = self.recipe.optimizer(self)
+        return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, self.recipe.factor)]
+
+
+def stock_lightning(recipe: Recipe, seed: int, device: str) -> tuple[float, float]:
+    """One seed through Lightning as its guide has it: seconds, and the accuracy at its end.
+
+    torchvision draws for each picture, also where the recipe draws once for many.
+    """
+    began = time.perf_counter()
+    L.seed_everything(seed, verbose=False)
+    size, augment = recipe.pictures.train.images.shape[1], recipe.augment
+    tensors = [transforms.ToTensor(), transforms.Normalize(recipe.mean, recipe.std)]
+    area = (augment.cutout / size) ** 2
+    varied = [
+        transforms.RandomCrop(size, padding=augment.padding),
+        *([transforms.RandomHorizontalFlip()] if augment.flip else []),
+        *tensors,
+        transforms.RandomErasing(p=1, scale=(area, area), ratio=(1, 1)),
+    ]
+    train, test = (
+        PictureDataset(part, transforms.Compose(steps))
+        for part, steps in ((recipe.pictures.train, varied), (recipe.pictures.test, tensors))
+    )
+    workers = {"num_workers": 8, "persistent_workers": True, "pin_memory": True} if device == "cuda" else {}
+    with tempfile.TemporaryDirectory() as logs:
+        trainer = L.Trainer(
+            max_epochs=recipe.epochs, accelerator="gpu" if device == "cuda" else "cpu", devices=1,
+            default_root_dir=logs, enable_progress_bar=False, enable_model_summary=False,
+        )  # fmt: skip
+        trainer.fit(
+            StockModule(recipe),
+            DataLoader(train, recipe.batch, shuffle=True, drop_last=True, **workers),
+            DataLoader(test, 500, **workers),
+        )
+    return time.perf_counter() - began, float(trainer.callback_metrics["val/acc"])

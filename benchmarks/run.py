@@ -1,0 +1,288 @@
+"""Seeds a machine trains in an hour, against three rivals, and where the time goes: `make bench`, 15 minutes on 2 cores.
+
+Whole seeds, set-up and scoring included, in processes of one thread each (on a GPU: one process) that take turns:
+ours, the recipe as a plain fp32 loop, and through stock Lightning with torchvision's transforms (benchmarks/rivals.py).
+Then whole sweeps against Hydra's stock sweeper, what a seed costs as work grows, and the step by itself
+(benchmarks/step.py). Prints tables and writes all of it, with hardware and versions, as JSON.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import step
+from benchmarks.rivals import Recipe, plain, stock_lightning
+from benchmarks.step import GPU, child, composed
+from benchmarks.sweep import STOCK, finished, records, sweep
+
+DEVICE = "cuda" if GPU else "cpu"
+RIVALS = {"plain loop": plain, "stock Lightning": stock_lightning}
+NOISE = "data.read._target_=benchmarks.rivals.random_pictures"
+# What is trained: an experiment at a stated size. On a CPU the full cifar_short would take an hour for each contender.
+SIZES: dict[str, list[str]] = {
+    "digits, 20 epochs": ["experiment=digits"],
+    "cifar_quick, 2 epochs of 5,000 pictures, 2,000 scored": [
+        "experiment=cifar_quick", NOISE, "data.source=5000x2000", "trainer.max_epochs=2"
+    ],
+    "cifar_short, 22 epochs of 50,000 pictures, 10,000 scored" if GPU else
+    "cifar_short, 1 epoch of 5,000 pictures, 1,000 scored": [
+        "experiment=cifar_short", NOISE, *(["data.source=50000x10000"] if GPU else ["trainer.max_epochs=1"])
+    ],
+}  # fmt: skip
+SMALL = ["trainer.max_epochs=1", "model.width=4"]
+
+
+class Clock:
+    """Seconds by part; what a part calls that is a part itself counts there and not here."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._parts, self._since = ["set-up"], time.perf_counter()
+
+    def _turn(self) -> None:
+        if GPU:
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        part = self._parts[-1]
+        self.seconds[part] = self.seconds.get(part, 0.0) + now - self._since
+        self._since = now
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        self._turn()
+        self._parts.append(name)
+        try:
+            yield
+        finally:
+            self._turn()
+            self._parts.pop()
+
+    def watch(self, owner: Any, name: str, part: str) -> None:
+        """Count the calls of `owner.name` as `part`; of a generator, the time to each item."""
+        function = getattr(owner, name)
+
+        @wraps(function)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            with self.part(part):
+                return function(*args, **kwargs)
+
+        @wraps(function)
+        def timed_items(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            items = function(*args, **kwargs)
+            while True:
+                with self.part(part):
+                    item = next(items, None)
+                if item is None:
+                    return
+                yield item
+
+        setattr(owner, name, timed_items if name == "__iter__" else timed)
+
+
+def in_parts() -> Clock:
+    """A clock on the parts of a seed of ours. On a GPU it waits for the device at each turn, which costs time itself."""
+    import lightning as L
+
+    from src import training
+    from src.classifier import Classifier
+    from src.data.loader import ScoreLoader, TrainLoader
+    from src.study.store import Study
+
+    clock = Clock()
+    clock.watch(L.Trainer, "fit", "Lightning")
+    for loader in (TrainLoader, ScoreLoader):
+        clock.watch(loader, "__iter__", "data")
+    for owner, name in ((Classifier, "training_step"), (torch.Tensor, "backward"), (Classifier, "on_train_epoch_start")):
+        clock.watch(owner, name, "training")
+    for name in ("validation_step", "on_validation_epoch_start", "on_validation_epoch_end"):
+        clock.watch(Classifier, name, "scoring")
+    clock.watch(Study, "write", "records")
+    clock.watch(training, "_optimizer", "set-up")
+    # SGD.step also calls the closure that does the rest of the step: only its arithmetic counts.
+    clock.watch(import_module("torch.optim.sgd"), "sgd", "training")
+    return clock
+
+
+def train_ours(overrides: list[str], seeds: int, parts: bool) -> dict[str, Any]:
+    """In a process of its own: seconds of each seed after the first, accuracies, and the seconds by part of one seed."""
+    began = time.perf_counter()
+    cfg = composed([*overrides, f"trainer={'gpu' if GPU else 'cpu'}"])
+    hydra = time.perf_counter() - began
+    from src.training import train_seeds
+
+    clock = in_parts() if parts else None
+    with tempfile.TemporaryDirectory() as results:
+        cfg.results = results
+        train_seeds(cfg, [0])  # reads the data, warms up
+        if clock:
+            clock._turn()
+            clock.seconds.clear()
+        seconds = []
+        for seed in range(1, seeds + 1):
+            began = time.perf_counter()
+            train_seeds(cfg, [seed])
+            seconds.append(time.perf_counter() - began)
+        if clock:
+            clock._turn()
+        done = records(Path(results))
+    by_part = {part: spent / seeds for part, spent in clock.seconds.items()} if clock else {}
+    accuracies = [record["metrics"]["final"]["val/acc"] for record in done[1:]]
+    return {"seconds": seconds, "accuracies": accuracies, "parts": by_part, "hydra_seconds": hydra}
+
+
+def train_rival(name: str, overrides: list[str], seeds: int) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    recipe = Recipe.of(composed(overrides))
+    found = [RIVALS[name](recipe, seed, DEVICE) for seed in range(seeds + (1 if GPU else 0))]
+    seconds, accuracies = zip(*found[-seeds:], strict=True)
+    return {"seconds": seconds, "accuracies": accuracies}
+
+
+def one_seed(title: str, overrides: list[str], rounds: int, seeds: int) -> dict[str, Any]:
+    """Ours and the rivals, taking turns."""
+    found: dict[str, list[dict[str, Any]]] = {"ours": [], **{name: [] for name in RIVALS}}
+    for _ in range(rounds):
+        for name in list(found):
+            huge = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if name == "ours" else {}
+            told = child("benchmarks.run", "--child", json.dumps([name, overrides, seeds, False]), environment=huge)
+            if told is not None:
+                found[name].append(told)
+    parts = child(
+        "benchmarks.run", "--child", json.dumps(["ours", overrides, seeds, True]),
+        environment={"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
+    )  # fmt: skip
+    seconds = {n: statistics.median(s for run in runs for s in run["seconds"]) for n, runs in found.items() if runs}
+    accuracy = {n: statistics.mean(a for run in runs for a in run["accuracies"]) for n, runs in found.items() if runs}
+    print(f"{title}, {'one process on a GPU' if GPU else 'one thread'}, {rounds} turns of {seeds} seeds, medians")
+    for name, each in seconds.items():
+        ratio = f"{each / seconds['ours']:5.2f} x ours"
+        learnt = f"  accuracy {100 * accuracy[name]:.1f} %" if "digits" in title else ""
+        print(f"  {name:16} {each:8.3f} s a seed  {3600 / each:7.0f} seeds/h  {ratio}{learnt}")
+    spent = parts["parts"]
+    whole = sum(spent.values())
+    shares = ", ".join(f"{part} {100 * s / whole:.1f} %" for part, s in sorted(spent.items(), key=lambda x: -x[1]))
+    print(f"  of a seed of ours: {shares}; once a process: Hydra {parts['hydra_seconds']:.2f} s", flush=True)
+    return {"what": title, "seconds": seconds, "accuracy": accuracy, "parts": spent, "hydra": parts["hydra_seconds"]}
+
+
+def whole_sweeps(seeds: int, rounds: int, small: list[str]) -> dict[str, Any]:
+    """`digits` by the command that users type, ours and Hydra's stock sweeper taking turns, start-up included."""
+    took: dict[str, list[float]] = {"ours": [], "Hydra's stock sweeper": []}
+    for _ in range(rounds):
+        for name, arguments in zip(took, ((), STOCK), strict=True):
+            with tempfile.TemporaryDirectory() as folder:
+                began = time.perf_counter()
+                finished(
+                    sweep(Path(folder), "src.train", f"seed=range(0,{seeds})", "experiment=digits", *arguments, *small)
+                )
+                took[name].append(time.perf_counter() - began)
+    medians = {name: statistics.median(seconds) for name, seconds in took.items()}
+    print(f"sweeps of {seeds} seeds of digits, start-up included, medians of {rounds}")
+    for name, seconds in medians.items():
+        rate = f"{3600 * seeds / seconds:6.0f} seeds/h  {seconds / medians['ours']:5.2f} x ours"
+        print(f"  {name:22} {seconds:7.1f} s  {rate}", flush=True)
+    return {"seeds": seeds, "seconds": medians}
+
+
+def growth(counts: list[int], small: list[str]) -> dict[str, Any]:
+    """What grows with seeds, pictures and width: measured, with the straight line through it."""
+    found: dict[str, Any] = {}
+    rows = []
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            arguments = (f"seed=range(0,{count})", "experiment=digits", "trainer.max_epochs=1", *small)
+            finished(sweep(Path(folder), "src.train", *arguments))
+            rows.append((count, time.perf_counter() - began))
+    found["seeds of digits, 1 epoch, a whole sweep"] = rows
+    quick = ["experiment=cifar_quick", NOISE, "data.train_size=null", "data.test_size=null", "trainer.max_epochs=2"]
+    for title, setting, values in (
+        ("training pictures, cifar_quick, 2 epochs", "data.source={}x1000", (5000, 10_000, 20_000)),
+        ("width, cifar_quick, 2 epochs", "model.width={}", (16, 32, 64)),
+    ):
+        rows = []
+        for value in values if not small else values[:2]:
+            shrunk = [o for o in small if not o.startswith(setting.split("=")[0]) and "epochs" not in o]
+            changed = [*quick, setting.format(value), *shrunk]
+            told = child("benchmarks.run", "--child", json.dumps(["ours", changed, 1, False]))
+            rows.append((value, statistics.median(told["seconds"])))
+        found[title] = rows
+    for title, rows in found.items():
+        x, y = np.array(rows, dtype=float).T
+        slope, constant = np.polyfit(x, y, 1)
+        told = ", ".join(f"{int(n):,}: {s:.2f} s" for n, s in rows)
+        # Arithmetic grows with the square of the width: a line is no summary of it.
+        line = f"; {1000 * slope:.3f} ms each and {constant:.2f} s" if "width" not in title else ""
+        print(f"{title}: {told}{line}", flush=True)
+    return {title: {"measured": rows} for title, rows in found.items()}
+
+
+def on_one_gpu(seeds: int, overrides: list[str]) -> dict[str, Any]:
+    """Several workers on one GPU: seeds an hour by the records' clocks, start-up left out."""
+    rates = {}
+    for workers in (1, 2, 4, 8):
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = (f"seed=range(0,{seeds * workers})", f"workers_per_gpu={workers}", *overrides)
+            arguments += () if GPU else (f"jobs={workers}",)
+            finished(sweep(Path(folder), "src.train", *arguments))
+            ended = sorted(datetime.fromisoformat(record["ended"]) for record in records(Path(folder)))
+        later = ended[workers:]  # the first of each worker begins with imports
+        rates[workers] = 3600 * len(later) / max((later[-1] - ended[0]).total_seconds(), 1) if later else float("nan")
+        print(f"  {workers} workers on one device: {rates[workers]:.0f} seeds/h", flush=True)
+    return {str(workers): rate for workers, rate in rates.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, default=Path("logs/bench.json"))
+    parser.add_argument("--part", nargs="*", choices=("seed", "sweep", "growth", "step", "workers"))
+    parser.add_argument("--small", action="store_true", help="sizes at which nothing but the running is measured")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        name, overrides, seeds, parts = json.loads(options.child)
+        found = train_ours(overrides, seeds, parts) if name == "ours" else train_rival(name, overrides, seeds)
+        print(json.dumps(found))
+        return
+    from src.environment import machine
+
+    small = SMALL if options.small else []
+    rounds = 1 if options.small else options.rounds
+    wanted = options.part or ["seed", "sweep", "growth", "step"]
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    measured: dict[str, Any] = {"machine": machine(), "when": datetime.now(UTC).isoformat(timespec="seconds")}
+    measured["cores"], measured["rounds"] = step.os.cpu_count(), rounds
+    parts: dict[str, Callable[[], Any]] = {
+        "seed": lambda: [
+            one_seed(title, [*overrides, *small], rounds, 1 if small or "22" in title else 2)
+            for title, overrides in SIZES.items()
+        ],
+        "sweep": lambda: whole_sweeps(4 if small else 20, rounds, small),
+        "growth": lambda: growth([2, 4] if small else [10, 100, 1000], small),
+        "step": lambda: [
+            step.table(width, 20 if small else 500, 2 if small else 100 if GPU else 5, rounds)
+            for width in ((4,) if small else (64,) if GPU else (16, 64))
+        ],
+        "workers": lambda: on_one_gpu(2, [*list(SIZES.values())[0 if small else -1], *small]),
+    }
+    for part in wanted:
+        measured[part] = parts[part]()
+        options.json.write_text(json.dumps(measured, indent=1) + "\n")
+    print(f"all of it in {options.json}")
+
+
+if __name__ == "__main__":
+    main()
