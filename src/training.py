@@ -48,6 +48,7 @@ NOT_IN_IDENTITY = (
     "report",
     "stack",
 )
+NOT_IN_CALLBACKS_IDENTITY = ("epoch_lines", "gradient_norms")  # they look on
 SEEDS_BETWEEN_COLLECTIONS = 20
 SEEDS_IN_A_STACK = 64  # on a GPU
 NOT_IN_DATA_IDENTITY = ("source", "root", "cache", "backbone", "workers")
@@ -95,7 +96,10 @@ def identity(cfg: DictConfig) -> dict[str, Any]:
         config["backbone"].pop("checkpoint", None)  # the data's fingerprint covers the weights themselves
     for key in NOT_IN_TRAINER_IDENTITY:
         config["trainer"].pop(key, None)
-    config["callbacks"] = {k: v for k, v in (config.get("callbacks") or {}).items() if k != "epoch_lines"}
+    if config["trainer"].get("gradient_clip_val") is None:  # came later as well
+        config["trainer"].pop("gradient_clip_val", None)
+    callbacks = config.get("callbacks") or {}
+    config["callbacks"] = {name: c for name, c in callbacks.items() if name not in NOT_IN_CALLBACKS_IDENTITY}
     return config
 
 
@@ -112,6 +116,9 @@ def opened(cfg: DictConfig) -> tuple[DictConfig, Study]:
         )
     if not isinstance(cfg.trainer.max_epochs, int) or cfg.trainer.max_epochs < 1:
         raise InputError(f"trainer.max_epochs={cfg.trainer.max_epochs}: at least 1")
+    clip = cfg.trainer.get("gradient_clip_val")
+    if clip is not None and (isinstance(clip, bool | str) or not clip > 0):
+        raise InputError(f"trainer.gradient_clip_val={clip}: a number above 0, or null for none")
     for key in ("every_minutes", "every_n_epochs"):
         if (every := cfg.checkpoint[key]) is not None and (isinstance(every, bool | str) or every <= 0):
             raise InputError(f"checkpoint.{key}={every}: a number above 0, or null for none")
@@ -299,12 +306,18 @@ def stack_size(cfg: DictConfig) -> int:
         and not cfg.trainer.enable_checkpointing
         and cfg.ckpt_path is None
     )
+    clip = cfg.trainer.get("gradient_clip_val")
+    jointly = f"trainer.gradient_clip_val={clip}" if clip is not None else None
+    if "gradient_norms" in (cfg.callbacks or {}):
+        jointly = jointly or "callbacks=gradient_norms"
     if cfg.stack == "auto":
-        return SEEDS_IN_A_STACK if plain and cfg.trainer.accelerator == "gpu" else 1
+        return SEEDS_IN_A_STACK if plain and not jointly and cfg.trainer.accelerator == "gpu" else 1
     if (size := whole_number(cfg, "stack")) > 1 and not plain:
         raise InputError(
             f"stack={size}: for linear probes on kept features, without a logger or checkpoints that stay; stack=1"
         )
+    if size > 1 and jointly:
+        raise InputError(f"stack={size}: {jointly} would take the gradient of all heads of a step as one; stack=1")
     return size
 
 
