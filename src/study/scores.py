@@ -127,6 +127,11 @@ class Scores:
         curves = {metric: values[kept] for metric, values in self.curves.items()}
         return Scores(self.study, records, self.problems, [seed for seed in self.missing if seed < n], curves)
 
+    def known(self, metric: str) -> Array:
+        """The curves of `metric` of those finished seeds that have it in every epoch (at most S, E)."""
+        curves = self.curves.get(metric, np.empty((0, len(self.epochs))))
+        return curves[np.isfinite(curves).all(axis=1)]
+
     @property
     def name(self) -> str:
         return self.study.name
