@@ -238,7 +238,7 @@ def figure(found: Sequence[Measured], choice: Measured, name: str) -> Figure:
     below.minorticks_off()
     below.set_xlabel("pictures in a batch")
     for ax, label in ((top, "pictures a second"), (below, "peak memory, MiB")):
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(0, 1.08 * ax.dataLim.ymax)
         ax.set_ylabel(label)
     top.set_title(name.replace("$", r"\$"))
     top.legend(loc="lower right")

@@ -426,7 +426,7 @@ def test_seeds_with_and_without_gradient_norms_make_one_report(study):
     curves = pd.read_parquet(page.with_name("curves.parquet")).set_index(["seed", "epochs_trained"])
     assert np.isnan(curves.loc[(0, 1), "grad_norm_p90"]) and curves.loc[(5, 8), "grad_norm_p90"] == 1.5
     run = EventAccumulator(str(study.folder / "tensorboard")).Reload()
-    assert [event.value for event in run.Scalars("grad_norm_max/mean")] == [3.0] * 8
+    assert [make_ndarray(event.tensor_proto).item() for event in run.Tensors("grad_norm_max/mean")] == [3.0] * 8
     beside, _ = report([study, study])
     assert beside.with_name("gradient_norms.png").exists()
 
