@@ -26,7 +26,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.command_line import plain_errors, run
 from src.errors import InputError, input_error_in
@@ -90,9 +90,10 @@ def measured(cfg: DictConfig, batch: int, scratch: str) -> Measured:
         cfg.callbacks = {name: c for name, c in (cfg.callbacks or {}).items() if name != "epoch_lines"}
         cfg.trainer.limit_val_batches, cfg.trainer.enable_checkpointing = 0, False
         cfg.trainer.default_root_dir = scratch
-        cfg.trainer.max_epochs = MANY  # the clock ends it; of a large batch an epoch may have a single step
     try:
         cfg, study = opened(cfg)
+        OmegaConf.resolve(cfg)  # the schedule is still that of the study's epochs
+        cfg.trainer.max_epochs = MANY  # the clock ends it; of a large batch an epoch may have a single step
         classifier, data, header, device = begun(cfg, study, cfg.seed)
         clock = _clock(device)
         fit(cfg, classifier, data, [clock], device)
@@ -202,7 +203,7 @@ def grown(
             return found, f"out of memory at {batch:,} pictures{error}"
         best_before = max((one.rate for one in found[:-1]), default=0.0)
         slow = slow + 1 if found[-1].rate < best_before * (1 + gain / 100) else 0
-        print(_line(found[-1]), flush=True)
+        print(*([HEAD] if len(found) == 1 else []), _line(found[-1]), sep="\n", flush=True)
         if slow == 2:
             return found, f"two sizes in a row gained less than {gain:g} % pictures a second"
         batch *= 2
@@ -303,7 +304,6 @@ def main(cfg: DictConfig) -> None:
             if cfg.get("backbone"):
                 alone(prepared, cfg, scratch)
                 print("of one head alone; stacks of heads (stack=) are not measured")
-            print(HEAD)
             found, why = grown(measure, start, gain, memory_left)
         choice = recommended(found, within)
         write(found, choice, folder)

@@ -88,6 +88,8 @@ def test_a_step_is_that_of_the_training_with_its_batch_and_leaves_nothing(small,
     assert 2**27 < one.memory < 2**36  # bytes
     assert cfg.data.batch_size == 7 and not (tmp_path / "results").exists()
     assert not list((tmp_path / "scratch").glob("*/seeds/*"))
+    with pytest.raises(InputError, match=r"schedule.warmup=3: longer than the training, trainer.max_epochs=2"):
+        measured(small("schedule=warmup_cosine", "schedule.warmup=3"), 100, str(tmp_path / "scratch"))
     with pytest.raises(RuntimeError, match="too many"):
         measured(cfg, 101, str(tmp_path / "scratch"))
 
@@ -131,7 +133,7 @@ def test_fewer_pictures_than_the_start_are_told(tmp_path, cache):
     ran = started(tmp_path, cache, "start=2000")
     assert ran.returncode == 1 and len(ran.stderr.strip().splitlines()) <= 2
     assert "start=2000: digits has 1297 pictures to train on; choose 1 to 1297" in ran.stderr
-    assert not (tmp_path / "results" / "digits").exists()
+    assert not (tmp_path / "results" / "digits").exists() and not ran.stdout
 
 
 @pytest.mark.parametrize(
