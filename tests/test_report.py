@@ -368,7 +368,7 @@ CALM = [2.0] * 20
 @pytest.mark.parametrize(
     "norms, status, says",
     [
-        (CALM, "finished", "Neither warm-up nor clipping is due."),
+        (CALM, "finished", "These norms call for neither warm-up nor clipping."),
         (
             [9.0, *CALM[1:]],
             "finished",

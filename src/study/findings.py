@@ -358,7 +358,9 @@ def stability(found: Findings) -> list[str]:
         how = f"`trainer.gradient_clip_val={typical:.2g}`" + (f" in place of {clip:g}" if clip else "")
         verdicts.append(f"Later norms of {sum(later):,} over {FAR_ABOVE} times the typical call for clipping: {how}.")
     if not any(begins) and not any(later):
-        verdicts.append("No norm stands out: try a smaller rate." if amiss else "Neither warm-up nor clipping is due.")
+        verdicts.append(
+            "No norm stands out: try a smaller rate." if amiss else "These norms call for neither warm-up nor clipping."
+        )
     return [" ".join([told, *verdicts])]
 
 
