@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -60,9 +61,7 @@ class Recipe:
         )  # fmt: skip
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.SGD(
-            model.parameters(), self.lr, momentum=0.9, nesterov=True, weight_decay=self.weight_decay
-        )
+        return torch.optim.SGD(model.parameters(), self.lr, momentum=0.9, nesterov=True, weight_decay=self.weight_decay)
 
 
 def resnet9(channels: int, width: int) -> nn.Module:
@@ -194,10 +193,12 @@ def stock_lightning(recipe: Recipe, seed: int, device: str) -> tuple[float, floa
         PictureDataset(part, transforms.Compose(steps))
         for part, steps in ((recipe.pictures.train, varied), (recipe.pictures.test, tensors))
     )
-    workers = {"num_workers": 8, "persistent_workers": True, "pin_memory": True} if device == "cuda" else {}
+    workers: dict[str, Any] = (
+        {"num_workers": 8, "persistent_workers": True, "pin_memory": True} if device == "cuda" else {}
+    )
     with tempfile.TemporaryDirectory() as logs:
         trainer = L.Trainer(
-            max_epochs=recipe.epochs, accelerator="gpu" if device == "cuda" else "cpu", devices=1,
+            max_epochs=recipe.epochs, accelerator="gpu" if gpu else "cpu", devices=1,
             default_root_dir=logs, enable_progress_bar=False, enable_model_summary=False,
         )  # fmt: skip
         trainer.fit(

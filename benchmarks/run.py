@@ -1,4 +1,4 @@
-"""Seeds a machine trains in an hour, against three rivals, and where the time goes: `make bench`, 15 minutes on 2 cores.
+"""Seeds a machine trains in an hour, against three rivals, and where the time goes: `make bench`.
 
 Whole seeds, set-up and scoring included, in processes of one thread each (on a GPU: one process) that take turns:
 ours, the recipe as a plain fp32 loop, and through stock Lightning with torchvision's transforms (benchmarks/rivals.py).
@@ -92,7 +92,7 @@ class Clock:
 
 
 def in_parts() -> Clock:
-    """A clock on the parts of a seed of ours. On a GPU it waits for the device at each turn, which costs time itself."""
+    """A clock on the parts of a seed of ours. On a GPU it waits for the device at each turn, which costs time too."""
     import lightning as L
 
     from src import training
@@ -104,7 +104,11 @@ def in_parts() -> Clock:
     clock.watch(L.Trainer, "fit", "Lightning")
     for loader in (TrainLoader, ScoreLoader):
         clock.watch(loader, "__iter__", "data")
-    for owner, name in ((Classifier, "training_step"), (torch.Tensor, "backward"), (Classifier, "on_train_epoch_start")):
+    for owner, name in (
+        (Classifier, "training_step"),
+        (torch.Tensor, "backward"),
+        (Classifier, "on_train_epoch_start"),
+    ):
         clock.watch(owner, name, "training")
     for name in ("validation_step", "on_validation_epoch_start", "on_validation_epoch_end"):
         clock.watch(Classifier, name, "scoring")
@@ -116,7 +120,7 @@ def in_parts() -> Clock:
 
 
 def train_ours(overrides: list[str], seeds: int, parts: bool) -> dict[str, Any]:
-    """In a process of its own: seconds of each seed after the first, accuracies, and the seconds by part of one seed."""
+    """In a process of its own: seconds of each seed after the first, accuracies, and one seed's seconds by part."""
     began = time.perf_counter()
     cfg = composed([*overrides, f"trainer={'gpu' if GPU else 'cpu'}"])
     hydra = time.perf_counter() - began
@@ -265,7 +269,7 @@ def main() -> None:
     options.json.parent.mkdir(parents=True, exist_ok=True)
     measured: dict[str, Any] = {"machine": machine(), "when": datetime.now(UTC).isoformat(timespec="seconds")}
     measured["cores"], measured["rounds"] = step.os.cpu_count(), rounds
-    parts: dict[str, Callable[[], Any]] = {
+    measurements: dict[str, Callable[[], Any]] = {
         "seed": lambda: [
             one_seed(title, [*overrides, *small], rounds, 1 if small or "22" in title else 2)
             for title, overrides in SIZES.items()
@@ -279,7 +283,7 @@ def main() -> None:
         "workers": lambda: on_one_gpu(2, [*list(SIZES.values())[0 if small else -1], *small]),
     }
     for part in wanted:
-        measured[part] = parts[part]()
+        measured[part] = measurements[part]()
         options.json.write_text(json.dumps(measured, indent=1) + "\n")
     print(f"all of it in {options.json}")
 

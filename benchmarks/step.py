@@ -158,7 +158,7 @@ def limits(width: int, batch: int) -> dict[str, float]:
     """Of one step in bf16, channels_last: FLOP, bytes; and what this machine does at most, one CPU thread or a GPU."""
     torch.set_num_threads(1)
     device = "cuda" if GPU else "cpu"
-    model = resnet9(3, width).to(device, memory_format=torch.channels_last)
+    model = resnet9(3, width).to(device).to(memory_format=torch.channels_last)
     images = torch.randn(batch, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, 10, (batch,), device=device)
     with FlopCounterMode(display=False) as flop, Traffic() as traffic, torch.autocast(device, torch.bfloat16):

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from src.schedules import WarmUp
 
 METRICS = ("train/loss", "train/acc", "val/loss", "val/acc")
 Batch = tuple[Tensor, Tensor]
@@ -31,7 +33,7 @@ class Classifier(L.LightningModule):
         model: nn.Module,
         loss: nn.Module,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        schedule: Callable[[Optimizer], LRScheduler] | None = None,
+        schedule: Callable[[Optimizer], LRScheduler] | WarmUp | None = None,
     ) -> None:
         super().__init__()
         self.model, self.loss = model, loss
@@ -50,7 +52,20 @@ class Classifier(L.LightningModule):
         optimizer = self.optimizer(self.model.parameters())
         if self.schedule is None:
             return optimizer
+        if isinstance(self.schedule, WarmUp):
+            scheduler: LRScheduler = LambdaLR(optimizer, self._factor_by_step(self.schedule))
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.schedule(optimizer), "interval": "epoch"}}
+
+    def _factor_by_step(self, schedule: WarmUp) -> Callable[[int], float]:
+        # Not trainer.estimated_stepping_batches: a resumed run would lose its place within the epoch by asking for it.
+        trainer: Any = self.trainer
+        batches, limit = len(trainer.datamodule.train_dataloader()), trainer.limit_train_batches
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        steps_an_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
+        steps = steps_an_epoch * trainer.max_epochs
+        steps = steps if trainer.max_steps == -1 else min(steps, trainer.max_steps)
+        return lambda step: schedule.factor(step, steps, steps_an_epoch)
 
     def on_train_start(self) -> None:
         self._train_sums = self._train_sums.to(self.device)  # of a run that goes on within an epoch

@@ -85,9 +85,15 @@ def config_of(study: Study, record: Record, more: Sequence[str] = ()) -> DictCon
     Raises InputError where `more` names what the study stores: another value would be another study.
     """
     from src.seeding import STREAMS
-    from src.training import NOT_IN_DATA_IDENTITY, NOT_IN_IDENTITY, NOT_IN_TRAINER_IDENTITY
+    from src.training import (
+        NOT_IN_CALLBACKS_IDENTITY,
+        NOT_IN_DATA_IDENTITY,
+        NOT_IN_IDENTITY,
+        NOT_IN_TRAINER_IDENTITY,
+    )
 
     places = {"data": NOT_IN_DATA_IDENTITY, "trainer": NOT_IN_TRAINER_IDENTITY, "backbone": ("checkpoint",)}
+    places["callbacks"] = NOT_IN_CALLBACKS_IDENTITY
     stored = dict(flattened(study.config))
     for override in more:
         key = override.lstrip("+~").split("=")[0]

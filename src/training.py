@@ -50,6 +50,7 @@ NOT_IN_IDENTITY = (
     "report",
     "stack",
 )
+NOT_IN_CALLBACKS_IDENTITY = ("epoch_lines", "gradient_norms")  # they look on
 SEEDS_BETWEEN_COLLECTIONS = 20
 SEEDS_IN_A_STACK = 64  # on a GPU
 NOT_IN_DATA_IDENTITY = ("source", "root", "cache", "backbone", "workers")
@@ -100,7 +101,10 @@ def identity(cfg: DictConfig) -> dict[str, Any]:
         config["backbone"].pop("checkpoint", None)  # the data's fingerprint covers the weights themselves
     for key in NOT_IN_TRAINER_IDENTITY:
         config["trainer"].pop(key, None)
-    config["callbacks"] = {k: v for k, v in (config.get("callbacks") or {}).items() if k != "epoch_lines"}
+    if config["trainer"].get("gradient_clip_val") is None:  # came later as well
+        config["trainer"].pop("gradient_clip_val", None)
+    callbacks = config.get("callbacks") or {}
+    config["callbacks"] = {name: c for name, c in callbacks.items() if name not in NOT_IN_CALLBACKS_IDENTITY}
     return config
 
 
@@ -117,6 +121,9 @@ def opened(cfg: DictConfig) -> tuple[DictConfig, Study]:
         )
     if not isinstance(cfg.trainer.max_epochs, int) or cfg.trainer.max_epochs < 1:
         raise InputError(f"trainer.max_epochs={cfg.trainer.max_epochs}: at least 1")
+    clip = cfg.trainer.get("gradient_clip_val")
+    if clip is not None and (isinstance(clip, bool | str) or not clip > 0):
+        raise InputError(f"trainer.gradient_clip_val={clip}: a number above 0, or null for none")
     for key in ("every_minutes", "every_n_epochs"):
         if (every := cfg.checkpoint[key]) is not None and (isinstance(every, bool | str) or every <= 0):
             raise InputError(f"checkpoint.{key}={every}: a number above 0, or null for none")
@@ -170,8 +177,8 @@ _compiled_before: dict[str, torch.nn.Module] = {}
 def _compiled(model: torch.nn.Module, cfg: DictConfig) -> torch.nn.Module:
     """`model`'s weights and buffers in the network that this process compiled for the same settings; else itself.
 
-    One compilation serves all seeds. Their tensors are those of the first, written anew in place: what was compiled, and
-    CUDA graphs, which hold addresses, stay valid.
+    One compilation serves all seeds. Their tensors are those of the first, written anew in place: what was compiled
+    stays valid, CUDA graphs, which hold addresses, included.
     """
     key = OmegaConf.to_yaml(OmegaConf.create([cfg.model, cfg.compile, cfg.memory_format, str(cfg.trainer.precision)]))
     kept = _compiled_before.setdefault(key, model)
@@ -193,13 +200,15 @@ def _compiled(model: torch.nn.Module, cfg: DictConfig) -> torch.nn.Module:
 def _optimizer(cfg: DictConfig) -> Any:
     """The config's optimizer; SGD over all tensors at once where the config leaves that open.
 
-    On a GPU that is one fused kernel. On a CPU the fused one is as fast as foreach, but rounds the last few numbers of a
-    tensor differently from the others, so that a head in a stack would not have the bits it has alone.
+    On a GPU that is one fused kernel, but where gradients are clipped, which Lightning refuses beside it. On a CPU a
+    fused one is about as fast as foreach, and rounds the last few numbers of a tensor differently from the others: a
+    head in a stack would not have the bits it has alone.
     """
     optimizer = instantiate(cfg.optimizer)
-    if cfg.optimizer._target_ == "torch.optim.SGD" and not {"fused", "foreach"} & set(cfg.optimizer):
-        return partial(optimizer, **{"fused" if cfg.trainer.accelerator == "gpu" else "foreach": True})
-    return optimizer
+    if cfg.optimizer._target_ != "torch.optim.SGD" or {"fused", "foreach"} & set(cfg.optimizer):
+        return optimizer
+    fused = cfg.trainer.accelerator == "gpu" and not cfg.trainer.gradient_clip_val
+    return partial(optimizer, **{"fused" if fused else "foreach": True})
 
 
 def fit(
@@ -344,12 +353,18 @@ def stack_size(cfg: DictConfig) -> int:
         and not cfg.trainer.enable_checkpointing
         and cfg.ckpt_path is None
     )
+    clip = cfg.trainer.get("gradient_clip_val")
+    jointly = f"trainer.gradient_clip_val={clip}" if clip is not None else None
+    if "gradient_norms" in (cfg.callbacks or {}):
+        jointly = jointly or "callbacks=gradient_norms"
     if cfg.stack == "auto":
-        return SEEDS_IN_A_STACK if plain and cfg.trainer.accelerator == "gpu" else 1
+        return SEEDS_IN_A_STACK if plain and not jointly and cfg.trainer.accelerator == "gpu" else 1
     if (size := whole_number(cfg, "stack")) > 1 and not plain:
         raise InputError(
             f"stack={size}: for linear probes on kept features, without a logger or checkpoints that stay; stack=1"
         )
+    if size > 1 and jointly:
+        raise InputError(f"stack={size}: {jointly} would take the gradient of all heads of a step as one; stack=1")
     return size
 
 

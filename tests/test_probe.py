@@ -189,6 +189,16 @@ def test_a_stack_gives_each_seed_the_record_it_has_alone(probe):
     assert len({stacked.record(seed)["weights_sha256"] for seed in range(5)}) == 5
 
 
+def test_a_schedule_by_step_is_the_same_in_a_stack(probe):
+    setting = ("schedule=warmup_cosine", "schedule.warmup=0.5")
+    assert train_seeds(probe("study=alone", *setting), range(2)) == 0
+    assert train_seeds(probe("study=stack", "stack=2", *setting), range(2)) == 0
+    alone, stacked = (Study.load(Path(probe().results) / name) for name in ("alone", "stack"))
+    for seed in range(2):
+        assert alone.record(seed)["weights_sha256"] == stacked.record(seed)["weights_sha256"]
+    assert "stacked" in stacked.record(0)
+
+
 def test_a_head_that_diverges_leaves_the_others_of_its_stack_alone(probe, monkeypatch):
     batches = StackedLoader.__iter__
 
@@ -265,6 +275,15 @@ def test_stacks_are_for_gpus_unless_asked_for(probe, config):
             stack_size(settled(probe("stack=2", *overrides)))
     with pytest.raises(InputError, match="stack=2: for linear probes"):
         stack_size(settled(config("experiment=digits", "stack=2")))
+
+
+@pytest.mark.parametrize("setting", ["trainer.gradient_clip_val=1.0", "callbacks=gradient_norms"])
+def test_what_would_take_the_gradient_of_a_stack_as_one_is_for_heads_alone(probe, setting):
+    with pytest.raises(InputError, match=f"stack=2: {setting} would take the gradient of all heads .*; stack=1"):
+        stack_size(settled(probe("stack=2", setting)))
+    on_gpu = settled(probe(setting))
+    on_gpu.trainer.accelerator = "gpu"
+    assert stack_size(on_gpu) == 1
 
 
 def test_a_sweep_extracts_first_and_stacks_on_request(command, probe_cache, checkpoint, tmp_path):  # noqa: F811

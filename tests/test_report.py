@@ -105,7 +105,7 @@ def test_every_number_of_the_table_follows_from_the_records(study):
 def test_every_file_is_there_and_the_page_needs_no_network(study):
     page, _ = report([study])
     names = {path.name for path in page.parent.iterdir()}
-    figures = set(FIGURES)
+    figures = set(FIGURES) - {"gradient_norms"}  # none were recorded
     assert {f"{name}.{kind}" for name in figures for kind in ("png", "svg")} <= names
     assert {
         "index.html",
@@ -361,6 +361,85 @@ def test_pretraining_is_judged_where_a_probe_and_a_scratch_study_are_given(made,
     assert says in words(findings.pretraining([scratch, probe]))
     assert "needs a study on a pretrained backbone" in words(findings.pretraining([scratch]))
     assert "needs a study trained from scratch" in words(findings.pretraining([probe]))
+
+
+def with_norms(study, seed, largest, *, loss=None, status="finished"):
+    """Give the record of `seed` the largest gradient norms of its epochs, of which the 90th percentile is half."""
+    record = study.record(seed)
+    lines = {"grad_norm/max": largest, "grad_norm/p90": [norm and norm / 2 for norm in largest]}
+    lines |= {"train/loss": loss} if loss else {}
+    record["metrics"]["epochs"] |= lines
+    record["metrics"]["final"] |= {metric: line[-1] for metric, line in lines.items()}
+    study.write({**record, "status": status, "reason": None if status == "finished" else "not finite"})
+
+
+CALM = [2.0] * 20
+
+
+@pytest.mark.parametrize(
+    "norms, status, says",
+    [
+        (CALM, "finished", "These norms call for neither warm-up nor clipping."),
+        (
+            [9.0, *CALM[1:]],
+            "finished",
+            "Early norms of 1 over 5 times the typical call for warm-up: `schedule=warmup",
+        ),
+        ([*CALM[1:], 9.0], "finished", "Later norms of 1 over 5 times .* clipping: `trainer.gradient_clip_val=1`."),
+        ([*CALM[:9], None], "diverged", "Of 4 seeds 1 diverged .seed 3.. Later norms of 1 over 5 times"),
+        ([None], "diverged", "Of 4 seeds 1 diverged .seed 3.. Early norms of 1 over 5 times"),
+    ],
+    ids=["calm", "early", "late", "diverged late", "diverged at once"],
+)
+def test_gradient_norms_say_whether_warm_up_or_clipping_is_due(made, norms, status, says):
+    study = made([])
+    for seed in range(4):
+        add_seed(study, seed, 0.8 + 0.01 * seed, epochs=len(norms) if seed == 3 else 20)
+        with_norms(study, seed, norms if seed == 3 else CALM, status=status if seed == 3 else "finished")
+    (told,) = findings.stability(found_in(study))
+    assert "gradient norms is 1 (median over epochs and" in told and re.search(says, told)
+    if status == "finished":
+        assert f"the first 2 epochs is {max(norms[:2]):.1f} times that, of the later ones {max(norms[2:]):.1f}" in told
+    page, _ = report([study])
+    assert "Is the training stable?" in page.read_text() and page.with_name("gradient_norms.png").exists()
+
+
+def test_a_study_that_has_warm_up_and_clipping_is_told_to_change_them(made):
+    config = {**CONFIG, "trainer": {"gradient_clip_val": 4.0}, "schedule": {"warmup": 2}}
+    study = made([0.8], config=config)
+    with_norms(study, 0, [9.0, *[2.0] * 6, 9.0])
+    (told,) = findings.stability(found_in(study))
+    assert "longer than the 2 epochs it has" in told and "gradient_clip_val=1` in place of 4." in told
+
+
+def test_without_gradient_norms_unstable_seeds_say_how_to_record_them(made, study):
+    assert findings.stability(found_in(study)) == []
+    assert "Is the training stable?" not in report([study])[0].read_text()
+    unstable = made([0.8, 0.81, 0.82], name="unstable")
+    add_seed(unstable, 3, 0.1, status="diverged")
+    record = unstable.record(1)
+    record["metrics"]["epochs"]["train/loss"] = [3.0, 2.0, 1.0, 2.1, 1.0, 0.9, 0.8, 0.7]
+    unstable.write(record)
+    (told,) = findings.stability(found_in(unstable))
+    assert "of 4 seeds 1 diverged (seed 3) and the training loss of 1 rises again by half of its fall (seed 1)." in told
+    assert "`callbacks=gradient_norms overwrite=true` records them" in told
+
+
+def test_seeds_with_and_without_gradient_norms_make_one_report(study):
+    for seed in (3, 5):
+        with_norms(study, seed, [3.0] * 8)
+    with_norms(study, 7, [None, *[4.0] * 7])  # watched from its second epoch on
+    page, (found,) = report([study])
+    assert found.n == 24 and not found.scores.problems and len(found.scores.known("grad_norm/max")) == 2
+    assert "(median over epochs and 2 seeds)" in page.read_text() and page.with_name("gradient_norms.svg").exists()
+    seeds = pd.read_parquet(page.with_name("seeds.parquet")).set_index("seed")["grad_norm_max"]
+    assert seeds[3] == 3 and seeds[7] == 4 and np.isnan(seeds[0])
+    curves = pd.read_parquet(page.with_name("curves.parquet")).set_index(["seed", "epochs_trained"])
+    assert np.isnan(curves.loc[(0, 1), "grad_norm_p90"]) and curves.loc[(5, 8), "grad_norm_p90"] == 1.5
+    run = EventAccumulator(str(study.folder / "tensorboard")).Reload()
+    assert [make_ndarray(event.tensor_proto).item() for event in run.Tensors("grad_norm_max/mean")] == [3.0] * 8
+    beside, _ = report([study, study])
+    assert beside.with_name("gradient_norms.png").exists()
 
 
 def test_several_studies_stand_side_by_side(made):

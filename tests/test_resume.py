@@ -100,6 +100,30 @@ def test_summed_gradients_and_scores_within_an_epoch_are_not_lost(digits, resume
     assert same(resumed("parts", (step,), *setting)[0], whole)
 
 
+@pytest.mark.parametrize("at", [(7,), (12,), (13,), (20, 30)])
+@pytest.mark.parametrize("schedule", ["warmup_cosine", "linear"])
+def test_schedules_by_step_clipping_and_gradient_norms_go_on_within_an_epoch(digits, resumed, schedule, at):
+    setting = (f"schedule={schedule}", "schedule.warmup=1.25", "trainer.gradient_clip_val=1.0")
+    setting += ("callbacks=gradient_norms",)
+    whole = train(digits("study=whole", *setting))
+    record, _ = resumed("parts", at, *setting)
+    assert same(record, whole) and record["resumed_from"] and "grad_norm/p90" in record["metrics"]["final"]
+
+
+def test_a_seed_that_is_gone_on_with_and_watched_from_there_has_the_norms_since(digits, resumed, monkeypatch):
+    import src.training
+
+    fit = src.training.fit
+    with monkeypatch.context() as patch:
+        patch.setattr(src.training, "fit", lambda c, m, d, cb, *rest: fit(c, m, d, [*cb, Cut(30)], *rest))
+        with pytest.raises(RuntimeError, match="cut off"):
+            train(digits("study=parts"))
+    record, whole = train(digits("study=parts", "callbacks=gradient_norms")), train(digits("study=whole"))
+    assert record["weights_sha256"] == whole["weights_sha256"] and record["resumed_from"]
+    first, second, third = record["metrics"]["epochs"]["grad_norm/max"]
+    assert first is None and second is None and third > 0
+
+
 def test_a_checkpoint_of_another_config_is_told_in_the_record(digits):
     cfg = digits("study=other", "optimizer.lr=0.1", "trainer.max_epochs=2", "checkpoint.keep=true")
     train(cfg)

@@ -97,7 +97,8 @@ class SeedRecord(L.Callback):
         predictions = pl_module.predictions.cpu().numpy()
         measured = {
             "metrics": {
-                "epochs": {key: [_finite(epoch[key]) for epoch in history] for key in history[-1]},
+                # a seed that was begun without callbacks=gradient_norms has none of its first epochs
+                "epochs": {key: [_finite(epoch.get(key, math.nan)) for epoch in history] for key in history[-1]},
                 "final": {key: _finite(value) for key, value in history[-1].items() if key != "epoch"},
             },
             "test_examples": len(correct),

@@ -310,6 +310,32 @@ def dots(rows: Sequence[tuple[str, float, Interval, str]], what: str) -> Figure:
     return fig
 
 
+def gradient_norms(several: Sequence[Findings]) -> Figure:
+    """The largest gradient norm of each epoch, with the band of its seeds, and the 90th percentile."""
+    fig, axes = _panels(several)
+    for ax, found in zip(axes[0], several, strict=True):
+        _title(ax, found)
+        largest, high = (found.scores.known(f"grad_norm/{kind}") for kind in ("max", "p90"))
+        if not len(largest):
+            continue
+        epochs = found.scores.epochs
+        for curves, colour, label in ((largest, ORANGE, "largest"), (high, BLUE, "90th percentile")):
+            ax.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+            ax.plot(epochs, np.median(curves, axis=0), color=colour, marker=".", markersize=4, label=label)
+        if clip := found.scores.study.config["trainer"].get("gradient_clip_val"):
+            ax.axhline(clip, color="black", linestyle="--", linewidth=1, label="clipped to")
+        if largest.min() > 0 and high.min() > 0:
+            ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_formatter("")
+        ax.set_xlabel("epochs trained")
+        ax.set_ylabel("gradient norm")
+        _whole_numbers(ax)
+        _legend(ax)
+    return fig
+
+
 FIGURES: Mapping[str, tuple[Drawing, str]] = {
     "learning_curves": (
         learning_curves,
@@ -340,6 +366,11 @@ FIGURES: Mapping[str, tuple[Drawing, str]] = {
         "seeds do not stay good. Below, what the best of k seeds gains on the half it was picked on, and on the other.",
     ),
     "losses": (losses, "Test loss and training loss: mean, ± 1 std, smallest to largest."),
+    "gradient_norms": (
+        gradient_norms,
+        "Gradient norm over the steps of each epoch, before clipping: largest and 90th percentile, medians over seeds "
+        "with the range of seeds.",
+    ),
 }
 SEVERAL: Mapping[str, tuple[Drawing, str]] = {
     "spreads": (spreads, "Standard deviation over seeds of each study; orange: a probe on a pretrained backbone."),
@@ -356,6 +387,8 @@ def draw(several: Sequence[Findings], folder: Path, only: str | None = None) -> 
             del figures[name]
     if all(found.luck is None for found in several):
         del figures["luck"]
+    if not any(len(found.scores.known("grad_norm/max")) for found in several):
+        del figures["gradient_norms"]
     if only is not None:
         figures = {name: figure for name, figure in figures.items() if name == only}
     for name, (function, _) in figures.items():

@@ -15,6 +15,8 @@ from src.study.statistics import Array, Interval, Shape
 from src.study.store import flattened
 
 NOT_CHANCE = 0.05
+FAR_ABOVE = 5  # times the typical gradient norm
+EARLY = 10  # the first of so many parts of the training
 TITLE_SEED = 3407
 
 
@@ -339,3 +341,64 @@ def _other_differences(one: Findings, other: Findings) -> list[str]:
 def _standard_error(found: Findings) -> float:
     p = found.mean / 100
     return 100 * math.sqrt(p * (1 - p) / found.scores.examples)
+
+
+def stability(found: Findings) -> list[str]:
+    """Whether warm-up or clipping is indicated, from gradient norms; how to record them where curves are unstable.
+
+    After the Deep Learning Tuning Playbook (Godbole et al. 2023, "How can optimization failures be debugged and
+    mitigated?"): norms far above the typical ones early in training call for warm-up, later ones for clipping, from the
+    90th percentile on. Empty where nothing was recorded and nothing is amiss.
+    """
+    s, config = found.scores, dict(flattened(found.scores.study.config))
+    diverged, restless = list(s.others("diverged")), _restless(found)
+    amiss = [f"{len(diverged):,} diverged (seed {few(diverged)})"] if diverged else []
+    if restless:
+        amiss.append(f"the training loss of {len(restless):,} rises again by half of its fall (seed {few(restless)})")
+    trouble = f"of {found.n + len(diverged):,} seeds {' and '.join(amiss)}." if amiss else ""
+    largest, high = s.known("grad_norm/max"), s.known("grad_norm/p90")
+    if not len(high):
+        how = (
+            "Gradient norms say whether warm-up or clipping would help: the same command with "
+            "`callbacks=gradient_norms overwrite=true` records them, with the same weights."
+        )
+        return [f"{found.name}: {trouble} {how}"] if amiss else []
+    typical, early = float(np.median(high)), max(1, largest.shape[1] // EARLY)
+    norms = [*largest, *_norms_until_diverged(found)]
+    begins = [bool((row[:early] > FAR_ABOVE * typical).any()) for row in norms]
+    later = [bool((row[early:] > FAR_ABOVE * typical).any()) for row in norms]
+    told = (
+        f"{found.name}: the 90th percentile of an epoch's gradient norms is {typical:.3g} (median over epochs and "
+        f"{len(high):,} seed{'s' * (len(high) > 1)}); the largest norm of the first "
+        f"{'epoch' if early == 1 else f'{early} epochs'} is {largest[:, :early].max() / typical:.1f} times that"
+    )
+    told += f", of the later ones {largest[:, early:].max() / typical:.1f} times." if largest.shape[1] > early else "."
+    verdicts = [trouble[:1].upper() + trouble[1:]] if amiss else []
+    if any(begins):
+        rise = config.get("schedule.warmup") or config.get("schedule.lr_lambda.rise")
+        how = f"longer than the {rise:g} epochs it has, or a smaller rate" if rise else "`schedule=warmup_cosine`"
+        verdicts.append(f"Early norms of {sum(begins):,} over {FAR_ABOVE} times the typical call for warm-up: {how}.")
+    if any(later):
+        clip = config.get("trainer.gradient_clip_val")
+        how = f"`trainer.gradient_clip_val={typical:.2g}`" + (f" in place of {clip:g}" if clip else "")
+        verdicts.append(f"Later norms of {sum(later):,} over {FAR_ABOVE} times the typical call for clipping: {how}.")
+    if not any(begins) and not any(later):
+        verdicts.append(
+            "No norm stands out: try a smaller rate." if amiss else "These norms call for neither warm-up nor clipping."
+        )
+    return [" ".join([told, *verdicts])]
+
+
+def _norms_until_diverged(found: Findings) -> list[Array]:
+    """The largest gradient norms of each epoch of diverged seeds that have them; those not finite are infinite."""
+    records = (r for r in found.scores.records.values() if r["status"] == "diverged")
+    lines = (record["metrics"]["epochs"].get("grad_norm/max", []) for record in records)
+    return [np.array([math.inf if norm is None else norm for norm in line]) for line in lines]
+
+
+def _restless(found: Findings) -> list[int]:
+    """Seeds whose training loss rises from its lowest so far by half of its fall, and by 5 % of the first epoch's."""
+    losses = found.scores.curves["train/loss"]
+    lowest, first = np.minimum.accumulate(losses, axis=1), losses[:, :1]
+    rises = losses - lowest > np.maximum((first - lowest) / 2, np.abs(first) / 20)
+    return sorted(found.scores.seeds[rises.any(axis=1)].tolist())

@@ -14,7 +14,17 @@ import markdown
 import pandas as pd
 import yaml
 
-from src.study.findings import Findings, black_swans, distribution, headline, pretraining, shortcomings, spreads, within
+from src.study.findings import (
+    Findings,
+    black_swans,
+    distribution,
+    headline,
+    pretraining,
+    shortcomings,
+    spreads,
+    stability,
+    within,
+)
 from src.study.luck import told
 from src.study.paper import paper_row
 from src.study.progress import duration
@@ -53,6 +63,8 @@ def markdown_page(several: Sequence[Findings], figures: Mapping[str, str]) -> st
     words = (line for found in several for line in black_swans(found))
     parts += section('Are there "black swan" seeds?', words, "sorted_accuracies")
     parts += section("How much of it is luck?", luck_in_words(several), "luck")
+    if words_on_stability := [line for found in several for line in stability(found)]:
+        parts += section("Is the training stable?", words_on_stability, "gradient_norms")
     parts += section("Does pretraining shrink the spread?", pretraining(several))
     if len(several) > 2 or (len(several) == 2 and not any(found.pretrained for found in several)):
         parts += section("Do the spreads differ?", spreads(several), "spreads")

@@ -15,6 +15,7 @@ from src.study.statistics import Array
 from src.study.store import Record, Study, flattened, seeds_in, spelled
 
 SEEDS_NAMED = 8
+OPTIONAL = "grad_norm/"  # metrics that some seeds of a study may have and others not
 
 
 class NothingFinished(InputError):
@@ -45,8 +46,8 @@ def fault_of(record: Record) -> str | None:
             return None if isinstance(record["reason"], str) else "no reason"
         curves, final = record["metrics"]["epochs"], record["metrics"]["final"]
         lengths = {len(values) for values in curves.values()}
-        numbers = [value for metric, values in curves.items() if metric != "epoch" for value in values]
-        numbers += [final[metric] for metric in curves if metric != "epoch"]
+        needed = [metric for metric in curves if metric != "epoch" and not metric.startswith(OPTIONAL)]
+        numbers = [value for metric in needed for value in [*curves[metric], final[metric]]]
         accuracies = [*curves["val/acc"], final["val/acc"]]
         if len(lengths) != 1 or 0 in lengths:
             return "its metrics have curves of different lengths"
@@ -69,8 +70,8 @@ def _is_number(value: Any) -> bool:
 class Scores:
     """A study as it stands: every record, and curves of the S finished seeds over E epochs, accuracies in percent.
 
-    `curves` has an array (S, E) for each metric; `missing` are seeds asked for that have no record, `problems` files
-    that are no records, each with its reason.
+    `curves` has an array (S, E) for each metric that any of them has, nan where a seed has none; `missing` are seeds
+    asked for that have no record, `problems` files that are no records, each with its reason.
     """
 
     study: Study
@@ -108,13 +109,21 @@ class Scores:
         if len(scored := Counter(record["test_examples"] for record in finished)) > 1:
             found = "; ".join(f"{examples}: {seeds} seeds" for examples, seeds in scored.items())
             raise InputError(f"{study.folder}: seeds were scored on different numbers of test examples ({found})")
-        metrics = [metric for metric in finished[0]["metrics"]["epochs"] if metric != "epoch"]
+        metrics = dict.fromkeys(metric for record in finished for metric in record["metrics"]["epochs"])
+        unknown = [math.nan] * len(finished[0]["metrics"]["epochs"]["epoch"])
         curves = {}
         for metric in metrics:
-            values = np.array([record["metrics"]["epochs"][metric] for record in finished], dtype=float)
+            if metric == "epoch":
+                continue
+            values = np.array([record["metrics"]["epochs"].get(metric, unknown) for record in finished], dtype=float)
             curves[metric] = percent(values) if metric.endswith("acc") else values
         missing = [seed for seed in study.asked() if seed not in scan.records]
         return cls(study, scan.records, scan.problems, missing, curves)
+
+    def known(self, metric: str) -> Array:
+        """The curves of `metric` of those finished seeds that have it in every epoch (at most S, E)."""
+        curves = self.curves.get(metric, np.empty((0, len(self.epochs))))
+        return curves[np.isfinite(curves).all(axis=1)]
 
     @property
     def name(self) -> str:

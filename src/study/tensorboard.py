@@ -88,7 +88,10 @@ def write_run(found: Findings, figures: Mapping[str, Path], texts: Mapping[str, 
     file.add(_layout(list(scores.curves)))
     flat = len(scores.epochs) - found.flat_from
     late = slice(-(flat if flat >= 3 else max(3, len(scores.epochs) // 4)), None)
-    for metric, curves in scores.curves.items():
+    for metric in scores.curves:
+        curves = scores.known(metric)
+        if not len(curves):
+            continue
         group, band = column(metric), st.bands(curves)
         file.add_bands(group, scores.epochs, band)
         file.add_bands(FROM_MEAN.format(group), scores.epochs, _from_mean(band))

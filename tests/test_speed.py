@@ -1,0 +1,149 @@
+"""What makes a seed fast must not change it; and what would make it slow, waiting for the device, does not happen."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from src import sweep, training
+from src.classifier import Classifier
+from src.errors import InputError
+from src.hardware import precision
+from src.study.store import Study
+from src.train import train
+from src.training import settled, train_seeds
+from tests.conftest import ROOT
+
+# Operations whose result the host must see before it goes on.
+WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal")
+
+
+class Waits(TorchDispatchMode):
+    """Names of the operations within the block for which a device would be waited for."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.name().split("::")[1].split(".")[0]
+        if name in WAITS:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("granularity", ["chunk", "image"])
+def test_the_host_waits_for_the_device_once_an_epoch(small, granularity, monkeypatch):
+    mode, within_epochs = Waits(), []
+    begin, end = Classifier.on_train_epoch_start, Classifier.on_validation_epoch_end
+
+    def on_train_epoch_start(self):
+        begin(self)
+        mode.__enter__()
+
+    def on_validation_epoch_end(self):
+        mode.__exit__(None, None, None)
+        within_epochs.append(mode.found)
+        mode.found = []
+        with mode:
+            end(self)
+        assert mode.found  # here it does: else this test would see nothing
+        mode.found = []
+
+    monkeypatch.setattr(Classifier, "on_train_epoch_start", on_train_epoch_start)
+    monkeypatch.setattr(Classifier, "on_validation_epoch_end", on_validation_epoch_end)
+    train(small("seed=0", f"data.augment.granularity={granularity}", "data.augment.flip=true"))
+    assert within_epochs == [[], []]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_no_step_waits_for_a_gpu(small, monkeypatch):
+    step = Classifier.training_step
+
+    def training_step(self, batch):
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            return step(self, batch)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    monkeypatch.setattr(Classifier, "training_step", training_step)
+    train(small("seed=0", "trainer=gpu"))
+
+
+@pytest.mark.filterwarnings("ignore:.*enable_autograd_cache")
+def test_one_compilation_serves_all_seeds_and_leaves_none_a_trace_of_another(small, tmp_path, monkeypatch):
+    compiled = []
+    real = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **how: (compiled.append(how), real(self, **how)))
+    # aot_eager traces forward and backward as the default does, and needs no C++ compiler.
+    options = ("compile={backend:aot_eager}", "trainer.max_epochs=1")
+
+    def hashes(name, seeds):
+        cfg = small(*options, f"study={name}", f"results={tmp_path}/{name}")
+        assert train_seeds(cfg, seeds) == 0
+        records = Study.load(tmp_path / name / name).scan().records
+        return {seed: record["weights_sha256"] for seed, record in records.items()}
+
+    try:
+        first = hashes("one", [0, 1, 2])
+        assert compiled == [{"backend": "aot_eager"}]
+        assert hashes("two", [2, 0]) == {0: first[0], 2: first[2]}
+        assert len(set(first.values())) == 3
+        assert len(compiled) == 1
+        # A network that has just been compiled gives what one gives that others trained in.
+        training._compiled_before.clear()
+        assert hashes("three", [1]) == {1: first[1]}
+        assert len(compiled) == 2
+    finally:
+        training._compiled_before.clear()
+        torch._dynamo.reset()
+
+
+def test_compilation_is_part_of_a_study_where_it_is_used(small):
+    assert "compile" not in training.identity(settled(small()))
+    how = training.identity(settled(small("compile={mode:reduce-overhead}")))["compile"]
+    assert how == {"mode": "reduce-overhead"}
+
+
+def test_what_torch_compile_does_not_take_is_told_in_two_lines(small):
+    with pytest.raises(InputError, match=r"compile=.*mode.*fastest"):
+        train(small("compile={mode:fastest}"))
+    assert not training._compiled_before
+
+
+def test_fp16_that_lightning_would_replace_is_refused():
+    with pytest.raises(InputError, match="trainer.precision=16-mixed: not on a CPU"):
+        precision("16-mixed", "cpu")
+    assert precision("16-mixed", "gpu") == "16-mixed"
+
+
+@pytest.mark.parametrize("given, expected", [
+    (None, "glibc.malloc.hugetlb=1"),
+    ("glibc.malloc.arena_max=2", "glibc.malloc.arena_max=2:glibc.malloc.hugetlb=1"),
+    ("glibc.malloc.hugetlb=0", "glibc.malloc.hugetlb=0"),
+])  # fmt: skip
+def test_workers_are_asked_to_use_huge_pages_and_what_a_user_says_holds(given, expected, monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if given:
+        monkeypatch.setenv("GLIBC_TUNABLES", given)
+    sweep.ask_for_huge_pages()
+    assert os.environ["GLIBC_TUNABLES"] == expected
+
+
+@pytest.mark.parametrize("contender", ["ours", "plain loop", "stock Lightning"])
+def test_contenders_of_the_benchmark_learn_the_digits(contender):
+    """At a fifth of the epochs each is far above chance: they train what the benchmark says they do."""
+    overrides = ["experiment=digits", "trainer.max_epochs=4", "schedule.lr_lambda.end=4"]
+    child = [sys.executable, "-m", "benchmarks.run", "--child", json.dumps([contender, overrides, 1, True])]
+    environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
+    answer = subprocess.run(child, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    found = json.loads(answer.stdout.splitlines()[-1])
+    assert found["accuracies"][0] > 0.4
+    if contender == "ours":
+        assert set(found["parts"]) == {"set-up", "Lightning", "data", "training", "scoring", "records"}
+        assert sum(found["parts"].values()) == pytest.approx(found["seconds"][0], rel=0.05)
