@@ -52,13 +52,8 @@ format: setup  ## put the code into ruff's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## measurements against rivals: a step, sweeps, reports, probes
-	$(BIN)/python -m benchmarks.step
-	$(BIN)/python -m benchmarks.sweep
-	$(BIN)/python -m benchmarks.report
-	$(BIN)/python -m benchmarks.probe
-	$(BIN)/python -m benchmarks.repeatable
-	$(BIN)/python -m benchmarks.compare
+bench: setup  ## seeds an hour against rivals, where the time goes, cost as work grows: table and logs/bench.json
+	$(BIN)/python -m benchmarks.run
 
 cifar-short: setup  ## the paper's 22 epochs; SEEDS="range(0,10000)", EXTRA="data.source=PATH"
 	$(BIN)/python -m src.train -m 'seed=$(or $(SEEDS),range(0,10000))' experiment=cifar_short $(EXTRA)

@@ -193,9 +193,8 @@ def stock_lightning(recipe: Recipe, seed: int, device: str) -> tuple[float, floa
         PictureDataset(part, transforms.Compose(steps))
         for part, steps in ((recipe.pictures.train, varied), (recipe.pictures.test, tensors))
     )
-    workers: dict[str, Any] = (
-        {"num_workers": 8, "persistent_workers": True, "pin_memory": True} if device == "cuda" else {}
-    )
+    gpu = device == "cuda"
+    workers: dict[str, Any] = {"num_workers": 8, "persistent_workers": True, "pin_memory": True} if gpu else {}
     with tempfile.TemporaryDirectory() as logs:
         trainer = L.Trainer(
             max_epochs=recipe.epochs, accelerator="gpu" if gpu else "cpu", devices=1,

@@ -38,7 +38,7 @@ class Waits(TorchDispatchMode):
 
 @pytest.mark.parametrize("granularity", ["chunk", "image"])
 def test_the_host_waits_for_the_device_once_an_epoch(small, granularity, monkeypatch):
-    mode, within_epochs = Waits(), []
+    mode, within_epochs, at_its_end = Waits(), [], []
     begin, end = Classifier.on_train_epoch_start, Classifier.on_validation_epoch_end
 
     def on_train_epoch_start(self):
@@ -49,15 +49,20 @@ def test_the_host_waits_for_the_device_once_an_epoch(small, granularity, monkeyp
         mode.__exit__(None, None, None)
         within_epochs.append(mode.found)
         mode.found = []
-        with mode:
-            end(self)
-        assert mode.found  # here it does: else this test would see nothing
+        end(self)
+        at_its_end.append(mode.found)
         mode.found = []
 
+    to_list = torch.Tensor.tolist  # passes by what a mode sees
+    monkeypatch.setattr(torch.Tensor, "tolist", lambda self: (mode.found.append("tolist"), to_list(self))[1])
     monkeypatch.setattr(Classifier, "on_train_epoch_start", on_train_epoch_start)
     monkeypatch.setattr(Classifier, "on_validation_epoch_end", on_validation_epoch_end)
     train(small("seed=0", f"data.augment.granularity={granularity}", "data.augment.flip=true"))
     assert within_epochs == [[], []]
+    assert at_its_end == [["tolist"], ["tolist"]]
+    with mode:
+        assert torch.ones(1).item()
+    assert mode.found  # what is not found would be seen
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
