@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 out=${1:-logs/gpu}
 mkdir -p "$out"
 python=${PYTHON:-python}
-ends=$((SECONDS + ${LIMIT:-530}))
+ends=$((SECONDS + ${LIMIT:-500}))
 
 if ! $python -c 'import hydra, omegaconf' 2>/dev/null; then
     $python -m pip install --quiet --no-index --find-links wheels --no-deps hydra-core omegaconf antlr4-python3-runtime \
@@ -16,24 +16,25 @@ fi
 small=$($python -c 'import torch; print("" if torch.cuda.is_available() else "--small")') || exit 1
 command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,clocks.sm,power.limit --format=csv
 
-within() {  # within SECONDS NAME COMMAND...: run it, cut off at its share and at the end of the whole
+measure() {  # measure SECONDS NAME ARGUMENTS...: begin nothing after its share or the end of the whole, and keep what is done
     local left=$((ends - SECONDS)) share=$1 name=$2
     shift 2
-    [ "$left" -gt 5 ] || { echo "$name: no time left"; return; }
+    left=$((left < share ? left : share))
     echo "== $name"
-    timeout --kill-after=5 $((left < share ? left : share)) "$@" || echo "$name: cut off or failed ($?)"
+    [ "$left" -gt 5 ] || { echo "no time left"; return; }
+    timeout --kill-after=5 $((left + 20)) $python -m benchmarks.run $small --rounds 1 --limit "$left" "$@" || echo "cut off ($?)"
 }
 
 # A step, each trick alone: TFLOP/s, limits, compilation, CUDA graphs, half precisions, the cost of determinism.
-within 220 "step" $python -m benchmarks.run $small --rounds 1 --part step --json "$out/step.json"
+measure 190 "step" --part step --json "$out/step.json"
 # Whole seeds of the three experiments against the rivals, with the shares of a seed.
-within 180 "seeds" $python -m benchmarks.run $small --rounds 1 --part seed --json "$out/seeds.json"
+measure 190 "seeds" --part seed --json "$out/seeds.json"
 # Workers side by side on the one GPU, without and with NVIDIA's MPS.
-within 80 "workers" $python -m benchmarks.run $small --part workers --json "$out/workers.json"
+measure 80 "workers" --part workers --json "$out/workers.json"
 if command -v nvidia-cuda-mps-control >/dev/null; then
     export CUDA_MPS_PIPE_DIRECTORY=$(mktemp -d) CUDA_MPS_LOG_DIRECTORY=$(mktemp -d)
     nvidia-cuda-mps-control -d &&
-        within 80 "workers with MPS" $python -m benchmarks.run $small --part workers --json "$out/workers_mps.json"
+        measure 70 "workers with MPS" --part workers --json "$out/workers_mps.json"
     echo quit | nvidia-cuda-mps-control
 fi
 echo "all of it in $out after $SECONDS s"

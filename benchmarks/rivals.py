@@ -91,8 +91,8 @@ def objective(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels) + 2 * F.cross_entropy(logits, labels, label_smoothing=0.2)
 
 
-def plain(recipe: Recipe, seed: int, device: str) -> tuple[float, float]:
-    """One seed by a plain loop: seconds, and the accuracy at its end."""
+def plain(recipe: Recipe, seed: int, device: str, trained: list[float] | None = None) -> tuple[float, float]:
+    """One seed by a plain loop: seconds, and the accuracy at its end; `trained` gets an epoch's training seconds."""
     began = time.perf_counter()
     torch.manual_seed(seed)
     (images, labels), (test_images, test_labels) = (
@@ -105,6 +105,7 @@ def plain(recipe: Recipe, seed: int, device: str) -> tuple[float, float]:
     run = 1 if recipe.augment.granularity == "image" else recipe.augment.chunk
     accuracy = 0.0
     for _ in range(recipe.epochs):
+        epoch_began = time.perf_counter()
         model.train()
         varied = torch.cat([_varied(chunk, recipe.augment) for chunk in images.split(run)])
         order = torch.randperm(len(images), device=device)
@@ -115,6 +116,10 @@ def plain(recipe: Recipe, seed: int, device: str) -> tuple[float, float]:
             loss.backward()
             optimizer.step()
         schedule.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        if trained is not None:
+            trained.append(time.perf_counter() - epoch_began)
         model.eval()
         with torch.no_grad():
             right = sum(

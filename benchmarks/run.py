@@ -167,6 +167,8 @@ def one_seed(title: str, overrides: list[str], rounds: int, seeds: int) -> dict[
         "benchmarks.run", "--child", json.dumps(["ours", overrides, seeds, True]),
         environment={"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
     )  # fmt: skip
+    if not found["ours"]:
+        return {}
     seconds = {n: statistics.median(s for run in runs for s in run["seconds"]) for n, runs in found.items() if runs}
     accuracy = {n: statistics.mean(a for run in runs for a in run["accuracies"]) for n, runs in found.items() if runs}
     print(f"{title}, {'one process on a GPU' if GPU else 'one thread'}, {rounds} turns of {seeds} seeds, medians")
@@ -174,11 +176,14 @@ def one_seed(title: str, overrides: list[str], rounds: int, seeds: int) -> dict[
         ratio = f"{each / seconds['ours']:5.2f} x ours"
         learnt = f"  accuracy {100 * accuracy[name]:.1f} %" if "digits" in title else ""
         print(f"  {name:16} {each:8.3f} s a seed  {3600 / each:7.0f} seeds/h  {ratio}{learnt}")
-    spent = parts["parts"]
-    whole = sum(spent.values())
-    shares = ", ".join(f"{part} {100 * s / whole:.1f} %" for part, s in sorted(spent.items(), key=lambda x: -x[1]))
-    print(f"  of a seed of ours: {shares}; once a process: Hydra {parts['hydra_seconds']:.2f} s", flush=True)
-    return {"what": title, "seconds": seconds, "accuracy": accuracy, "parts": spent, "hydra": parts["hydra_seconds"]}
+    measured = {"what": title, "seconds": seconds, "accuracy": accuracy}
+    if parts is not None:
+        spent = parts["parts"]
+        whole = sum(spent.values())
+        shares = ", ".join(f"{part} {100 * s / whole:.1f} %" for part, s in sorted(spent.items(), key=lambda x: -x[1]))
+        print(f"  of a seed of ours: {shares}; once a process: Hydra {parts['hydra_seconds']:.2f} s", flush=True)
+        measured |= {"parts": spent, "hydra": parts["hydra_seconds"]}
+    return measured
 
 
 def whole_sweeps(seeds: int, rounds: int, small: list[str]) -> dict[str, Any]:
@@ -237,6 +242,8 @@ def on_one_gpu(seeds: int, overrides: list[str]) -> dict[str, Any]:
     """Several workers on one GPU: seeds an hour by the records' clocks, start-up left out."""
     rates = {}
     for workers in (1, 2, 4, 8):
+        if time.monotonic() > step.deadline:
+            break
         with tempfile.TemporaryDirectory() as folder:
             arguments = (f"seed=range(0,{seeds * workers})", f"workers_per_gpu={workers}", *overrides)
             arguments += () if GPU else (f"jobs={workers}",)
@@ -254,6 +261,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("logs/bench.json"))
     parser.add_argument("--part", nargs="*", choices=("seed", "sweep", "growth", "step", "workers"))
     parser.add_argument("--small", action="store_true", help="sizes at which nothing but the running is measured")
+    parser.add_argument("--limit", type=float, default=float("inf"), help="begin nothing after so many seconds")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -263,6 +271,7 @@ def main() -> None:
         return
     from src.environment import machine
 
+    step.deadline = time.monotonic() + options.limit
     small = SMALL if options.small else []
     rounds = 1 if options.small else options.rounds
     wanted = options.part or ["seed", "sweep", "growth", "step"]

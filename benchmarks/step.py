@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from math import nan
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -110,12 +111,9 @@ def _train_ours(overrides: list[str]) -> list[float]:
 
 def _train_plainly(overrides: list[str]) -> list[float]:
     torch.set_num_threads(1)
-    cfg = composed([o for o in overrides if not o.startswith("trainer.max_epochs")])
-    seconds = []
-    for epochs in (1, EPOCHS):
-        cfg.trainer.max_epochs = epochs
-        seconds.append(plain(Recipe.of(cfg), 0, "cuda" if GPU else "cpu")[0])
-    return [seconds[0], (seconds[1] - seconds[0]) / (EPOCHS - 1)]
+    seconds: list[float] = []
+    plain(Recipe.of(composed(overrides)), 0, "cuda" if GPU else "cpu", seconds)
+    return seconds
 
 
 def _most_memory(stop: threading.Event, found: dict[str, int]) -> None:
@@ -188,17 +186,26 @@ def _fastest(run: Any, times: int = 12) -> float:
     return min(seconds)
 
 
+deadline = float("inf")  # by time.monotonic(); main() of benchmarks.run sets it
+
+
 def child(module: str, *arguments: str, environment: dict[str, str] | None = None) -> Any:
-    """What a process of its own prints as its last line, JSON; None where it fails, with its last words told."""
-    answer = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(environment or {})},
-    )
+    """What a process of its own prints as its last line, JSON; None where it fails or time is up, which is told."""
+    left = deadline - time.monotonic()
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **(environment or {})},
+            timeout=max(left, 0.1) if left < float("inf") else None,
+        )
+    except subprocess.TimeoutExpired:
+        print(f"  {' '.join(arguments)[:100]}: no time left", flush=True)
+        return None
     if answer.returncode:
         words = (answer.stderr.strip().splitlines() or ["?"])[-1]
-        print(f"  {module} {' '.join(arguments)[:100]}: {words}", flush=True)
+        print(f"  {' '.join(arguments)[:100]}: {words}", flush=True)
         return None
     return json.loads(answer.stdout.strip().splitlines()[-1])
 
@@ -206,6 +213,9 @@ def child(module: str, *arguments: str, environment: dict[str, str] | None = Non
 def table(width: int, batch: int, steps: int, rounds: int, only: list[str] | None = None) -> dict[str, Any]:
     """Measure all contenders at one size, print them, and return what was measured."""
     changes = {"plain loop": [], **(ON_GPU if GPU else ON_CPU)}
+    bounds = child("benchmarks.step", "--limits", json.dumps([width, batch]))
+    if bounds is None:
+        return {}
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in changes if only is None or name in only}
     for _ in range(rounds):
         for name in list(runs):
@@ -214,10 +224,10 @@ def table(width: int, batch: int, steps: int, rounds: int, only: list[str] | Non
             overrides = [*recipe(width, batch, steps), *(c for c in changes[name] if not c.startswith("env:"))]
             found = child("benchmarks.step", "--child", json.dumps([name, overrides]), environment=variables)
             if found is None:
-                del runs[name]
+                if not runs[name]:
+                    del runs[name]
             else:
                 runs[name].append(found)
-    bounds = child("benchmarks.step", "--limits", json.dumps([width, batch]))
     seconds = {name: statistics.median(run["seconds"] for run in found) / steps for name, found in runs.items()}
     print(f"width {width}, batch {batch}, median of {rounds} processes of {steps * (EPOCHS - 1)} steps", flush=True)
     memory = {
@@ -228,7 +238,7 @@ def table(width: int, batch: int, steps: int, rounds: int, only: list[str] | Non
         held = memory[name]
         told = f"{held['RssAnon']} MiB own, {held['VmHWM']} in all" + (f", {held['GPU']} on the GPU" if GPU else "")
         print(
-            f"  {name:34} {1000 * each:8.2f} ms/step  {seconds['plain loop'] / each:5.2f} x plain  "
+            f"  {name:34} {1000 * each:8.2f} ms/step  {seconds.get('plain loop', nan) / each:5.2f} x plain  "
             f"{bounds['flop'] / each / 1e12:7.3f} TFLOP/s  {told}"
         )
     arithmetic, traffic = bounds["flop"] / bounds["peak_flop_per_s"], bounds["bytes"] / bounds["peak_bytes_per_s"]
