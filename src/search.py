@@ -25,7 +25,7 @@ from src.errors import InputError
 from src.study.progress import duration
 from src.study.space import Point, Space
 from src.study.store import Record, Study, spelled, study_folder
-from src.study.tuning import BASELINE, FIRST_FRESH_SEED, Trial, best_of, check_baseline, tried, trials_in
+from src.study.tuning import BASELINE, FIRST_FRESH_SEED, Trial, best_of, check_baseline, trials_in, tried
 from src.sweep import DEATHS, SECONDS_BETWEEN_LINES, give_up, interruptible, whole_number, workers
 
 SEARCHES = ("explore", "exploit")
@@ -57,12 +57,14 @@ class Crew:
 
     def __init__(self, size: int) -> None:
         self._context = multiprocessing.get_context("spawn")
-        self._idle = [self._hired() for _ in range(size)]
+        self._processes: list[BaseProcess] = []  # all there ever were
         self._busy: dict[Connection, tuple[BaseProcess, Any]] = {}
+        self._idle = [self._hired() for _ in range(size)]
 
     def _hired(self) -> tuple[Connection, BaseProcess]:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs,))
+        self._processes.append(process)
         process.start()
         theirs.close()  # so that its death is the end of the pipe
         return ours, process
@@ -71,7 +73,7 @@ class Crew:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        for _, process in [*self._idle, *((pipe, process) for pipe, (process, _) in self._busy.items())]:
+        for process in self._processes:
             process.kill()
             process.join()
 
@@ -189,6 +191,7 @@ class Search:
         self.points = self.space.explored(cfg.trials, cfg.search_seed) if cfg.search == "explore" else []
         self.total = len(self.points) if cfg.search == "explore" else cfg.trials
         self.trials: list[Trial] = []  # of this command, in their order
+        self.known: dict[int, Trial] = {}  # those of them that are in the folder, by their place
         self.others: list[Trial] = []  # found in the folder besides
         self.numbers = 0
         self.queue: deque[Pair] = deque()
@@ -223,13 +226,14 @@ class Search:
         self.numbers = 1 + max((int(trial.name.removeprefix("trial-")) for trial in found), default=-1)
         if self.cfg.search == "explore":
             by_point = {tuple(trial.point.items()): trial for trial in reversed(found)}
-            self.known = {i: by_point.get(tuple(point.items())) for i, point in enumerate(self.points)}
+            asked = {i: by_point.get(tuple(point.items())) for i, point in enumerate(self.points)}
+            self.known = {i: trial for i, trial in asked.items() if trial}
         else:
             ours = [t for t in found if t.search == "exploit" and t.space == self.space.described()]
             self.known = dict(enumerate(ours[: self.total]))
-        names = {trial.name for trial in self.known.values() if trial}
+        names = {trial.name for trial in self.known.values()}
         self.others = [trial for trial in found if trial.name not in names]
-        done = sum(bool(t) and all(s in t.scores or s in t.diverged for s in self.seeds) for t in self.known.values())
+        done = sum(all(s in t.scores or s in t.diverged for s in self.seeds) for t in self.known.values())
         if done:
             print(f"{self.folder.name}: {done} of {self.total} trials have their records, {self.total - done} to train")
 
@@ -345,7 +349,7 @@ class Search:
             best = self.best()
             so_far = f"   best {best.name} {best.score:.2f} %" if best and best.name != trial.name else ""
             print(f"{self.told(trial)}{so_far}{self.time_left(began)}", flush=True)
-        elif time.monotonic() - last_line >= SECONDS_BETWEEN_LINES or (place is None and not self.outstanding[arm.name]):
+        elif (place is None and not left) or time.monotonic() - last_line >= SECONDS_BETWEEN_LINES:
             waiting = f"{left} queued" if left else "done"
             print(f"{arm.name}  {len(self.trained)} seeds trained, {waiting}{self.time_left(began)}", flush=True)
         else:
@@ -359,14 +363,16 @@ class Search:
             score = f"{trial.score:6.2f}" + (f" ± {trial.std:.2f} %" if len(trial.scores) > 1 else " %")
         else:
             score = "diverged" if trial.diverged else "failed"
-        odd = [f"{len(seeds)} {word}" for word, seeds in (("diverged", trial.diverged), ("failed", trial.failed)) if seeds]
-        return "  ".join([trial.name, score, *(odd if trial.scores else []), point])
+        odd = {"diverged": trial.diverged, "failed": trial.failed} if trial.scores else {}
+        return "  ".join([trial.name, score, *(f"{len(seeds)} {word}" for word, seeds in odd.items() if seeds), point])
 
     def time_left(self, began: float) -> str:
         """How long the rest takes at the rate so far, the seeds of trials to come included."""
         come = (self.total - len(self.trials)) * len(self.seeds) + (len(self.fresh) if self.judged is None else 0)
         rest = sum(self.outstanding.values()) + come
-        return f"   {duration((time.monotonic() - began) / len(self.trained) * rest)} left" if self.trained and rest else ""
+        if not rest or not self.trained:
+            return ""
+        return f"   {duration((time.monotonic() - began) / len(self.trained) * rest)} left"
 
     def share(self) -> str:
         """How the worker-seconds of this run went."""
@@ -382,7 +388,7 @@ def search_folder(cfg: DictConfig) -> Path:
 
 def declared(cfg: DictConfig) -> tuple[Any, dict[str, Any]]:
     """What `space:` says, and the config it is said of."""
-    config: Any = OmegaConf.to_container(OmegaConf.masked_copy(cfg, [str(k) for k in cfg if k != "hydra"]), resolve=True)
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
     return config.pop("space", None), config
 
 
@@ -390,6 +396,5 @@ def _typed(value: Any) -> str:
     """A value as an override on the command line has it."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
-    if isinstance(value, str) and (value in ("true", "false", "null") or not re.fullmatch(r"[A-Za-z_/.][\w/.-]*", value)):
-        return f"'{value}'"
-    return str(value)
+    plain = re.fullmatch(r"(?!(true|false|null)$)[A-Za-z_/.][\w/.-]*", str(value))
+    return f"'{value}'" if isinstance(value, str) and not plain else str(value)

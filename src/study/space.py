@@ -44,10 +44,12 @@ class Hyperparameter:
         """The value at `u`, from 0 up to but without 1, along the range."""
         if self.scale == "choice":
             return self.range[int(u * len(self.range))]
-        low, high = self.range
-        reach = high + 1 if self.whole else high
-        value = low * (reach / low) ** u if self.scale == "log" else low + u * (reach - low)
-        return self.rounded(math.floor(value) if self.whole else value)
+        return self.rounded(math.floor(self.along(u)) if self.whole else self.along(u))
+
+    def along(self, u: float) -> float:
+        """The number at `u`, from 0 to 1, along the range, as it is."""
+        low, high = self.range[0], self.range[1] + self.whole
+        return low * (high / low) ** u if self.scale == "log" else low + u * (high - low)
 
     def rounded(self, value: Any) -> Any:
         """`value` as it is typed: within the range, with few digits."""
@@ -75,7 +77,8 @@ class Hyperparameter:
         if self.scale == "choice":
             return CategoricalDistribution(self.range)
         of = IntDistribution if self.whole else FloatDistribution
-        return of(*self.range, log=self.scale == "log")
+        low, high = self.range
+        return of(low, high, log=self.scale == "log")
 
 
 @dataclass(frozen=True)
@@ -190,12 +193,16 @@ def _hyperparameter(key: str, entry: Any, config: Mapping[str, Any]) -> Hyperpar
     values = entry["range"]
     if entry["scale"] == "choice":
         if not isinstance(values, list) or len(values) < 2 or any(v in values[:i] for i, v in enumerate(values)):
-            raise InputError(f"{where}.range={values}: a choice is among 2 or more different values, for example [8,16]")
+            raise InputError(
+                f"{where}.range={values}: a choice is among 2 or more different values, for example [8,16]"
+            )
         if any(isinstance(value, Mapping | list) for value in values):
             raise InputError(f"{where}.range={values}: a choice is among plain values, numbers or words")
         return Hyperparameter(key, tuple(values), "choice", entry["role"])
     if not isinstance(values, list) or len(values) != 2 or not all(map(_is_number, values)):
-        raise InputError(f"{where}.range={values}: from one number to another, for example [0.01,1.0]; or scale: choice")
+        raise InputError(
+            f"{where}.range={values}: from one number to another, for example [0.01,1.0]; or scale: choice"
+        )
     if values[0] >= values[1]:
         raise InputError(f"{where}.range={values}: empty; the smaller end comes first and the other is larger")
     if entry["scale"] == "log" and values[0] <= 0:
