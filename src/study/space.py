@@ -193,16 +193,12 @@ def _hyperparameter(key: str, entry: Any, config: Mapping[str, Any]) -> Hyperpar
     values = entry["range"]
     if entry["scale"] == "choice":
         if not isinstance(values, list) or len(values) < 2 or any(v in values[:i] for i, v in enumerate(values)):
-            raise InputError(
-                f"{where}.range={values}: a choice is among 2 or more different values, for example [8,16]"
-            )
+            raise InputError(f"{where}.range={values}: 2 or more different values to choose among, for example [8,16]")
         if any(isinstance(value, Mapping | list) for value in values):
             raise InputError(f"{where}.range={values}: a choice is among plain values, numbers or words")
         return Hyperparameter(key, tuple(values), "choice", entry["role"])
     if not isinstance(values, list) or len(values) != 2 or not all(map(_is_number, values)):
-        raise InputError(
-            f"{where}.range={values}: from one number to another, for example [0.01,1.0]; or scale: choice"
-        )
+        raise InputError(f"{where}.range={values}: two numbers, for example [0.01,1.0], or scale: choice")
     if values[0] >= values[1]:
         raise InputError(f"{where}.range={values}: empty; the smaller end comes first and the other is larger")
     if entry["scale"] == "log" and values[0] <= 0:
