@@ -21,6 +21,7 @@ from src.study.verdict import notes, rows
 
 COLOURS = (BLUE, ORANGE, GREEN)
 SEARCHES = {"explore": BLUE, "exploit": ORANGE}
+LABELS = {"explore": "explored", "exploit": "exploited"}
 DOTS: Any = {"marker": "o", "linestyle": "", "markersize": 4, "alpha": 0.7}
 LISTED = 10  # trials in the page's table; trials.csv has all
 
@@ -73,7 +74,7 @@ def scores(t: Tuned) -> Figure:
     for ax, h in zip(panels, t.space.hyperparameters, strict=True):
         for search, colour in SEARCHES.items():
             chosen = [trial for trial in t.finished if trial.search == search and trial.score >= low]
-            _points(ax, h, chosen, **DOTS, color=colour, label=f"{search}d")
+            _points(ax, h, chosen, **DOTS, color=colour, label=LABELS[search])
         _points(ax, h, below, marker="v", linestyle="", color=GREY, markersize=5, clip_on=False, label="below")
         _points(ax, h, diverged, marker="x", linestyle="", color="black", markersize=5, clip_on=False, label="diverged")
         _points(ax, h, [t.best], marker="o", fillstyle="none", linestyle="", color="black", markersize=9, label="best")
@@ -86,7 +87,7 @@ def scores(t: Tuned) -> Figure:
 
 def _grid(n: int) -> tuple[Figure, list[Axes]]:
     columns = min(n, 3)
-    fig = Figure(figsize=(1.0 + 3.1 * columns, 0.5 + 2.8 * math.ceil(n / columns)), layout="constrained")
+    fig = Figure(figsize=(max(1.0 + 3.1 * columns, COLUMN), 0.5 + 2.8 * math.ceil(n / columns)), layout="constrained")
     axes = fig.subplots(math.ceil(n / columns), columns, squeeze=False).ravel()
     for ax in axes[n:]:
         ax.remove()
@@ -104,17 +105,19 @@ def _legend_above(fig: Figure, ax: Axes) -> None:
 def isolation(t: Tuned) -> Figure:
     """For each scientific hyperparameter the best over the nuisance ones: what it does where the rest is tuned."""
     scientific = t.space.of_role("scientific")
+    low, high = _limits(t)
+    room = 0.0 if math.isnan(t.noise) else t.noise / math.sqrt(len(t.best.scores))
     fig, panels = _grid(len(scientific))
     for ax, h in zip(panels, scientific, strict=True):
         _points(ax, h, t.finished, **DOTS, color=GREY, label="a trial")
         for i, (start, end, best) in enumerate(t.best_by(h)):
-            label = "best over the nuisance hyperparameters" if i == 0 else None
-            error = [] if math.isnan(t.noise) else [t.noise / math.sqrt(len(best.scores))]
-            ax.errorbar([_x(h, best)], [best.score], error or None, fmt="o", color=BLUE, capsize=3, label=label)
+            label = "best over the nuisance ones" if i == 0 else None
+            error = 0.0 if math.isnan(t.noise) else t.noise / math.sqrt(len(best.scores))
+            ax.errorbar([_x(h, best)], [best.score], [error], fmt="o", color=BLUE, capsize=3, label=label)
             if h.scale != "choice":
                 ax.plot([h.along(start), h.along(end)], [best.score] * 2, color=BLUE, linewidth=2, alpha=0.5)
         _baseline(ax, t)
-        _axis(ax, h, _limits(t))
+        _axis(ax, h, (low - room / 2, high + room))
     _legend_above(fig, panels[0])
     return fig
 
@@ -130,7 +133,7 @@ def best_so_far(t: Tuned) -> Figure:
     ax.step(n, np.where(np.isinf(best), np.nan, best), where="post", color="black", label="best so far")
     for search, colour in SEARCHES.items():
         if at := [i for i, trial in enumerate(t.trials) if trial.search == search and trial.score >= low]:
-            ax.plot(n[at], found[at], **DOTS, color=colour, label=f"{search}d")
+            ax.plot(n[at], found[at], **DOTS, color=colour, label=LABELS[search])
     _baseline(ax, t)
     ax.set_ylim(low, high)
     ax.set_xlabel("trials spent")
@@ -264,7 +267,7 @@ def _log(t: Tuned) -> str:
         best = f"[{row['best']}](../{row['best']}/study.yaml)" if "best" in row else ""
         score = f"{row['score']:.2f}" if "best" in row else ""
         command = f"`{row['command']}`" if "best" in row else ""
-        told = [f"{t.name} {row['search']}d", row["space"]]
+        told = [f"{t.name} {LABELS[row['search']]}", row["space"]]
         cells = [*map(page._plain, told), str(row["trials"]), str(row["diverged"]), best, score, command]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
