@@ -36,9 +36,8 @@ def search(trials: int, seeds: int) -> None:
     print(f"digits, {trials} trials of {seeds} seeds and 20 fresh ones of winner and baseline, {JOBS} workers")
     print(f"  the first trial trains after {first:.1f} s")
     print(f"  from the first worker's start to the last record: {shares[-1]}")
-    print(
-        f"  the whole command, start and page included: {100 * trained / (JOBS * whole):.1f} % of {JOBS} x {whole:.0f} s"
-    )
+    share = 100 * trained / (JOBS * whole)
+    print(f"  the whole command, start and page included: {share:.1f} % of {JOBS} x {whole:.0f} s")
 
 
 def main() -> None:

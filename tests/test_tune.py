@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -10,9 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from nbclient import NotebookClient
 
 from src.command_line import run
 from src.errors import InputError
@@ -436,3 +439,17 @@ def test_trial_json_holds_the_point(tmp_path):
     trial.describe(tmp_path / "trial-007")
     assert json.loads((tmp_path / "trial-007" / "trial.json").read_text())["point"] == {"optimizer.lr": 0.0312}
     assert Trial.read(tmp_path / "trial-007") == trial
+
+
+def test_the_notebook_runs(tmp_path, cache):
+    notebook = nbformat.read(ROOT / "notebooks" / "tuning.ipynb", as_version=4)
+    (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    parameters.source += f"""
+RESULTS = {str(tmp_path)!r}
+SEARCH = ["trials=3", "seeds_per_trial=2", "fresh_seeds=3"]
+SMALL = ["experiment=digits", "trainer=cpu", "trainer.max_epochs=1", "model.width=2", "data.cache={cache}"]"""
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    said = "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
+    chosen = float(re.search(r"chosen score - truth: ([-+.0-9]+)", said)[1])
+    honest, error = map(float, re.search(r"honest score - truth: ([-+.0-9]+) ± ([.0-9]+)", said).groups())
+    assert chosen > 0.3 and abs(honest) < 3 * error
