@@ -6,9 +6,11 @@ The parent imports neither torch nor Lightning. Workers import them once and tra
 import multiprocessing
 import re
 import signal
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -26,7 +28,7 @@ from src.study.progress import duration
 from src.study.space import Point, Space
 from src.study.store import Record, Study, spelled, study_folder
 from src.study.tuning import BASELINE, FIRST_FRESH_SEED, Trial, best_of, check_baseline, trials_in, tried
-from src.sweep import DEATHS, SECONDS_BETWEEN_LINES, give_up, interruptible, whole_number, workers
+from src.sweep import DEATHS, SECONDS_BETWEEN_LINES, give_up, gpus, interruptible, whole_number, workers
 
 SEARCHES = ("explore", "exploit")
 PAIRS_BETWEEN_COLLECTIONS = 20
@@ -55,8 +57,11 @@ Pair = tuple[Arm, int]  # with a seed: the unit of work
 class Crew:
     """Worker processes; the death of one costs the pair it was on and nothing else."""
 
-    def __init__(self, size: int) -> None:
-        self._context = multiprocessing.get_context("spawn")
+    def __init__(self, size: int, forks: bool) -> None:
+        """With `forks` one process imports for all, and their memory is shared; CUDA is not to be forked."""
+        self._context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")
+        if forks:
+            self._context.set_forkserver_preload(["src.training"])
         self._processes: list[BaseProcess] = []  # all there ever were
         self._busy: dict[Connection, tuple[BaseProcess, Any]] = {}
         self._idle = [self._hired() for _ in range(size)]
@@ -65,7 +70,8 @@ class Crew:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_work, args=(theirs,))
         self._processes.append(process)
-        process.start()
+        with _ctrl_c_ignored():
+            process.start()
         theirs.close()  # so that its death is the end of the pipe
         return ours, process
 
@@ -113,9 +119,21 @@ class Crew:
             yield task, result
 
 
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """What is started within the block ignores Ctrl-C, imports included: the parent ends its workers itself."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _work(pipe: Connection) -> None:
     """A worker: trains what comes through `pipe` until its other end is closed, by the death of the parent too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     setup_globals()
     from src.training import attempt, collect_garbage, identity, opened, prepare, settled, without_epoch_lines
 
@@ -294,7 +312,7 @@ class Search:
         began = time.monotonic()
         deaths: Counter[tuple[str, int]] = Counter()
         last_reason, in_a_row, last_line = "", 0, began
-        with interruptible(), Crew(self.workers) as crew:
+        with interruptible(), Crew(self.workers, forks=not gpus(self.cfg)) as crew:
             baseline = self.arm(BASELINE, {})
             self.prepare(crew, baseline)
             self.recall()

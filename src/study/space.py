@@ -138,7 +138,6 @@ class Space:
         It depends on its arguments alone. Points outside the space are left out; those that run count as poor, so that
         several at once spread out; those that diverged count as the worst score seen.
         """
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = optuna.samplers.TPESampler(
@@ -158,6 +157,7 @@ class Space:
         storage: optuna.storages.BaseStorage | None = None,
     ) -> optuna.Study:
         """The points within the space and their scores as a study of Optuna's."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(storage=storage, sampler=sampler, direction="maximize", study_name="search")
         distributions = {h.key: h.distribution for h in self.hyperparameters}
         inside = [(point, score) for point, score in tried if self.holds(point)]

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import optuna
 import yaml
+from optuna.storages.journal import JournalFileBackend
 
 from src.errors import InputError
 from src.study.scores import NothingFinished, Scores, percent
@@ -346,11 +347,11 @@ def _of_the_curves(t: Tuned) -> Iterator[str]:
     best = t.curves[0]
     if len(best.epochs) < 4:
         return
-    late = best.curves["val/acc"][:, len(best.epochs) // 2 :]
-    jitter = float(np.sqrt(np.mean(np.diff(late, n=2, axis=1) ** 2) / 6)) if late.shape[1] > 2 else 0.0
-    if not math.isnan(t.noise) and jitter > max(t.noise, 0.0) > 0:
+    falls = np.minimum(np.diff(best.curves["val/acc"][:, len(best.epochs) // 2 :], axis=1), 0)
+    jitter = float(np.sqrt(np.mean(falls**2)))  # about a flat trend with noise of std s it is s
+    if jitter > t.noise > 0:
         yield (
-            f"Unstable: from epoch to epoch the accuracy of {t.best.name} jumps by {jitter:.2f} points about its trend "
+            f"Unstable: from epoch to epoch the accuracy of {t.best.name} falls back by {jitter:.2f} points "
             f"even in the later half, more than the {t.noise:.2f} points between seeds. A smaller rate towards the "
             "end, or clipped gradients, would make its last score less of a draw."
         )
@@ -400,3 +401,10 @@ def table(t: Tuned) -> list[dict[str, Any]]:
         | trial.point
         for trial in t.trials
     ]
+
+
+def write_journal(t: Tuned, path: Path) -> None:
+    """The trials inside the space as Optuna stores them, for its dashboard; the records stay what counts."""
+    path.unlink(missing_ok=True)
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    t.space.as_optuna(tried(t.trials), storage=storage)

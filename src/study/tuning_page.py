@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from src.study import page
 from src.study.figures import BLUE, COLUMN, GREEN, GREY, ORANGE, ROW, STYLE
 from src.study.space import Hyperparameter
-from src.study.tuning import Trial, Tuned, cautions, headline, honesty, log, table
+from src.study.tuning import Trial, Tuned, cautions, headline, honesty, log, table, write_journal
 from src.study.verdict import notes, rows
 
 COLOURS = (BLUE, ORANGE, GREEN)
@@ -274,7 +274,7 @@ def _log(t: Tuned) -> str:
 
 
 def write(t: Tuned, folder: Path, more: Mapping[str, tuple[Figure, str]]) -> Path:
-    """Write index.html, tuning.md, trials.csv and the figures, `more` ones with captions by name; return the page."""
+    """Write page, tables and figures into `folder`, those of `more` with their captions as well; return the page."""
     folder.mkdir(parents=True, exist_ok=True)
     captions = drawn(t, folder)
     for name, (figure, caption) in more.items():
@@ -285,4 +285,5 @@ def write(t: Tuned, folder: Path, more: Mapping[str, tuple[Figure, str]]) -> Pat
     (folder / "tuning.md").write_text(text)
     (folder / "index.html").write_text(page.html_page(text, folder))
     pd.DataFrame(table(t)).to_csv(folder / "trials.csv", index=False)
+    write_journal(t, folder / "optuna.journal")
     return folder / "index.html"
