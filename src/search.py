@@ -376,13 +376,14 @@ class Search:
 
     def told(self, trial: Trial) -> str:
         """A trial in a line: its score or what went wrong, and its point."""
-        point = " ".join(f"{key}={value}" for key, value in trial.point.items())
         if trial.scores:
             score = f"{trial.score:6.2f}" + (f" ± {trial.std:.2f} %" if len(trial.scores) > 1 else " %")
         else:
             score = "diverged" if trial.diverged else "failed"
         odd = {"diverged": trial.diverged, "failed": trial.failed} if trial.scores else {}
-        return "  ".join([trial.name, score, *(f"{len(seeds)} {word}" for word, seeds in odd.items() if seeds), point])
+        return "  ".join(
+            [trial.name, score, *(f"{len(seeds)} {word}" for word, seeds in odd.items() if seeds), trial.settings]
+        )
 
     def time_left(self, began: float) -> str:
         """How long the rest takes at the rate so far, the seeds of trials to come included."""

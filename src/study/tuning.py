@@ -76,6 +76,11 @@ class Trial:
         return float(np.std(list(self.scores.values()), ddof=1)) if len(self.scores) > 1 else math.nan
 
     @property
+    def settings(self) -> str:
+        """The point as it is typed."""
+        return " ".join(f"{key}={value}" for key, value in self.point.items())
+
+    @property
     def has_diverged(self) -> bool:
         """Whether all seeds that came to an end diverged."""
         return bool(self.diverged) and not self.scores

@@ -207,7 +207,8 @@ def markdown(t: Tuned, captions: Mapping[str, str]) -> str:
     """The page in Markdown; figures are NAME.png beside it."""
     plain = page._plain
     figures = {name: f"![{name}]({name}.png)\n*{caption}*" for name, caption in captions.items()}
-    parts = [f"# Tuning {plain(t.name)}", f"**{plain(headline(t))}**", _summary(t), *map(plain, honesty(t))]
+    parts = [f"# Tuning {plain(t.name)}", f"**{plain(headline(t))}**", _summary(t)]
+    parts += [f"{t.best.name}: `{t.best.settings}`", *map(plain, honesty(t))]
     if warned := list(cautions(t)):
         parts.append("\n".join(f"> {plain(line)}  " for line in warned))
     parts += ["## Trials", figures["scores"], figures["best_so_far"], _diverged(t), _listed(t)]
