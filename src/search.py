@@ -243,14 +243,16 @@ class Search:
         found = trials_in(self.folder)
         self.numbers = 1 + max((int(trial.name.removeprefix("trial-")) for trial in found), default=-1)
         if self.cfg.search == "explore":
-            by_point = {tuple(trial.point.items()): trial for trial in reversed(found)}
-            asked = {i: by_point.get(tuple(point.items())) for i, point in enumerate(self.points)}
+            by_point = {tuple(sorted(trial.point.items())): trial for trial in reversed(found)}
+            asked = {i: by_point.get(tuple(sorted(point.items()))) for i, point in enumerate(self.points)}
             self.known = {i: trial for i, trial in asked.items() if trial}
         else:
             ours = [t for t in found if t.search == "exploit" and t.space == self.space.described()]
             self.known = dict(enumerate(ours[: self.total]))
         names = {trial.name for trial in self.known.values()}
         self.others = [trial for trial in found if trial.name not in names]
+        if self.total < self.cfg.trials:
+            print(f"trials={self.cfg.trials}: the space has {self.total} different points; each is a trial")
         done = sum(all(s in t.scores or s in t.diverged for s in self.seeds) for t in self.known.values())
         if done:
             print(f"{self.folder.name}: {done} of {self.total} trials have their records, {self.total - done} to train")

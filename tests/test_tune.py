@@ -198,13 +198,11 @@ def test_warnings_follow_the_records(tmp_path):
     words = "\n".join(cautions(told))
     assert "The best optimizer.lr (9.9) lies at the upper edge of 0.001 to 10" in words
     assert "'space.optimizer.lr.range=[0.001,1e+03]'" in words
-    assert (
-        "Only 0 other points near the best" in words and "search=exploit 'space.optimizer.lr.range=[0.46,10]'" in words
-    )
+    assert "No other point near the best" in words and "search=exploit 'space.optimizer.lr.range=[0.46,10]'" in words
     assert "Unstable: from epoch to epoch" in words
     assert "Overfitting: the test loss of trial-000 ends 400 % above its minimum after epoch 4" in words
     assert "1 of 3 trials diverged" in words and "Trials have 1 to 2 seeds" in words
-    assert headline(told).startswith("trial-000 is best of 2 trials with 93.10 %, and not yet judged")
+    assert headline(told).startswith("trial-000 is best of 2 trials with 93.10 %, and not judged on fresh seeds: run")
 
 
 def test_a_good_search_is_not_warned_of(tmp_path):
@@ -453,3 +451,14 @@ SMALL = ["experiment=digits", "trainer=cpu", "trainer.max_epochs=1", "model.widt
     chosen = float(re.search(r"chosen score - truth: ([-+.0-9]+)", said)[1])
     honest, error = map(float, re.search(r"honest score - truth: ([-+.0-9]+) ± ([.0-9]+)", said).groups())
     assert chosen > 0.3 and abs(honest) < 3 * error
+
+
+def test_a_winner_that_no_seed_tells_from_the_baseline_is_told_of(tune):
+    """In a finite space, too, whose points are each a trial."""
+    nothing = "+space.data.score_batch_size={range:[500,250],scale:choice,role:scientific}"
+    code, out, err = tune(*QUICK, nothing, "~space.loss", "~space.optimizer")
+    assert code == 0, err
+    assert "trials=3: the space has 2 different points" in out
+    assert (
+        "not judged on fresh seeds: trial-000-fresh and baseline" in out or "have the same scores seed by seed" in out
+    )

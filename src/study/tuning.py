@@ -161,19 +161,18 @@ class Judgement:
         ]
 
 
-def judged(folder: Path, winner: Trial) -> Judgement | None:
-    """The winner's judgement from the records in `folder`; None where fresh seeds are missing."""
+def judged(folder: Path, winner: Trial) -> Judgement:
+    """The winner's judgement from the records in `folder`; InputError says why there is none."""
     arms = []
     for name in (BASELINE, f"{winner.name}-fresh"):
-        try:
-            arms.append(Arm.of(Scores.of(Study.load(folder / name))))
-        except (NothingFinished, InputError):
-            return None
+        if not (folder / name / "study.yaml").exists():
+            raise InputError("run the search with fresh_seeds=20")
+        arms.append(Arm.of(Scores.of(Study.load(folder / name))))
     baseline, candidate = arms
     assert baseline.seeds is not None
     assert candidate.seeds is not None
     if len(np.intersect1d(baseline.seeds, candidate.seeds)) < 2:
-        return None
+        raise InputError("fewer than 2 fresh seeds are finished by both; run the search once more")
     (found,) = compare(baseline, [candidate], pair=True)
     counts = tuple(len(arm.study.others("diverged")) for arm in arms if arm.study)
     return Judgement(winner, candidate.scores, found, (counts[0], counts[1]))
@@ -192,6 +191,7 @@ class Tuned:
     left_out: int
     best: Trial
     judgement: Judgement | None
+    unjudged: str  # why there is no judgement
     curves: list[Scores]  # of the best trials, best first
 
     @classmethod
@@ -205,7 +205,12 @@ class Tuned:
             raise NothingFinished(f"{folder}: no trial with a finished seed to report on{more}")
         ranked = sorted((trial for trial in trials if trial.scores), key=lambda trial: -trial.score)
         curves = [Scores.of(Study.load(folder / trial.name)) for trial in ranked[:BEST_SHOWN]]
-        return cls(folder, space, trials, len(found) - len(trials), best, judged(folder, best), curves)
+        judgement, unjudged = None, ""
+        try:
+            judgement = judged(folder, best)
+        except InputError as error:
+            unjudged = str(error).rstrip(".")
+        return cls(folder, space, trials, len(found) - len(trials), best, judgement, unjudged, curves)
 
     @property
     def name(self) -> str:
@@ -257,8 +262,8 @@ def headline(t: Tuned) -> str:
     """The decision in a sentence."""
     if t.judgement is None:
         return (
-            f"{t.best.name} is best of {len(t.finished)} trials with {t.best.score:.2f} %, and not yet judged on fresh "
-            "seeds: run the search with fresh_seeds=20."
+            f"{t.best.name} is best of {len(t.finished)} trials with {t.best.score:.2f} %, and not judged on fresh "
+            f"seeds: {t.unjudged}."
         )
     told = {
         "adopt": f"Adopt {t.best.name}",
@@ -333,7 +338,7 @@ def _of_the_space(t: Tuned) -> Iterator[str]:
     if near < NEIGHBOURS:
         narrower = " ".join(f"'space.{h.key}.range={_list(_around(h, t.best.point[h.key]))}'" for h in numeric)
         yield (
-            f"Only {near} other point{'s' * (near != 1)} near the best: it may be an accident. Go on there: "
+            f"{near or 'No'} other point{'s' * (near > 1)} near the best: it may be an accident. Go on there: "
             f"search=exploit {narrower}".rstrip()
         )
 
