@@ -1,6 +1,6 @@
 """Search an experiment's settings by trials that share seeds, and judge the best on fresh ones: `python -m src.tune`.
 
-Imports nothing heavy: torch and Lightning come in where training begins, in the workers.
+Imports neither torch nor Lightning: the workers do, in which training begins.
 """
 
 import shlex
