@@ -3,13 +3,14 @@ BIN := .venv/bin
 SEEDS ?=
 RESULTS ?= results
 EXTRA ?=
+EXPERIMENT ?=
 IMAGENET ?=
 BACKBONES ?= resnet50 dino_resnet50 dino_vits16
 VIEWS ?=
 CIFAR_STUDIES = $(notdir $(patsubst %/study.yaml,%,$(wildcard $(RESULTS)/cifar_*/study.yaml)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup status report compare power demo test test-slow lint format bench cifar-short cifar-long imagenet-probe lock clean
+.PHONY: help setup status report compare power tune demo test test-slow lint format bench cifar-short cifar-long imagenet-probe lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -33,6 +34,9 @@ compare: setup  ## BASELINE=one CANDIDATE=other: is it better, and how sure
 
 power: setup  ## STD=0.23 DIFFERENCE=0.1: how many seeds show it
 	@$(BIN)/python -m src.power std=$(or $(STD),null) difference=$(or $(DIFFERENCE),null) $(EXTRA)
+
+tune: setup  ## EXPERIMENT=digits: search its settings, judge the best on fresh seeds; EXTRA="trials=64"
+	@$(BIN)/python -m src.tune experiment=$(or $(EXPERIMENT),digits) $(EXTRA)
 
 demo: setup  ## 20 seeds of a small ResNet-9 on handwritten digits, offline
 	@$(BIN)/python -m src.train -m 'seed=range(0,20)' experiment=digits

@@ -7,11 +7,13 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 LINES_UP_TO = 50  # seeds; a larger sweep has one line in all
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_BETWEEN_POINTS = 15.0  # in TensorBoard, while a sweep runs
+DEATHS = 3  # a seed whose worker died so often is recorded as failed
 INTERRUPTED = threading.Event()  # Ctrl-C or SIGTERM came to the process of a sweep
 
 
@@ -150,6 +153,38 @@ def next_commands(study: Study, overrides: Sequence[str], asked: int) -> Iterato
         best = max(progress.scores, key=progress.scores.__getitem__)
         again = shlex.join(["python", "-m", "src.train", f"seed={best}", *others, "overwrite=true"])
         yield f"      {again}   # the best seed once more: the same bits"
+
+
+def give_up(study: Study, seed: int, died: Exception) -> None:
+    """Record `seed` as failed, whose worker died too often."""
+    from src.training import record_failure
+
+    reason = f"its worker died {DEATHS} times; is there enough memory for so many workers? (jobs=)"
+    header = {"config_digest": study.digest, "study": study.name}
+    record_failure(study, seed, reason, f"{type(died).__name__}: {died}\n", header)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Take SIGTERM, which Slurm sends before it takes a node away, for Ctrl-C, and remember either.
+
+    Python drops an exception that is raised within a `__del__`; who trains here looks at INTERRUPTED between seeds.
+    """
+    INTERRUPTED.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: Any) -> None:
+        INTERRUPTED.set()
+        raise KeyboardInterrupt
+
+    before = {sign: signal.signal(sign, interrupt) for sign in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
 
 
 class Watch:

@@ -49,6 +49,7 @@ NOT_IN_IDENTITY = (
     "fail_fast",
     "report",
     "stack",
+    "space",
 )
 NOT_IN_CALLBACKS_IDENTITY = ("epoch_lines", "gradient_norms")  # they look on
 SEEDS_BETWEEN_COLLECTIONS = 20
@@ -298,6 +299,30 @@ def check_checkpoint(path: Path | str, classifier: Classifier, header: Record, w
     return known
 
 
+def without_epoch_lines(cfg: DictConfig) -> DictConfig:
+    """`cfg` for a worker among several, whose parent tells how far they are."""
+    with open_dict(cfg):
+        cfg.callbacks = {name: c for name, c in (cfg.callbacks or {}).items() if name != "epoch_lines"}
+    return cfg
+
+
+def attempt(cfg: DictConfig, study: Study, seed: int) -> str | None:
+    """Train one seed of an opened study; return why it failed, which is recorded with its traceback, or None.
+
+    An InputError concerns all seeds and is raised.
+    """
+    with study.claimed(seed):
+        try:
+            train_seed(cfg, study, seed)
+        except Exception as error:
+            if (for_all_seeds := input_error_in(error)) is not None:
+                raise for_all_seeds from None
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            record_failure(study, seed, reason, traceback.format_exc(), header_of(cfg, study, seed))
+            return reason
+    return None
+
+
 def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
     """Train those of `seeds` that have no record yet; return how many failed.
 
@@ -305,9 +330,7 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
     trained; `fail_fast` failures in a row with one reason stop this and every other worker of the sweep. An InputError
     concerns all seeds and is raised.
     """
-    with open_dict(cfg):
-        cfg.callbacks = {name: c for name, c in (cfg.callbacks or {}).items() if name != "epoch_lines"}
-    cfg, study = opened(cfg)
+    cfg, study = opened(without_epoch_lines(cfg))
     if (size := stack_size(cfg)) > 1:
         from src.stack import train_stacks
 
@@ -323,20 +346,14 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
             break
         if study.is_done(seed) and not cfg.overwrite:
             continue  # trained meanwhile by someone else
-        with study.claimed(seed):
-            try:
-                train_seed(cfg, study, seed)
-                in_a_row = 0
-            except Exception as error:
-                if (for_all_seeds := input_error_in(error)) is not None:
-                    raise for_all_seeds from None
-                reason = " ".join(f"{type(error).__name__}: {error}".split())
-                record_failure(study, seed, reason, traceback.format_exc(), header_of(cfg, study, seed))
-                failed += 1
-                in_a_row = in_a_row + 1 if reason == last_reason else 1
-                last_reason = reason
-                if in_a_row >= cfg.fail_fast:
-                    study.stop(f"{in_a_row} seeds in a row failed: {reason}")
+        if (reason := attempt(cfg, study, seed)) is None:
+            in_a_row = 0
+        else:
+            failed += 1
+            in_a_row = in_a_row + 1 if reason == last_reason else 1
+            last_reason = reason
+            if in_a_row >= cfg.fail_fast:
+                study.stop(f"{in_a_row} seeds in a row failed: {reason}")
         trained += 1
         if trained % SEEDS_BETWEEN_COLLECTIONS == 1:
             collect_garbage()

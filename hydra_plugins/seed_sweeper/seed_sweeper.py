@@ -7,14 +7,12 @@ what a seed leaves behind is its record. `-m hydra/sweeper=basic` gives Hydra's 
 
 import itertools
 import logging
-import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -32,14 +30,16 @@ from src.errors import InputError
 from src.study.progress import Progress, summary_of
 from src.study.store import Study, spelled, study_folder
 from src.sweep import (
-    INTERRUPTED,
+    DEATHS,
     Watch,
     ask_for_huge_pages,
     check_ray,
     check_writable,
     chunks_for_workers,
     chunks_of,
+    give_up,
     in_stacks,
+    interruptible,
     next_commands,
     study_name,
     swept_seeds,
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 RAY = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
-DEATHS = 3  # a seed whose worker died so often is recorded as failed
 
 
 @dataclass
@@ -159,7 +158,7 @@ class SeedSweeper(Sweeper):
             prepare(job)  # once and with a bar of its own; the workers of a cluster wait for the first of them
         deaths: Counter[int] = Counter()
         Study(folder, {}).start(asked=spelled(seeds))
-        with Watch(folder, todo, before, bands=cfg.report) as watch, _interruptible():
+        with Watch(folder, todo, before, bands=cfg.report) as watch, interruptible():
             while todo:
                 came = watch.came
                 died = self._launch(cfg, overrides, todo)
@@ -172,7 +171,7 @@ class SeedSweeper(Sweeper):
                 deaths.update(blamed)
                 Study.load(folder).release(blamed)
                 for seed in [seed for seed in todo if deaths[seed] >= DEATHS]:
-                    _give_up(Study.load(folder), seed, died)
+                    give_up(Study.load(folder), seed, died)
                     todo.remove(seed)
         study = Study.load(folder)
         print("\n" + summary_of(study), flush=True)
@@ -280,34 +279,3 @@ def _missing(folder: Path, seeds: Sequence[int], overwrite: bool) -> tuple[Progr
     done = known.scores.keys() | known.diverged.keys()
     known.failed.clear()
     return known, [seed for seed in seeds if seed not in done]
-
-
-def _give_up(study: Study, seed: int, died: Exception) -> None:
-    from src.training import record_failure
-
-    reason = f"its worker died {DEATHS} times; is there enough memory for so many workers? (jobs=)"
-    header = {"config_digest": study.digest, "study": study.name}
-    record_failure(study, seed, reason, f"{type(died).__name__}: {died}\n", header)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Take SIGTERM, which Slurm sends before it takes a node away, for Ctrl-C, and remember either.
-
-    Python drops an exception that is raised within a `__del__`; who trains here looks at INTERRUPTED between seeds.
-    """
-    INTERRUPTED.clear()
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: Any) -> None:
-        INTERRUPTED.set()
-        raise KeyboardInterrupt
-
-    before = {sign: signal.signal(sign, interrupt) for sign in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for sign, handler in before.items():
-            signal.signal(sign, handler)

@@ -1,0 +1,52 @@
+"""What a search costs beside training: `python -m benchmarks.tune`, about 4 minutes on 2 cores.
+
+A search over digits: how soon the first trial trains, and the share of the workers' time that is training and scoring.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from src.study.store import Study
+
+JOBS = 2
+
+
+def search(trials: int, seeds: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        asked = [f"trials={trials}", f"seeds_per_trial={seeds}", f"jobs={JOBS}", f"results={folder}"]
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "src.tune", "experiment=digits", *asked], stdout=subprocess.PIPE, text=True
+        )
+        while process.poll() is None and not list(Path(folder).glob("*/trial-*/running/*.json")):
+            time.sleep(0.01)
+        first = time.perf_counter() - began
+        assert process.stdout is not None
+        shares = [line.strip() for line in process.stdout if "worker-seconds" in line]
+        if process.wait():
+            raise SystemExit("the search failed")
+        whole = time.perf_counter() - began
+        studies = [Study.load(path.parent) for path in Path(folder).glob("*/*/study.yaml")]
+        spent = [record["seconds"] for study in studies for record in study.scan().records.values()]
+    trained = sum(seconds["train"] + seconds["score"] for seconds in spent)
+    print(f"digits, {trials} trials of {seeds} seeds and 20 fresh ones of winner and baseline, {JOBS} workers")
+    print(f"  the first trial trains after {first:.1f} s")
+    print(f"  from the first worker's start to the last record: {shares[-1]}")
+    share = 100 * trained / (JOBS * whole)
+    print(f"  the whole command, start and page included: {share:.1f} % of {JOBS} x {whole:.0f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=32)
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    search(options.trials, options.seeds)
+
+
+if __name__ == "__main__":
+    main()

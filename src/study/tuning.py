@@ -1,0 +1,421 @@
+"""A search for hyperparameters as its records tell it: trials, the best of them, and what it is worth on fresh seeds.
+
+results/<study>-search/search.yaml             the config that trials differ from: the baseline
+results/<study>-search/trial-003/              a study, and trial.json: the point, and which search chose it
+results/<study>-search/trial-003-fresh/        the same config on seeds that it was not chosen by
+results/<study>-search/baseline/               the baseline on those seeds
+results/<study>-search/report/                 the page
+"""
+
+import json
+import math
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import yaml
+from optuna.storages.journal import JournalFileBackend
+
+from src.errors import InputError
+from src.study.scores import NothingFinished, Scores, percent
+from src.study.space import Hyperparameter, Point, Space, Tried
+from src.study.statistics import Array, Interval, mean_interval
+from src.study.store import KEYS_SHOWN, Study, differences, digest_of, spelled, write_atomically
+from src.study.verdict import Arm, Compared, compare
+from src.study.verdict_in_words import sentence
+
+FIRST_FRESH_SEED = 10_000  # those below are for choosing by
+BASELINE = "baseline"
+EDGE = 0.05  # of a range: nearer to its end the best may lie beyond
+NEAR = 0.15  # of each range, on average: so near a point tells something of the best
+NEIGHBOURS = 3  # points near the best that show it is no accident
+BEST_SHOWN = 3  # trials whose curves are drawn
+FEWEST_FOR_IMPORTANCE = 8
+RISE = 1.05  # of the test loss above its minimum, while the training loss falls: overfitting
+
+
+# What is on disk.
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A point, and the accuracies in percent that its seeds came to; `name` is its study's."""
+
+    name: str
+    point: Point
+    scores: dict[int, float]
+    diverged: tuple[int, ...] = ()
+    failed: tuple[int, ...] = ()
+    search: str = "explore"
+    space: dict[str, Any] | None = None  # the one it was chosen from
+
+    @classmethod
+    def read(cls, folder: Path) -> "Trial":
+        """The trial in `folder`, with the records it has by now."""
+        told = json.loads((folder / "trial.json").read_text())
+        by_status: dict[str, dict[int, float]] = {"finished": {}, "diverged": {}, "failed": {}}
+        if (folder / "study.yaml").exists():
+            for seed, record in Study.load(folder).scan().records.items():
+                final = record.get("metrics", {}).get("final", {}).get("val/acc")
+                by_status[record["status"]][seed] = math.nan if final is None else float(percent(final))
+        diverged, failed = tuple(by_status["diverged"]), tuple(by_status["failed"])
+        return cls(folder.name, told["point"], by_status["finished"], diverged, failed, told["search"], told["space"])
+
+    @property
+    def score(self) -> float:
+        """The mean over the finished seeds; nan where none is."""
+        return float(np.mean(list(self.scores.values()))) if self.scores else math.nan
+
+    @property
+    def std(self) -> float:
+        return float(np.std(list(self.scores.values()), ddof=1)) if len(self.scores) > 1 else math.nan
+
+    @property
+    def settings(self) -> str:
+        """The point as it is typed."""
+        return " ".join(f"{key}={value}" for key, value in self.point.items())
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether all seeds that came to an end diverged."""
+        return bool(self.diverged) and not self.scores
+
+    def describe(self, folder: Path) -> None:
+        """Write down the point before it is trained."""
+        folder.mkdir(parents=True, exist_ok=True)
+        told = {"search": self.search, "point": self.point, "space": self.space}
+        write_atomically(folder / "trial.json", json.dumps(told, indent=1).encode())
+
+
+def trials_in(folder: Path) -> list[Trial]:
+    """The trials of a search in the order of their numbers."""
+    found = [path.parent for path in folder.glob("trial-*/trial.json") if re.fullmatch(r"trial-\d+", path.parent.name)]
+    return [Trial.read(path) for path in sorted(found, key=lambda path: int(path.name.removeprefix("trial-")))]
+
+
+def best_of(trials: Sequence[Trial]) -> Trial | None:
+    """The trial with the highest mean, the earliest of equals; None where none has a finished seed."""
+    finished = [trial for trial in trials if trial.scores]
+    return max(finished, key=lambda trial: trial.score, default=None)
+
+
+def tried(trials: Sequence[Trial]) -> list[Tried]:
+    """Points and scores of the trials that came to one; nan where all seeds diverged."""
+    return [(trial.point, trial.score) for trial in trials if trial.scores or trial.has_diverged]
+
+
+def check_baseline(folder: Path, config: dict[str, Any]) -> None:
+    """Remember the config of the baseline the first time; InputError where later it is another one."""
+    place = folder / "search.yaml"
+    if not place.exists():
+        stored = {"digest": digest_of(config), "config": config}
+        write_atomically(place, yaml.safe_dump(stored, sort_keys=False).encode())
+    theirs = yaml.safe_load(place.read_text())
+    if theirs["digest"] != digest_of(config):
+        found = differences(theirs["config"], config)
+        differing = "; ".join(f"{key}: {old} there, {new} now" for key, old, new in found[:KEYS_SHOWN])
+        study = folder.name.removesuffix("-search")
+        raise InputError(
+            f"{folder} holds a search around another config ({differing}).\n"
+            f"Searches around two configs are kept apart: name this one, for example study={study}_2"
+        )
+
+
+# What the winner is worth.
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The best trial on fresh seeds, beside the baseline on the same ones."""
+
+    winner: Trial
+    honest: Array  # (fresh seeds,) percent
+    compared: Compared
+    diverged: tuple[int, int] = (0, 0)  # of the baseline's fresh seeds, and of the winner's
+
+    @property
+    def honest_score(self) -> float:
+        return float(self.honest.mean())
+
+    @property
+    def honest_interval(self) -> Interval:
+        return mean_interval(self.honest)
+
+    @property
+    def curse(self) -> float:
+        """What the choice made the winner look better by than it is: chosen less honest score."""
+        return self.winner.score - self.honest_score
+
+    @cached_property
+    def decision(self) -> str:
+        """adopt; keep, because nothing better is shown; or more seeds, because these could not show it."""
+        if self.diverged[1] > self.diverged[0]:
+            return "keep"
+        return {"better": "adopt", "worse": "keep", "not shown": "keep", "too few seeds": "more seeds"}[
+            self.compared.verdict
+        ]
+
+
+def judged(folder: Path, winner: Trial) -> Judgement:
+    """The winner's judgement from the records in `folder`; InputError says why there is none."""
+    arms = []
+    for name in (BASELINE, f"{winner.name}-fresh"):
+        if not (folder / name / "study.yaml").exists():
+            raise InputError("run the search with fresh_seeds=20")
+        arms.append(Arm.of(Scores.of(Study.load(folder / name))))
+    baseline, candidate = arms
+    assert baseline.seeds is not None
+    assert candidate.seeds is not None
+    if len(np.intersect1d(baseline.seeds, candidate.seeds)) < 2:
+        raise InputError("fewer than 2 fresh seeds are finished by both; run the search once more")
+    (found,) = compare(baseline, [candidate], pair=True)
+    counts = tuple(len(arm.study.others("diverged")) for arm in arms if arm.study)
+    return Judgement(winner, candidate.scores, found, (counts[0], counts[1]))
+
+
+# The search as a whole.
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Everything that is told of a search, from its records."""
+
+    folder: Path
+    space: Space
+    trials: list[Trial]  # those with a value for each key of the space, and for no other
+    left_out: int
+    best: Trial
+    judgement: Judgement | None
+    unjudged: str  # why there is no judgement
+    curves: list[Scores]  # of the best trials, best first
+
+    @classmethod
+    def of(cls, folder: Path, space: Space) -> "Tuned":
+        """Read the search in `folder`; NothingFinished where no trial has a finished seed."""
+        found = trials_in(folder)
+        trials = [trial for trial in found if trial.point.keys() == set(space.keys)]
+        best = best_of(trials)
+        if best is None:
+            more = f" ({len(trials)} trials diverged, failed or were not trained yet)" if trials else ""
+            raise NothingFinished(f"{folder}: no trial with a finished seed to report on{more}")
+        ranked = sorted((trial for trial in trials if trial.scores), key=lambda trial: -trial.score)
+        curves = [Scores.of(Study.load(folder / trial.name)) for trial in ranked[:BEST_SHOWN]]
+        judgement, unjudged = None, ""
+        try:
+            judgement = judged(folder, best)
+        except InputError as error:
+            unjudged = str(error).rstrip(".")
+        return cls(folder, space, trials, len(found) - len(trials), best, judgement, unjudged, curves)
+
+    @property
+    def name(self) -> str:
+        return self.folder.name.removesuffix("-search")
+
+    @cached_property
+    def finished(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.scores]
+
+    @cached_property
+    def diverged(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.has_diverged]
+
+    @cached_property
+    def noise(self) -> float:
+        """The std between seeds of one trial, pooled over trials; of the better half, since poor ones spread more."""
+        better = sorted(self.finished, key=lambda trial: -trial.score)[: -(-len(self.finished) // 2)]
+        variances = [trial.std**2 for trial in better if not math.isnan(trial.std)]
+        return math.sqrt(float(np.mean(variances))) if variances else math.nan
+
+    def best_by(self, h: Hyperparameter, bins: int = 6) -> list[tuple[float, float, Trial]]:
+        """Along one hyperparameter the best over all others: from, to (places from 0 to 1) and trial of each bin."""
+        n = len(h.range) if h.scale == "choice" else bins
+        found: dict[int, list[Trial]] = {}
+        for trial in self.finished:
+            if h.holds(trial.point[h.key]):
+                place = h.place(trial.point[h.key])
+                at = round(place * (n - 1)) if h.scale == "choice" else min(n - 1, int(place * n))
+                found.setdefault(at, []).append(trial)
+        return [(at / n, (at + 1) / n, max(trials, key=lambda t: t.score)) for at, trials in sorted(found.items())]
+
+    @cached_property
+    def importance(self) -> dict[str, float]:
+        """The share of the scores' variance that each hyperparameter explains, by fANOVA (Hutter et al. 2014).
+
+        Empty where too few trials are finished, or where they all score the same.
+        """
+        inside = [(trial.point, trial.score) for trial in self.finished if self.space.holds(trial.point)]
+        if len(inside) < FEWEST_FOR_IMPORTANCE or np.ptp([score for _, score in inside]) == 0:
+            return {}
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        return optuna.importance.get_param_importances(self.space.as_optuna(inside), evaluator=evaluator)
+
+
+# Words.
+
+
+def headline(t: Tuned) -> str:
+    """The decision in a sentence."""
+    if t.judgement is None:
+        return (
+            f"{t.best.name} is best of {len(t.finished)} trials with {t.best.score:.2f} %, and not judged on fresh "
+            f"seeds: {t.unjudged}."
+        )
+    told = {
+        "adopt": f"Adopt {t.best.name}",
+        "keep": "Keep the baseline",
+        "more seeds": f"More seeds before anything is changed for {t.best.name}",
+    }[t.judgement.decision]
+    before, now = t.judgement.diverged
+    if now > before:
+        told += f", since {t.best.name} diverged on {now} fresh seeds and the baseline on {before}"
+    return f"{told}. {sentence(t.judgement.compared)}"
+
+
+def honesty(t: Tuned) -> Iterator[str]:
+    """What the choice among trials does to the best score, and what the fresh seeds show of it."""
+    yield (
+        f"Choosing among {len(t.finished)} trials by their scores makes the best look better than it is: part of what "
+        "put it first is luck with its seeds."
+    )
+    if j := t.judgement:
+        low, high = j.honest_interval
+        yield (
+            f"{t.best.name} was chosen with {t.best.score:.2f} % (mean of {len(t.best.scores)} seeds). On "
+            f"{len(j.honest)} seeds that it was not chosen by it scores {j.honest_score:.2f} % (95 % {low:.2f} to "
+            f"{high:.2f}): the winner's curse is {j.curse:+.2f} points. The baseline on the same seeds: "
+            f"{j.compared.baseline.scores.mean():.2f} %."
+        )
+        yield (
+            "Fresh seeds take out luck with seeds. They are scored on the same test examples as the trials, so luck "
+            "with these stays in."
+        )
+
+
+def cautions(t: Tuned) -> Iterator[str]:
+    """What speaks against trusting the search as it stands."""
+    yield from _of_the_space(t)
+    yield from _of_the_curves(t)
+    if t.diverged:
+        yield f"{len(t.diverged)} of {len(t.trials)} trials diverged with all their seeds."
+    if partly := [f"{trial.name} ({len(trial.diverged)})" for trial in t.finished if trial.diverged]:
+        yield f"Seeds diverged and are not in the mean of their trial: {', '.join(partly)}."
+    if failed := [f"{trial.name} ({len(trial.failed)})" for trial in t.trials if trial.failed]:
+        yield f"Seeds failed: {', '.join(failed)}. The same command tries them again."
+    if len(counts := sorted({len(trial.scores) + len(trial.diverged) for trial in t.finished})) > 1:
+        yield f"Trials have {counts[0]} to {counts[-1]} seeds: means of few seeds are luckier, in both directions."
+    if t.left_out:
+        yield f"{t.left_out} trials of a space with other keys are left out."
+    judged_before = [path.parent.name for path in t.folder.glob("trial-*-fresh/study.yaml")]
+    if len(judged_before) > 1:
+        yield (
+            f"{len(judged_before)} winners were judged on fresh seeds by now ({', '.join(sorted(judged_before))}): to "
+            "choose among them by these scores is to choose by luck again."
+        )
+
+
+def _of_the_space(t: Tuned) -> Iterator[str]:
+    if not t.space.holds(t.best.point):
+        yield f"{t.best.name}, the best, lies outside the space as it is declared now."
+        return
+    numeric = [h for h in t.space.hyperparameters if h.scale != "choice"]
+    for h in numeric:
+        value, place, (low, high) = t.best.point[h.key], h.place(t.best.point[h.key]), h.range
+        if EDGE <= place <= 1 - EDGE:
+            continue
+        end, wider = ("lower", [h.along(-0.5), high]) if place < EDGE else ("upper", [low, h.along(1.5)])
+        beyond = f"the best may lie beyond. Wider: 'space.{h.key}.range={_list(wider)}'"
+        if low == 0 and place < EDGE:
+            beyond = "maybe it wants none at all."
+        yield f"The best {h.key} ({value:g}) lies at the {end} edge of {low:g} to {high:g}: {beyond}"
+    at = t.space.places(t.best.point)
+    places = np.array([t.space.places(trial.point) for trial in t.finished if t.space.holds(trial.point)])
+    near = int((np.sqrt(((places - at) ** 2).mean(1)) < NEAR).sum()) - 1
+    if near < NEIGHBOURS:
+        narrower = " ".join(f"'space.{h.key}.range={_list(_around(h, t.best.point[h.key]))}'" for h in numeric)
+        yield (
+            f"{near or 'No'} other point{'s' * (near > 1)} near the best: it may be an accident. Go on there: "
+            f"search=exploit {narrower}".rstrip()
+        )
+
+
+def _around(h: Hyperparameter, value: float) -> list[float]:
+    """A third of the range around `value`."""
+    start = min(max(h.place(value) - 1 / 6, 0.0), 2 / 3)
+    return [h.along(start), h.along(start + 1 / 3)]
+
+
+def _list(values: Sequence[float]) -> str:
+    return f"[{','.join(f'{value:.2g}' for value in values)}]"
+
+
+def _of_the_curves(t: Tuned) -> Iterator[str]:
+    best = t.curves[0]
+    if len(best.epochs) < 4:
+        return
+    falls = np.minimum(np.diff(best.curves["val/acc"][:, len(best.epochs) // 2 :], axis=1), 0)
+    jitter = float(np.sqrt(np.mean(falls**2)))  # about a flat trend with noise of std s it is s
+    if jitter > t.noise > 0:
+        yield (
+            f"Unstable: from epoch to epoch the accuracy of {t.best.name} falls back by {jitter:.2f} points "
+            f"even in the later half, more than the {t.noise:.2f} points between seeds. A smaller rate towards the "
+            "end, or clipped gradients, would make its last score less of a draw."
+        )
+    test, training = (best.curves[metric].mean(0) for metric in ("val/loss", "train/loss"))
+    lowest = int(test.argmin())
+    if test[-1] > RISE * test[lowest] and training[-1] < training[lowest]:
+        yield (
+            f"Overfitting: the test loss of {t.best.name} ends {100 * (test[-1] / test[lowest] - 1):.0f} % above its "
+            f"minimum after epoch {lowest + 1}, while the training loss still falls. More regularisation, or fewer "
+            "epochs."
+        )
+
+
+def command_of(t: Tuned, trial: Trial) -> str:
+    """What trains the seeds of a trial again."""
+    seeds = sorted([*trial.scores, *trial.diverged])
+    record = Study.load(t.folder / trial.name).record(seeds[0]) or {}
+    words = shlex.split(record.get("command") or f"python -m src.train study={trial.name} results={t.folder}")
+    spelt = f"range(0,{seeds[-1] + 1})" if seeds == [*range(seeds[-1] + 1)] else spelled(seeds)
+    others = [word for word in words[3:] if not word.startswith("seed=")]
+    return shlex.join([*words[:3], "-m", f"seed={spelt}", *others])
+
+
+def log(t: Tuned) -> list[dict[str, Any]]:
+    """The playbook's log, a row for each search: trials, the best of them, and the command that trains it again."""
+    searches: dict[str, list[Trial]] = {}
+    for trial in t.trials:
+        searches.setdefault(json.dumps([trial.search, trial.space]), []).append(trial)
+    rows = []
+    for key, trials in searches.items():
+        kind, space = json.loads(key)
+        ranges = [f"{name} {' to '.join(map(str, h['range']))}" for name, h in (space or {}).items()]
+        row: dict[str, Any] = {"search": kind, "space": ", ".join(ranges), "trials": len(trials)}
+        row["diverged"] = sum(trial.has_diverged for trial in trials)
+        if best := best_of(trials):
+            row |= {"best": best.name, "score": best.score, "std": best.std, "seeds": len(best.scores)}
+            row["command"] = command_of(t, best)
+        rows.append(row)
+    return rows
+
+
+def table(t: Tuned) -> list[dict[str, Any]]:
+    """A row for each trial, in their order."""
+    return [
+        {"trial": trial.name, "search": trial.search, "accuracy_percent": trial.score, "std": trial.std}
+        | {"finished": len(trial.scores), "diverged": len(trial.diverged), "failed": len(trial.failed)}
+        | trial.point
+        for trial in t.trials
+    ]
+
+
+def write_journal(t: Tuned, path: Path) -> None:
+    """The trials inside the space as Optuna stores them, for its dashboard; the records stay what counts."""
+    path.unlink(missing_ok=True)
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+    t.space.as_optuna(tried(t.trials), storage=storage)

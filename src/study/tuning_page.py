@@ -1,0 +1,286 @@
+"""The page of a search: its figures and its text."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from src.study.figures import BLUE, COLUMN, GREEN, GREY, ORANGE, ROW, STYLE, save
+from src.study.page import html_page, plain
+from src.study.space import Hyperparameter
+from src.study.tuning import Trial, Tuned, cautions, headline, honesty, log, table, write_journal
+from src.study.verdict_in_words import notes, rows
+
+COLOURS = (BLUE, ORANGE, GREEN)
+SEARCHES = {"explore": BLUE, "exploit": ORANGE}
+LABELS = {"explore": "explored", "exploit": "exploited"}
+DOTS: Any = {"marker": "o", "linestyle": "", "markersize": 4, "alpha": 0.7}
+LISTED = 10  # trials in the page's table; trials.csv has all
+
+
+def _axis(ax: Axes, h: Hyperparameter, limits: tuple[float, float]) -> None:
+    if h.scale == "choice":
+        ax.set_xticks(range(len(h.range)), [str(value) for value in h.range])
+        ax.set_xlim(-0.5, len(h.range) - 0.5)
+    else:
+        ax.set_xscale(h.scale)
+    ax.set_ylim(limits)
+    ax.set_xlabel(h.key)
+
+
+def _points(ax: Axes, h: Hyperparameter, trials: Sequence[Trial], **style: Any) -> None:
+    """Trials along one hyperparameter; choices that are no longer among its values are left out."""
+    shown = [trial for trial in trials if h.scale != "choice" or h.holds(trial.point[h.key])]
+    if shown:
+        ax.plot([_x(h, trial) for trial in shown], [trial.score for trial in shown], **style)
+
+
+def _x(h: Hyperparameter, trial: Trial) -> float:
+    value = trial.point[h.key]
+    return h.range.index(value) if h.scale == "choice" else value
+
+
+def _limits(t: Tuned) -> tuple[float, float]:
+    """The scores that are drawn: those of the better three quarters, or more where that costs little room."""
+    scores = np.array([trial.score for trial in t.finished])
+    if t.judgement:
+        scores = np.append(scores, [t.judgement.honest_score, t.judgement.compared.baseline.scores.mean()])
+    best, middle = scores.max(), np.median(scores)
+    low = max(scores.min(), best - 3 * max(best - middle, 0.5))
+    room = 0.06 * max(best - low, 0.5)
+    return low - room, best + room
+
+
+def _baseline(ax: Axes, t: Tuned) -> None:
+    if t.judgement:
+        mean = t.judgement.compared.baseline.scores.mean()
+        ax.axhline(mean, color="black", linewidth=1, linestyle="--", label="baseline, fresh seeds")
+
+
+def scores(t: Tuned) -> Figure:
+    """The score of every trial against each hyperparameter; those below the scale stand at its lower edge."""
+    fig, panels = _grid(len(t.space.hyperparameters))
+    low, high = _limits(t)
+    below = [replace(trial, scores={0: low}) for trial in t.finished if trial.score < low]
+    diverged = [replace(trial, scores={0: low}) for trial in t.diverged]
+    for ax, h in zip(panels, t.space.hyperparameters, strict=True):
+        for search, colour in SEARCHES.items():
+            chosen = [trial for trial in t.finished if trial.search == search and trial.score >= low]
+            _points(ax, h, chosen, **DOTS, color=colour, label=LABELS[search])
+        _points(ax, h, below, marker="v", linestyle="", color=GREY, markersize=5, clip_on=False, label="below")
+        _points(ax, h, diverged, marker="x", linestyle="", color="black", markersize=5, clip_on=False, label="diverged")
+        _points(ax, h, [t.best], marker="o", fillstyle="none", linestyle="", color="black", markersize=9, label="best")
+        _baseline(ax, t)
+        _axis(ax, h, (low, high))
+        ax.set_xlabel(f"{h.key} ({h.role})")
+    _legend_above(fig, panels[0])
+    return fig
+
+
+def _grid(n: int) -> tuple[Figure, list[Axes]]:
+    columns = min(n, 3)
+    fig = Figure(figsize=(max(1.0 + 3.1 * columns, COLUMN), 0.5 + 2.8 * math.ceil(n / columns)), layout="constrained")
+    axes = fig.subplots(math.ceil(n / columns), columns, squeeze=False).ravel()
+    for ax in axes[n:]:
+        ax.remove()
+    for ax in axes[:n:columns]:
+        ax.set_ylabel("accuracy, mean over seeds, %")
+    return fig, list(axes[:n])
+
+
+def _legend_above(fig: Figure, ax: Axes) -> None:
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        fig.legend(handles, labels, loc="outside upper right", ncols=len(handles), fontsize="small")
+
+
+def isolation(t: Tuned) -> Figure:
+    """For each scientific hyperparameter the best over the nuisance ones: what it does where the rest is tuned."""
+    scientific = t.space.of_role("scientific")
+    low, high = _limits(t)
+    room = 0.0 if math.isnan(t.noise) else t.noise / math.sqrt(len(t.best.scores))
+    fig, panels = _grid(len(scientific))
+    for ax, h in zip(panels, scientific, strict=True):
+        _points(ax, h, t.finished, **DOTS, color=GREY, label="a trial")
+        for i, (start, end, best) in enumerate(t.best_by(h)):
+            label = "best over the nuisance ones" if i == 0 else None
+            error = 0.0 if math.isnan(t.noise) else t.noise / math.sqrt(len(best.scores))
+            ax.errorbar([_x(h, best)], [best.score], [error], fmt="o", color=BLUE, capsize=3, label=label)
+            if h.scale != "choice":
+                ax.plot([h.along(start), h.along(end)], [best.score] * 2, color=BLUE, linewidth=2, alpha=0.5)
+        _baseline(ax, t)
+        _axis(ax, h, (low - room / 2, high + room))
+    _legend_above(fig, panels[0])
+    return fig
+
+
+def best_so_far(t: Tuned) -> Figure:
+    """The best score after so many trials."""
+    fig = Figure(figsize=(COLUMN * 1.2, ROW), layout="constrained")
+    ax = fig.subplots()
+    low, high = _limits(t)
+    n = np.arange(1, len(t.trials) + 1)
+    found = np.array([trial.score for trial in t.trials])
+    best = np.fmax.accumulate(np.where(np.isnan(found), -np.inf, found))
+    ax.step(n, np.where(np.isinf(best), np.nan, best), where="post", color="black", label="best so far")
+    for search, colour in SEARCHES.items():
+        if at := [i for i, trial in enumerate(t.trials) if trial.search == search and trial.score >= low]:
+            ax.plot(n[at], found[at], **DOTS, color=colour, label=LABELS[search])
+    _baseline(ax, t)
+    ax.set_ylim(low, high)
+    ax.set_xlabel("trials spent")
+    ax.set_ylabel("accuracy, mean over seeds, %")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend_above(fig, ax)
+    return fig
+
+
+def curves(t: Tuned) -> Figure:
+    """Test accuracy, test loss and training loss of the best trials: mean over seeds, and smallest to largest."""
+    fig = Figure(figsize=(10.3, ROW), layout="constrained")
+    metrics = {"val/acc": "test accuracy, %", "val/loss": "test loss", "train/loss": "training loss"}
+    panels = fig.subplots(1, len(metrics))
+    for ax, (metric, label) in zip(panels, metrics.items(), strict=True):
+        for s, colour in zip(t.curves, COLOURS, strict=False):
+            band = s.curves[metric]
+            ax.plot(s.epochs, band.mean(0), color=colour, marker="." if len(s.epochs) < 30 else "", label=s.name)
+            ax.fill_between(s.epochs, band.min(0), band.max(0), color=colour, alpha=0.15, linewidth=0)
+        ax.set_ylabel(label)
+        ax.set_xlabel("epochs trained")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend_above(fig, panels[0])
+    return fig
+
+
+def importance(t: Tuned) -> Figure:
+    """The share of the variance of scores that each hyperparameter explains."""
+    shares = dict(sorted(t.importance.items(), key=lambda item: item[1]))
+    fig = Figure(figsize=(COLUMN, 0.8 + 0.35 * len(shares)), layout="constrained")
+    ax = fig.subplots()
+    ax.barh(list(shares), list(shares.values()), color=BLUE, alpha=0.7)
+    ax.set_xlim(0, 1)
+    ax.set_xlabel("share of the variance of scores")
+    return fig
+
+
+FIGURES: Mapping[str, tuple[Callable[[Tuned], Figure], str]] = {
+    "scores": (scores, "Every trial against each hyperparameter; trials far below the others stand at the lower edge."),
+    "best_so_far": (best_so_far, "The best score against trials spent."),
+    "isolation": (
+        isolation,
+        "Each scientific hyperparameter with the nuisance ones tuned away: grey every trial, blue the best of each "
+        "stretch, ± 1 standard error over its seeds. Bests of more trials look better.",
+    ),
+    "curves": (curves, "The best trials: mean over seeds, smallest to largest."),
+    "importance": (
+        importance,
+        "How much of the variance of all scores each hyperparameter explains (fANOVA), poor regions included: within "
+        "a good region the order may differ.",
+    ),
+}
+
+
+def drawn(t: Tuned, folder: Path) -> dict[str, str]:
+    """Draw what there is to draw into `folder`, PNG and SVG; return captions by name."""
+    names = dict(FIGURES)
+    if not t.space.of_role("scientific"):
+        del names["isolation"]
+    if len(t.importance) < 2:
+        del names["importance"]
+    for name, (figure, _) in names.items():
+        with mpl.rc_context(STYLE):
+            save(figure(t), folder, name)
+    return {name: caption for name, (_, caption) in names.items()}
+
+
+def markdown(t: Tuned, captions: Mapping[str, str]) -> str:
+    """The page in Markdown; figures are NAME.png beside it."""
+    figures = {name: f"![{name}]({name}.png)\n*{caption}*" for name, caption in captions.items()}
+    parts = [f"# Tuning {plain(t.name)}", f"**{plain(headline(t))}**", _summary(t)]
+    parts += [f"{t.best.name}: `{t.best.settings}`", *map(plain, honesty(t))]
+    if warned := list(cautions(t)):
+        parts.append("\n".join(f"> {plain(line)}  " for line in warned))
+    parts += ["## Trials", figures["scores"], figures["best_so_far"], _diverged(t), _listed(t)]
+    if "isolation" in figures:
+        parts += ["## What the scientific hyperparameters do", figures["isolation"]]
+    if "importance" in figures:
+        parts += ["## Which hyperparameters matter", figures["importance"]]
+    parts += ["## Learning curves of the best", figures["curves"]]
+    if j := t.judgement:
+        lines = ["| | |", "|---|---|", *(f"| {plain(what)} | {plain(told)} |" for what, told in rows(j.compared))]
+        parts += ["## The winner on fresh seeds", figures.get("fresh_seeds", ""), "\n".join(lines)]
+        parts.append("\n".join(f"- {plain(note)}" for note in notes(j.compared)))
+    parts += ["## Log", _log(t)]
+    parts.append(
+        "Roles, quasi-random search first and the log are of the [Deep Learning Tuning Playbook]"
+        "(https://github.com/google-research/tuning_playbook) (Godbole, Dahl, Gilmer, Shallue, Nado 2023). Scores are "
+        "accuracies on the test set in percent."
+    )
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _summary(t: Tuned) -> str:
+    lines = ["| | accuracy, % | seeds |", "|---|---|---|"]
+    spread = "" if math.isnan(t.best.std) else f" ± {t.best.std:.2f}"
+    lines.append(f"| chosen: {t.best.name} as it won | {t.best.score:.2f}{spread} | {len(t.best.scores)} |")
+    if j := t.judgement:
+        arms = {
+            f"honest: {t.best.name} on fresh seeds": j.compared.candidate,
+            "baseline on the same": j.compared.baseline,
+        }
+        for told, arm in arms.items():
+            lines.append(f"| {told} | {arm.scores.mean():.2f} ± {arm.scores.std(ddof=1):.2f} | {arm.n} |")
+        lines.append(f"| winner's curse: chosen - honest | {j.curse:+.2f} | |")
+    return "\n".join(lines)
+
+
+def _diverged(t: Tuned) -> str:
+    share = 100 * len(t.diverged) / len(t.trials)
+    return f"Diverged: {len(t.diverged)} of {len(t.trials)} trials ({share:.0f} %)."
+
+
+def _listed(t: Tuned) -> str:
+    best = sorted(t.finished, key=lambda trial: -trial.score)[:LISTED]
+    keys = [f"`{key}`" for key in t.space.keys]
+    lines = [f"| {' | '.join(['trial', 'accuracy, %', *keys])} |", "|---" * (2 + len(keys)) + "|"]
+    for trial in best:
+        spread = "" if math.isnan(trial.std) else f" ± {trial.std:.2f}"
+        values = " | ".join(plain(str(trial.point[key])) for key in t.space.keys)
+        lines.append(f"| [{trial.name}](../{trial.name}/study.yaml) | {trial.score:.2f}{spread} | {values} |")
+    more = f"\n\nThe {LISTED} best of {len(t.trials)}; trials.csv has all." if len(t.trials) > len(best) else ""
+    return "\n".join(lines) + more
+
+
+def _log(t: Tuned) -> str:
+    lines = ["| search | space | trials | diverged | best | accuracy, % | trains it again |", "|---" * 7 + "|"]
+    for row in log(t):
+        best = f"[{row['best']}](../{row['best']}/study.yaml)" if "best" in row else ""
+        score = f"{row['score']:.2f}" if "best" in row else ""
+        command = f"`{row['command']}`" if "best" in row else ""
+        told = [f"{t.name} {LABELS[row['search']]}", row["space"]]
+        cells = [*map(plain, told), str(row["trials"]), str(row["diverged"]), best, score, command]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def write(t: Tuned, folder: Path, more: Mapping[str, tuple[Figure, str]]) -> Path:
+    """Write page, tables and figures into `folder`, those of `more` with their captions as well; return the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    captions = drawn(t, folder)
+    for name, (figure, caption) in more.items():
+        captions[name] = caption
+        save(figure, folder, name)
+    text = markdown(t, captions)
+    (folder / "tuning.md").write_text(text)
+    (folder / "index.html").write_text(html_page(text, folder))
+    pd.DataFrame(table(t)).to_csv(folder / "trials.csv", index=False)
+    write_journal(t, folder / "optuna.journal")
+    return folder / "index.html"

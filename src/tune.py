@@ -1,0 +1,83 @@
+"""Search an experiment's settings by trials that share seeds, and judge the best on fresh ones: `python -m src.tune`.
+
+Imports neither torch nor Lightning: the workers do, in which training begins.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import hydra
+import matplotlib as mpl
+from hydra.core.hydra_config import HydraConfig
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+
+from src import compare
+from src.command_line import plain_errors, run
+from src.errors import InputError
+from src.search import Search
+from src.study.figures import STYLE
+from src.study.store import unwritable
+from src.study.tuning import Tuned, cautions, headline, honesty
+from src.study.tuning_page import write
+from src.train import CONF
+
+
+def report(search: Search) -> tuple[Path, Tuned]:
+    """Write the page of a search from its records; NothingFinished where no trial has a finished seed."""
+    found = Tuned.of(search.folder, search.space)
+    more: Mapping[str, tuple[Figure, str]] = {}
+    if judgement := found.judgement:
+        c = judgement.compared
+        with mpl.rc_context(STYLE):
+            figure = compare.figure(c.baseline, [c.candidate])
+        more = {"fresh_seeds": (figure, "The winner and the baseline on the same fresh seeds.")}
+    try:
+        return write(found, search.folder / "report", more), found
+    except OSError as error:
+        raise unwritable(search.folder, error) from error
+
+
+def next_commands(search: Search, found: Tuned, overrides: Sequence[str]) -> list[str]:
+    """What to type after a search: go on where scores promise most, or look at the winner."""
+    others = [o for o in overrides if not o.startswith(("search=", "trials=", "report="))]
+    where = f"results={search.folder}"
+    further = shlex.join(["python", "-m", "src.tune", *others, "search=exploit", "trials=16"])
+    lines = [f"{further}   # goes on where scores promise most"]
+    if found.judgement:
+        c = found.judgement.compared
+        arms = [f"baseline={c.baseline.name}", f"candidate={c.candidate.name}", "pair=true"]
+        lines.append(f"{shlex.join(['python', '-m', 'src.compare', *arms, where])}   # the verdict in full")
+    lines.append(shlex.join(["python", "-m", "src.report", f"study={found.best.name}", where]))
+    return lines
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="tune")
+def main(cfg: DictConfig) -> None:
+    """Run the search that `cfg` asks for, or only report on what is recorded of it; exit 1 where seeds failed."""
+    with plain_errors():
+        if cfg.seeds is not None:
+            raise InputError("-m: a search trains many seeds of many trials by itself; leave -m out")
+        if not isinstance(cfg.report, bool):
+            raise InputError(f"report={cfg.report}: true, or leave it out")
+        overrides = HydraConfig.get().overrides.task
+        search = Search(cfg, overrides)
+        if not cfg.report:
+            search.run()
+            if search.trained:
+                print(search.share())
+        page, found = report(search)
+        print("\n" + "\n".join([headline(found), *honesty(found), *(f"  - {line}" for line in cautions(found))]))
+        print(f"report in {page}")
+        if search.failures:
+            raise InputError(
+                f"{search.folder.name}: {len(search.failures)} seeds failed, the last one {search.failures[-1]}\n"
+                "The same command tries them again."
+            )
+        for i, line in enumerate(next_commands(search, found, overrides)):
+            print(f"{'     ' if i else 'next:'} {line}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,464 @@
+"""Searches: spaces, points, the honesty of the winner, and the command from end to end, killed and resumed."""
+
+import json
+import math
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from nbclient import NotebookClient
+
+from src.command_line import run
+from src.errors import InputError
+from src.study.space import Space
+from src.study.store import Study
+from src.study.tuning import FIRST_FRESH_SEED, Judgement, Trial, Tuned, best_of, cautions, headline, judged, trials_in
+from src.study.verdict import Arm, compare
+from src.train import main as train_main
+from src.tune import main
+from tests.conftest import ROOT
+
+CONFIG = {
+    "optimizer": {"lr": 0.1, "weight_decay": 1e-3},
+    "model": {"width": 8, "activation": "celu"},
+    "loss": {"smoothing": 0.2},
+}
+LR = {"range": [0.001, 10.0], "scale": "log", "role": "nuisance"}
+SMOOTHING = {"range": [0.0, 0.5], "scale": "linear", "role": "scientific"}
+DECLARED = {"optimizer": {"lr": LR, "weight_decay": {**LR, "range": [1e-6, 0.1]}}, "loss": {"smoothing": SMOOTHING}}
+SPACE = Space.of(DECLARED, CONFIG)
+
+
+# Spaces and points.
+
+
+def test_points_fill_each_range_and_a_wider_search_goes_on_with_the_same_ones():
+    points = SPACE.explored(64, seed=0)
+    assert points[:10] == SPACE.explored(10, seed=0) and points != SPACE.explored(64, seed=1)
+    places = np.array([SPACE.places(point) for point in points])
+    for column in places.T:  # random points would leave an eighth of the range empty or crowded
+        assert np.histogram(column, bins=8, range=(0, 1))[0].tolist() == pytest.approx([8] * 8, abs=2)
+    assert all(len(str(value)) <= 10 for point in points for value in point.values())
+
+
+def test_whole_numbers_stay_whole_and_choices_are_spread_evenly():
+    space = Space.of(
+        {
+            "model": {
+                "width": {"range": [4, 7], "scale": "linear", "role": "nuisance"},
+                "activation": {"range": ["celu", "relu"], "scale": "choice", "role": "scientific"},
+            }
+        },
+        CONFIG,
+    )
+    points = space.explored(100, seed=0)
+    assert len(points) == 8, "a finite space ends"
+    assert {point["model.width"] for point in points} == {4, 5, 6, 7}
+    assert all(isinstance(point["model.width"], int) for point in points)
+    assert space.holds(space.proposed([(point, 1.0) for point in points], [0, 0]))
+
+
+def test_a_proposal_depends_on_what_it_is_told_alone_and_stays_inside():
+    told = [(point, -abs(point["loss.smoothing"] - 0.3)) for point in SPACE.explored(12, seed=0)]
+    point = SPACE.proposed(told, [0, 12])
+    assert SPACE.holds(point) and point == SPACE.proposed(told, [0, 12]) != SPACE.proposed(told, [0, 13])
+    best = max(told, key=lambda one: one[1])
+    assert point != SPACE.proposed([*(one for one in told if one != best), (best[0], None)], [0, 12])
+    narrow = Space.of({"loss": {"smoothing": {**SMOOTHING, "range": [0.1, 0.2]}}}, CONFIG)
+    assert narrow.holds(narrow.proposed([({"loss.smoothing": 0.4}, 9.0), ({"loss.smoothing": 0.15}, math.nan)], [0, 0]))
+
+
+@pytest.mark.parametrize(
+    "entry, says",
+    [
+        (None, "space=?: the experiment declares none"),
+        ({"optimizer": {"rate": LR}}, "space.optimizer.rate: the experiment has no optimizer.rate; optimizer has lr"),
+        ({"optimiser": {"lr": LR}}, "space.optimiser.lr: the experiment has no optimiser"),
+        ({"optimizer": {"lr": {**LR, "range": [1.0, 0.1]}}}, "space.optimizer.lr.range=[1.0, 0.1]: empty"),
+        ({"optimizer": {"lr": {**LR, "range": [0.1, 0.1]}}}, "space.optimizer.lr.range=[0.1, 0.1]: empty"),
+        ({"optimizer": {"lr": {**LR, "range": [0.0, 0.1]}}}, "a log scale has no zero in it"),
+        ({"optimizer": {"lr": {**LR, "range": [0.1]}}}, "space.optimizer.lr.range=[0.1]: two numbers"),
+        ({"optimizer": {"lr": {**LR, "scale": "loog"}}}, "space.optimizer.lr.scale=loog: choose one of log, linear"),
+        ({"optimizer": {"lr": {**LR, "role": "main"}}}, "space.optimizer.lr.role=main: scientific, where"),
+        ({"optimizer": {"lr": {"range": [0.1, 1.0]}}}, "space.optimizer.lr: say its range, scale and role"),
+        ({"optimizer": {"lr": 0.3}}, "space.optimizer.lr: say its range, scale and role"),
+        ({"optimizer": LR}, "space.optimizer: optimizer is a group of settings, no number"),
+        ({"model": {"width": {**LR, "range": [8], "scale": "choice"}}}, "2 or more different values"),
+    ],
+)
+def test_what_is_no_space_is_told_with_the_fix(entry, says):
+    with pytest.raises(InputError) as told:
+        Space.of(entry, CONFIG)
+    assert says in str(told.value) and len(str(told.value).splitlines()) <= 2
+
+
+# Simulated searches: a known optimum, and noise between seeds as digits have it.
+
+SEEDS, NOISE = 3, 0.8
+BEST = np.array([0.35, 0.6, 0.25])
+
+
+def truth(point):
+    return 95 - 40 * float(((SPACE.places(point) - BEST) ** 2).sum())
+
+
+def simulated(name, point, rng):
+    return Trial(name, point, dict(enumerate(truth(point) + rng.normal(0, NOISE, SEEDS))))
+
+
+def test_exploiting_finds_better_than_exploring_for_as_many_trials():
+    gains = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        explored = [simulated(f"trial-{i:03d}", p, rng) for i, p in enumerate(SPACE.explored(32, seed))]
+        exploited = explored[:16]
+        for i in range(16):  # the latest trial still runs while the next is asked for
+            told = [(t.point, t.score) for t in exploited[: 16 + max(0, i - 1)]]
+            told += [(t.point, None) for t in exploited[len(told) :]]
+            exploited = [*exploited, simulated(f"trial-{16 + i:03d}", SPACE.proposed(told, [seed, i]), rng)]
+        gains.append(truth(best_of(exploited).point) - truth(best_of(explored).point))
+    assert np.median(gains) > 0.2 and np.mean(np.array(gains) > 0) > 0.6
+
+
+def test_the_chosen_score_is_too_high_and_the_honest_one_is_not():
+    errors = []
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        points = SPACE.explored(32, 0)
+        trials = [Trial(f"t{i}", p, dict(enumerate(90 + rng.normal(0, NOISE, SEEDS)))) for i, p in enumerate(points)]
+        winner = best_of(trials)
+        fresh = np.arange(20)
+        baseline, candidate = (Arm(n, 90 + rng.normal(0, NOISE, 20), fresh) for n in ("baseline", "fresh"))
+        errors.append((winner.score - 90, candidate.scores.mean() - 90))
+    chosen, honest = np.mean(errors, axis=0)
+    standard_error = NOISE / math.sqrt(20 * 400)
+    assert abs(honest) < 3 * standard_error
+    assert chosen == pytest.approx(2.07 * NOISE / math.sqrt(SEEDS), rel=0.05), "the expected maximum of 32 normal draws"
+    j = Judgement(winner, candidate.scores, compare(baseline, [candidate], pair=True)[0])
+    assert j.curse == pytest.approx(winner.score - candidate.scores.mean()) and j.decision in ("keep", "more seeds")
+
+
+@pytest.mark.parametrize(
+    "difference, noise, diverged, decision",
+    [(1.0, 0.3, (0, 0), "adopt"), (-1.0, 0.3, (0, 0), "keep"), (0.01, 0.3, (0, 0), "keep"), (1.0, 0.3, (0, 2), "keep")],
+)
+def test_a_winner_is_adopted_only_where_fresh_seeds_show_it_better(difference, noise, diverged, decision):
+    rng = np.random.default_rng(0)
+    fresh = np.arange(20)
+    baseline = Arm("baseline", 90 + rng.normal(0, noise, 20), fresh)
+    candidate = Arm("trial-000-fresh", 90 + difference + rng.normal(0, noise, 20), fresh)
+    trial = Trial("trial-000", {}, {0: 91.0})
+    assert Judgement(trial, candidate.scores, compare(baseline, [candidate])[0], diverged).decision == decision
+
+
+def test_few_seeds_that_show_nothing_ask_for_more():
+    fresh = np.arange(3)
+    arms = [Arm(name, np.array(scores), fresh) for name, scores in (("a", [90, 91, 92.5]), ("b", [92.0, 91, 95]))]
+    assert Judgement(Trial("b", {}, {0: 93.0}), arms[1].scores, compare(arms[0], arms[1:])[0]).decision == "more seeds"
+
+
+def made_up(tmp_path, points_and_scores, diverged=()):
+    """A search without training: trials and the records that the page reads."""
+    folder = tmp_path / "made-search"
+    for i, (point, scores) in enumerate(points_and_scores):
+        trial = Trial(f"trial-{i:03d}", point, {}, space=SPACE.described())
+        trial.describe(folder / trial.name)
+        study = Study.open(folder / trial.name, {"point": point})
+        for seed, curve in enumerate(scores):
+            epochs = {"epoch": [*range(len(curve))], "val/acc": [c / 100 for c in curve]}
+            epochs |= {"train/acc": epochs["val/acc"], "train/loss": [2 - 0.1 * e for e in epochs["epoch"]]}
+            epochs["val/loss"] = [abs(e - 3) + 1.0 for e in epochs["epoch"]]
+            final = {metric: values[-1] for metric, values in epochs.items() if metric != "epoch"}
+            study.write(
+                {"schema": 1, "seed": seed, "status": "diverged" if i in diverged else "finished", "reason": None}
+                | {"config_digest": study.digest, "metrics": {"epochs": epochs, "final": final}, "test_examples": 500}
+                | {"seconds": {"setup": 0.1, "train": 1.0, "score": 0.1}, "environment": {}, "ended": "2026-01-01"}
+                | {"command": f"python -m src.train seed={seed} study={trial.name}"}
+            )
+    return folder
+
+
+def test_warnings_follow_the_records(tmp_path):
+    edge = {"optimizer.lr": 9.9, "optimizer.weight_decay": 0.001, "loss.smoothing": 0.25}
+    far = {"optimizer.lr": 0.002, "optimizer.weight_decay": 0.00001, "loss.smoothing": 0.05}
+    jumping = [50, 90, 60, 95, 70, 96, 60, 93]
+    folder = made_up(
+        tmp_path, [(edge, [jumping, [c + 0.2 for c in jumping]]), (far, [[50.0] * 8]), (far, [[9.0] * 8])], {2}
+    )
+    told = Tuned.of(folder, SPACE)
+    words = "\n".join(cautions(told))
+    assert "The best optimizer.lr (9.9) lies at the upper edge of 0.001 to 10" in words
+    assert "'space.optimizer.lr.range=[0.001,1e+03]'" in words
+    assert "No other point near the best" in words and "search=exploit 'space.optimizer.lr.range=[0.46,10]'" in words
+    assert "Unstable: from epoch to epoch" in words
+    assert "Overfitting: the test loss of trial-000 ends 400 % above its minimum after epoch 4" in words
+    assert "1 of 3 trials diverged" in words and "Trials have 1 to 2 seeds" in words
+    assert headline(told).startswith("trial-000 is best of 2 trials with 93.10 %, and not judged on fresh seeds: run")
+
+
+def test_a_good_search_is_not_warned_of(tmp_path):
+    rising = [50, 80, 90, 92, 93, 93.5, 93.8, 94]
+    points = [p for p in SPACE.explored(200, 0) if np.abs(SPACE.places(p) - 0.5).max() < 0.13][:6]
+    folder = made_up(tmp_path, [(p, [[c + i / 10 for c in rising][:4], rising[:4]]) for i, p in enumerate(points)])
+    assert list(cautions(Tuned.of(folder, SPACE))) == []
+
+
+def test_a_trial_counts_as_diverged_only_where_all_its_seeds_did():
+    assert Trial("a", {}, {}, diverged=(0, 1)).has_diverged
+    partly = Trial("b", {}, {1: 90.0}, diverged=(0,))
+    assert not partly.has_diverged and partly.score == 90.0
+    assert best_of([Trial("a", {}, {}, (0,)), partly, Trial("c", {}, {0: 90.0})]) is partly
+
+
+# The command.
+
+QUICK = (
+    "experiment=digits", "trainer=cpu", "trainer.max_epochs=1", "model.width=2", "jobs=2",
+    "trials=3", "seeds_per_trial=2", "fresh_seeds=3",
+)  # fmt: skip
+
+
+@pytest.fixture
+def tune(tmp_path, cache, monkeypatch, capfd):
+    """Run `python -m src.tune ARGUMENTS` within this process; exit code, standard output, standard error."""
+
+    def ran(*arguments, entry=main):
+        fixed = [f"results={tmp_path}/results", f"data.cache={cache}"]
+        monkeypatch.setattr(sys, "argv", ["src/tune.py", *arguments, *fixed])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+        code = 0
+        try:
+            run(entry)
+        except SystemExit as exit_:
+            code = exit_.code
+        out, err = capfd.readouterr()
+        return (1, out, err + code) if isinstance(code, str) else (code or 0, out, err)
+
+    return ran
+
+
+def hashes(folder: Path) -> dict[str, dict[int, str]]:
+    return {
+        path.parent.name: {s: r["weights_sha256"] for s, r in Study.load(path.parent).scan().records.items()}
+        for path in folder.glob("*/study.yaml")
+    }
+
+
+def test_a_search_from_end_to_end(tune, tmp_path):
+    code, out, err = tune(*QUICK)
+    folder = tmp_path / "results" / "digits-search"
+    assert code == 0 and not err
+    trials = trials_in(folder)
+    assert [trial.point for trial in trials] == Space.of(*declared()).explored(3, 0)
+    assert all(list(trial.scores) == [0, 1] for trial in trials)
+    winner, fresh = best_of(trials), [FIRST_FRESH_SEED + i for i in range(3)]
+    found = hashes(folder)
+    assert list(found["baseline"]) == list(found[f"{winner.name}-fresh"]) == fresh
+    judgement = judged(folder, winner)
+    assert f"{judgement.curse:+.2f} points" in out and "better than it is" in out
+    page = (folder / "report" / "index.html").read_text()
+    assert page.count("data:image/svg+xml") == 5 and "winner&#x27;s curse" in page.replace("'", "&#x27;")
+    assert f'href="../{winner.name}/study.yaml"' in page
+    table = pd.read_csv(folder / "report" / "trials.csv")
+    assert table["accuracy_percent"].tolist() == pytest.approx([trial.score for trial in trials])
+
+    # Each record's command trains the same network.
+    record = Study.load(folder / "trial-001").record(1)
+    again = [*shlex.split(record["command"])[3:], f"results={tmp_path}/again"]
+    assert tune(*again, entry=train_main)[0] == 0
+    assert hashes(tmp_path / "results")["trial-001"][1] == found["trial-001"][1]
+
+    # The same command trains nothing; a wider one goes on; exploring is gone on with.
+    records = {path: path.stat().st_mtime_ns for path in folder.glob("*/seeds/*.json")}
+    code, out, _ = tune(*QUICK, "trials=4")
+    assert code == 0 and "3 of 4 trials have their records, 1 to train" in out
+    assert [trial.point for trial in trials_in(folder)] == Space.of(*declared()).explored(4, 0)
+    narrow = "space.optimizer.lr.range=[0.1,0.5]"
+    code, out, _ = tune(*QUICK, "search=exploit", "trials=2", narrow, "fresh_seeds=0")
+    assert code == 0
+    latest = trials_in(folder)[4:]
+    assert [trial.search for trial in latest] == ["exploit"] * 2
+    assert all(0.1 <= trial.point["optimizer.lr"] <= 0.5 for trial in latest)
+    assert {path: path.stat().st_mtime_ns for path in records} == records
+    before = sorted(folder.glob("*/seeds/*.json"))
+    assert tune(*QUICK, "report=true")[0] == 0 and sorted(folder.glob("*/seeds/*.json")) == before
+
+    # Another config is refused.
+    code, _, err = tune(*QUICK, "optimizer.momentum=0.8")
+    assert code == 1 and "optimizer.momentum: 0.9 there, 0.8 now" in err and "study=digits_2" in err
+
+
+def declared():
+    from hydra import compose, initialize_config_dir
+
+    from src.search import declared as of
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return of(compose("train", ["experiment=digits"]))
+
+
+def start(tmp_path, cache, *arguments):
+    fixed = [f"results={tmp_path}/results", f"data.cache={cache}"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "src.tune", *QUICK, *arguments, *fixed],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for(folder: Path, records: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("*/seeds/*.json"))) < records and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+
+
+def test_a_killed_search_goes_on_and_ends_with_the_same_networks(tmp_path, cache, tune):
+    """SIGKILL to the whole process group while it explores and while it exploits."""
+    folder = tmp_path / "results" / "digits-search"
+    for arguments, records in ((["trials=3", "fresh_seeds=0"], 2), (["search=exploit", "trials=3"], 8)):
+        process = start(tmp_path, cache, *arguments)
+        wait_for(folder, records, process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        kept = {path: path.stat().st_mtime_ns for path in folder.glob("*/seeds/*.json")}
+        assert tune(*QUICK, *arguments)[0] == 0
+        assert {path: path.stat().st_mtime_ns for path in kept} == kept, "nothing is trained twice"
+    killed, points = hashes(folder), [trial.point for trial in trials_in(folder)]
+    folder.rename(tmp_path / "killed")
+    assert tune(*QUICK, "trials=3", "fresh_seeds=0")[0] == tune(*QUICK, "search=exploit", "trials=3")[0] == 0
+    assert [trial.point for trial in trials_in(folder)] == points and hashes(folder) == killed
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_end_a_search_and_its_workers(tmp_path, cache, sign):
+    process = start(tmp_path, cache, "trials=500")
+    wait_for(tmp_path / "results" / "digits-search", 2, process)
+    process.send_signal(sign)
+    _, err = process.communicate(timeout=30)  # returns once no worker holds the pipes
+    assert process.returncode == 130 and "the same command goes on from there" in err and "Traceback" not in err
+
+
+def fault(name, tmp_path, **values):
+    settings = {"_target_": f"tests.faults.{name}", **values}
+    return [f"+callbacks.fault.{key}={value}" for key, value in settings.items()]
+
+
+def test_failed_and_dying_seeds_do_not_stop_a_search(tune, tmp_path):
+    mended = tmp_path / "mended"
+    raising = fault("Raise", tmp_path, seeds="[1]", unless=mended)
+    code, out, err = tune(*QUICK, *raising, "fail_fast=9")
+    assert (
+        code == 1 and "digits-search: 3 seeds failed, the last one trial-002 seed 1: RuntimeError: out of luck" in err
+    )
+    assert "report in" in out and all(list(t.scores) == [0] for t in trials_in(tmp_path / "results/digits-search"))
+    mended.write_text("")
+    assert tune(*QUICK, *raising)[0] == 0
+    assert all(list(t.scores) == [0, 1] for t in trials_in(tmp_path / "results/digits-search"))
+
+
+def test_a_worker_that_dies_costs_the_seed_it_was_on(tune, tmp_path):
+    dying = fault("Die", tmp_path, seeds="[1]", times=1, count=tmp_path / "deaths")
+    assert tune(*QUICK, *dying, "fresh_seeds=0")[0] == 0
+    assert all(list(t.scores) == [0, 1] for t in trials_in(tmp_path / "results/digits-search"))
+    always = fault("Die", tmp_path, seeds="[0]", times=99, count=tmp_path / "more")
+    code, _, err = tune(*QUICK, *always, "fresh_seeds=0", "study=dying", "trials=1")
+    assert code == 1 and "its worker died 3 times" in err
+    assert list(trials_in(tmp_path / "results/dying-search")[0].scores) == [1]
+
+
+def test_fail_fast_stops_a_search(tune, tmp_path):
+    raising = fault("Raise", tmp_path, seeds="[0,1]", unless=tmp_path / "never")
+    code, _, err = tune(*QUICK, *raising, "fail_fast=2", "trials=40")
+    assert code == 1 and "digits-search stopped: 2 seeds in a row failed: RuntimeError: out of luck" in err
+
+
+def test_trials_that_diverge_are_results(tune, tmp_path):
+    wild = "space.optimizer.lr.range=[1e12,1e13]"
+    code, _, err = tune(*QUICK, wild, "trials=2", "fresh_seeds=0")
+    assert code == 1 and "no trial with a finished seed" in err
+    assert all(trial.has_diverged for trial in trials_in(tmp_path / "results/digits-search"))
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["trials=two"], "trials=two: a whole number of at least 1"),
+        (["trials=1.5"], "trials=1.5: a whole number of at least 1"),
+        (["seeds_per_trial=0"], "seeds_per_trial=0: a whole number of at least 1"),
+        (["fresh_seeds=1"], "fresh_seeds=1: one seed has no spread"),
+        (["search=random"], "search=random: choose one of explore, exploit"),
+        (["metric=val/loss"], "metric=val/loss: a search chooses by val/acc"),
+        (["seed=3"], "seed=: a search says itself"),
+        (["~space"], "space=?: the experiment declares none"),
+        (["space.optimizer.lr.range=[0,1]"], "space.optimizer.lr.range=[0, 1]: a log scale has no zero"),
+        (["space.optimizer.lr.range=[1,0.1]"], "space.optimizer.lr.range=[1, 0.1]: empty"),
+        (["space.optimizer.lr.scale=cubic"], "space.optimizer.lr.scale=cubic: choose one of"),
+        (["space.optimizer.lr.role=main"], "space.optimizer.lr.role=main: scientific"),
+        (["+space.optimizer.rate={range:[1,2],scale:log,role:nuisance}"], "the experiment has no optimizer.rate"),
+        (["+space.schedule={range:[cosine,square],scale:choice,role:scientific}"], "schedule=square: there is no"),
+        (["report=true"], "no trial with a finished seed"),
+        (["experiment=cifar_short"], "space=?: the experiment declares none"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_told_before_any_training(tune, tmp_path, arguments, says):
+    code, _, err = tune(*QUICK, *arguments)
+    assert code == 1 and says in err and len(err.strip().splitlines()) <= 2
+    assert not list(tmp_path.glob("results/*/*"))
+
+
+def test_a_choice_may_be_a_config_group(tune, tmp_path):
+    schedules = "+space.schedule={range:[cosine,rise_and_fall],scale:choice,role:scientific}"
+    code, _, err = tune(*QUICK, schedules, "~space.loss", "~space.optimizer", "fresh_seeds=0", "seeds_per_trial=1")
+    assert code == 0, err
+    folder = tmp_path / "results/digits-search"
+    targets = {
+        t.point["schedule"]: Study.load(folder / t.name).config["schedule"]["_target_"] for t in trials_in(folder)
+    }
+    assert targets["cosine"].endswith("CosineAnnealingLR") and targets["rise_and_fall"].endswith("LambdaLR")
+
+
+def test_a_space_is_no_part_of_what_a_study_is(small):
+    from src.training import identity, settled
+
+    assert "space" in small() and "space" not in identity(settled(small()))
+
+
+def test_trial_json_holds_the_point(tmp_path):
+    trial = Trial("trial-007", {"optimizer.lr": 0.0312}, {}, search="exploit", space={})
+    trial.describe(tmp_path / "trial-007")
+    assert json.loads((tmp_path / "trial-007" / "trial.json").read_text())["point"] == {"optimizer.lr": 0.0312}
+    assert Trial.read(tmp_path / "trial-007") == trial
+
+
+def test_the_notebook_runs(tmp_path, cache):
+    notebook = nbformat.read(ROOT / "notebooks" / "tuning.ipynb", as_version=4)
+    (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    parameters.source += f"""
+RESULTS = {str(tmp_path)!r}
+SEARCH = ["trials=3", "seeds_per_trial=2", "fresh_seeds=3"]
+SMALL = ["experiment=digits", "trainer=cpu", "trainer.max_epochs=1", "model.width=2", "data.cache={cache}"]"""
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    said = "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
+    chosen = float(re.search(r"chosen score - truth: ([-+.0-9]+)", said)[1])
+    honest, error = map(float, re.search(r"honest score - truth: ([-+.0-9]+) ± ([.0-9]+)", said).groups())
+    assert chosen > 0.3 and abs(honest) < 3 * error
+
+
+def test_a_winner_that_no_seed_tells_from_the_baseline_is_told_of(tune):
+    """In a finite space, too, whose points are each a trial."""
+    nothing = "+space.data.score_batch_size={range:[500,250],scale:choice,role:scientific}"
+    code, out, err = tune(*QUICK, nothing, "~space.loss", "~space.optimizer")
+    assert code == 0, err
+    assert "trials=3: the space has 2 different points" in out
+    assert (
+        "not judged on fresh seeds: trial-000-fresh and baseline" in out or "have the same scores seed by seed" in out
+    )
