@@ -28,7 +28,16 @@ from src.study.progress import duration
 from src.study.space import Point, Space
 from src.study.store import Record, Study, spelled, study_folder
 from src.study.tuning import BASELINE, FIRST_FRESH_SEED, Trial, best_of, check_baseline, trials_in, tried
-from src.sweep import DEATHS, SECONDS_BETWEEN_LINES, give_up, gpus, interruptible, whole_number, workers
+from src.sweep import (
+    DEATHS,
+    SECONDS_BETWEEN_LINES,
+    ask_for_huge_pages,
+    give_up,
+    gpus,
+    interruptible,
+    whole_number,
+    workers,
+)
 
 SEARCHES = ("explore", "exploit")
 PAIRS_BETWEEN_COLLECTIONS = 20
@@ -59,6 +68,7 @@ class Crew:
 
     def __init__(self, size: int, forks: bool) -> None:
         """With `forks` one process imports for all, and their memory is shared; CUDA is not to be forked."""
+        ask_for_huge_pages()
         self._context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")
         if forks:
             self._context.set_forkserver_preload(["src.training"])
