@@ -286,8 +286,8 @@ def main() -> None:
         "sweep": lambda: whole_sweeps(4 if small else 20, rounds, small),
         "growth": lambda: growth([2, 4] if small else [10, 100, 1000], small),
         "step": lambda: [
-            step.table(width, 20 if small else 500, 2 if small else 100 if GPU else 5, rounds)
-            for width in ((4,) if small else (64,) if GPU else (16, 64))
+            step.table(width, 20 if small else 500, steps, rounds)
+            for width, steps in ([(4, 2)] if small else [(64, 100)] if GPU else [(16, 5), (64, 2)])
         ],
         "workers": lambda: on_one_gpu(2, [*list(SIZES.values())[0 if small else -1], *small]),
     }

@@ -172,7 +172,7 @@ def begun(cfg: DictConfig, study: Study, seed: int) -> tuple[Classifier, L.Light
     return classifier, data, header, device
 
 
-_compiled_before: dict[str, torch.nn.Module] = {}
+_compiled_before: dict[str, tuple[torch.nn.Module, list[torch.Tensor]]] = {}
 
 
 def _compiled(model: torch.nn.Module, cfg: DictConfig) -> torch.nn.Module:
@@ -181,18 +181,22 @@ def _compiled(model: torch.nn.Module, cfg: DictConfig) -> torch.nn.Module:
     One compilation serves all seeds. Their tensors are those of the first, written anew in place: what was compiled
     stays valid, CUDA graphs, which hold addresses, included.
     """
-    key = OmegaConf.to_yaml(OmegaConf.create([cfg.model, cfg.compile, cfg.memory_format, str(cfg.trainer.precision)]))
-    kept = _compiled_before.setdefault(key, model)
-    if kept is model:
+    shapes = [tuple(tensor.shape) for tensor in model.state_dict().values()]
+    settings = OmegaConf.to_yaml(cfg.model, resolve=True), cfg.compile, cfg.memory_format, cfg.trainer.precision
+    key = f"{settings} {shapes}"
+    if key not in _compiled_before:
         options: dict[str, Any] = OmegaConf.to_container(cfg.compile, resolve=True)  # type: ignore[assignment]
         try:
             model.compile(**options)
         except (TypeError, RuntimeError, ValueError) as error:
-            del _compiled_before[key]
             raise InputError(f"compile={cfg.compile}: torch.compile does not take it: {error}") from error
+        _compiled_before[key] = model, [tensor.detach() for tensor in model.state_dict(keep_vars=True).values()]
         return model
+    kept, places = _compiled_before[key]
+    kept_tensors = kept.state_dict(keep_vars=True).values()
     with torch.no_grad():
-        for own, new in zip(kept.state_dict().values(), model.state_dict().values(), strict=True):
+        for own, place, new in zip(kept_tensors, places, model.state_dict().values(), strict=True):
+            own.data = place  # Lightning takes a network off its GPU when a fit ends
             own.copy_(new)
     kept.zero_grad()
     return kept.train()
