@@ -147,7 +147,10 @@ def train_ours(overrides: list[str], seeds: int, parts: bool) -> dict[str, Any]:
 
 
 def train_rival(name: str, overrides: list[str], seeds: int) -> dict[str, Any]:
-    torch.set_num_threads(1)
+    if name == "all cores":
+        name = "plain loop"
+    else:
+        torch.set_num_threads(1)
     recipe = Recipe.of(composed(overrides))
     found = [RIVALS[name](recipe, seed, DEVICE) for seed in range(seeds + (1 if GPU else 0))]
     seconds, accuracies = zip(*found[-seeds:], strict=True)
@@ -186,23 +189,27 @@ def one_seed(title: str, overrides: list[str], rounds: int, seeds: int) -> dict[
     return measured
 
 
-def whole_sweeps(seeds: int, rounds: int, small: list[str]) -> dict[str, Any]:
-    """`digits` by the command that users type, ours and Hydra's stock sweeper taking turns, start-up included."""
-    took: dict[str, list[float]] = {"ours": [], "Hydra's stock sweeper": []}
+def whole_sweeps(title: str, overrides: list[str], seeds: int, rounds: int) -> dict[str, Any]:
+    """By the commands that users type, start-up included, taking turns: all cores for each, as it takes them itself."""
+    arguments = (f"seed=range(0,{seeds})", *overrides)
+    runs: dict[str, Callable[[Path], Any]] = {
+        "ours": lambda folder: finished(sweep(folder, "src.train", *arguments)),
+        "Hydra's stock sweeper": lambda folder: finished(sweep(folder, "src.train", *arguments, *STOCK)),
+        "plain loop": lambda _: child("benchmarks.run", "--child", json.dumps(["all cores", overrides, seeds, False])),
+    }
+    took: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
-        for name, arguments in zip(took, ((), STOCK), strict=True):
+        for name, run in runs.items():
             with tempfile.TemporaryDirectory() as folder:
                 began = time.perf_counter()
-                finished(
-                    sweep(Path(folder), "src.train", f"seed=range(0,{seeds})", "experiment=digits", *arguments, *small)
-                )
+                run(Path(folder))
                 took[name].append(time.perf_counter() - began)
     medians = {name: statistics.median(seconds) for name, seconds in took.items()}
-    print(f"sweeps of {seeds} seeds of digits, start-up included, medians of {rounds}")
+    print(f"{title}: {seeds} seeds on the whole machine, start-up included, medians of {rounds}")
     for name, seconds in medians.items():
         rate = f"{3600 * seeds / seconds:6.0f} seeds/h  {seconds / medians['ours']:5.2f} x ours"
         print(f"  {name:22} {seconds:7.1f} s  {rate}", flush=True)
-    return {"seeds": seeds, "seconds": medians}
+    return {"what": title, "seeds": seeds, "seconds": medians}
 
 
 def growth(counts: list[int], small: list[str]) -> dict[str, Any]:
@@ -280,10 +287,13 @@ def main() -> None:
     measured["cores"], measured["rounds"] = step.os.cpu_count(), rounds
     measurements: dict[str, Callable[[], Any]] = {
         "seed": lambda: [
-            one_seed(title, [*overrides, *small], rounds, 1 if small or "22" in title else 2)
+            one_seed(title, [*overrides, *small], rounds, 1 if small or "cifar_short" in title else 2)
             for title, overrides in SIZES.items()
         ],
-        "sweep": lambda: whole_sweeps(4 if small else 20, rounds, small),
+        "sweep": lambda: [
+            whole_sweeps(title, [*overrides, *small], 2 if small else seeds, rounds)
+            for (title, overrides), seeds in zip(SIZES.items(), (20, 6), strict=False)
+        ],
         "growth": lambda: growth([2, 4] if small else [10, 100, 1000], small),
         "step": lambda: [
             step.table(width, 20 if small else 500, steps, rounds)
