@@ -15,6 +15,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import Override
@@ -168,15 +169,21 @@ def give_up(study: Study, seed: int, died: Exception) -> None:
 def interruptible() -> Iterator[None]:
     """Take SIGTERM, which Slurm sends before it takes a node away, for Ctrl-C, and remember either.
 
-    Python drops an exception that is raised within a `__del__`; who trains here looks at INTERRUPTED between seeds.
+    Python drops an exception that is raised within a `__del__`, so there the signal is sent once more a moment later;
+    where it is lost for another reason, who trains here looks at INTERRUPTED between seeds.
     """
     INTERRUPTED.clear()
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def interrupt(*_: Any) -> None:
+    def interrupt(sign: int, frame: FrameType | None) -> None:
         INTERRUPTED.set()
+        while frame:
+            if frame.f_code.co_name == "__del__":
+                threading.Timer(0.05, os.kill, (os.getpid(), sign)).start()
+                return
+            frame = frame.f_back
         raise KeyboardInterrupt
 
     before = {sign: signal.signal(sign, interrupt) for sign in (signal.SIGTERM, signal.SIGINT)}

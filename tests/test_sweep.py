@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from src.study.progress import Progress, duration
 from src.study.store import Study, seeds_in, spelled
-from src.sweep import INTERRUPTED, chunks_for_workers, chunks_of, study_name
+from src.sweep import INTERRUPTED, chunks_for_workers, chunks_of, interruptible, study_name
 from tests.conftest import ROOT
 
 QUICK = ("experiment=digits", "trainer.max_epochs=1")
@@ -261,6 +261,20 @@ def test_an_interrupt_that_python_drops_ends_the_sweep_before_the_next_seed(smal
     finally:
         INTERRUPTED.clear()
     assert train_seeds(small(), [0]) == 0
+
+
+def test_an_interrupt_within_a_del_comes_a_moment_later_and_without_a_traceback(capsys):
+    class Thing:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    with interruptible():
+        thing = Thing()
+        del thing  # raised in there, Python would print a traceback and go on
+        assert INTERRUPTED.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(5)
+    assert "Exception ignored" not in capsys.readouterr().err
 
 
 @pytest.mark.slow
