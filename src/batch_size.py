@@ -288,6 +288,8 @@ def prepared(cfg: DictConfig, scratch: str) -> None:
 def main(cfg: DictConfig) -> None:
     """Measure, print the table and the recommended size, and write both."""
     with plain_errors():
+        if cfg.seeds is not None:
+            raise InputError("-m: sizes are measured one after the other, of one config; leave -m out")
         start, gain, within = whole_number(cfg, "start"), _percent(cfg, "gain"), _percent(cfg, "within")
         folder = study_folder(cfg.results, cfg.study) / "batch_size"
         with tempfile.TemporaryDirectory() as scratch:

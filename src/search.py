@@ -3,14 +3,14 @@
 The parent imports neither torch nor Lightning. Workers import them once and train one pair after another.
 """
 
+import fcntl
 import multiprocessing
-import re
 import signal
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -25,8 +25,8 @@ from omegaconf import DictConfig, OmegaConf
 from src.command_line import explained
 from src.errors import InputError
 from src.study.progress import duration
-from src.study.space import Point, Space
-from src.study.store import Record, Study, spelled, study_folder
+from src.study.space import Point, Space, typed
+from src.study.store import Record, Study, spelled, study_folder, unwritable
 from src.study.tuning import BASELINE, FIRST_FRESH_SEED, Trial, best_of, check_baseline, trials_in, tried
 from src.sweep import (
     DEATHS,
@@ -89,9 +89,11 @@ class Crew:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        for process in self._processes:
-            process.kill()
-            process.join()
+        with _ctrl_c_ignored():  # a second one would leave some of them running
+            for process in self._processes:
+                process.kill()
+            for process in self._processes:
+                process.join()
 
     @property
     def is_free(self) -> bool:
@@ -232,8 +234,9 @@ class Search:
     def composed(self, name: str, point: Point) -> DictConfig:
         """The config of one study of this search, as its own command composes it."""
         others = [o for o in self.overrides if o.lstrip("+~").split("=")[0] not in point]
-        values = [f"{key}={_typed(value)}" for key, value in point.items()]
-        places = [f"study={name}", f"results={_typed(str(self.folder))}"]
+        added = {o.lstrip("+").split("=")[0] for o in self.overrides if o.startswith("+")}
+        values = [f"{'++' * (key in added)}{key}={typed(value)}" for key, value in point.items()]
+        places = [f"study={name}", f"results={typed(str(self.folder))}"]
         return compose("train", [*others, *values, *places], return_hydra_config=True)
 
     def arm(self, name: str, point: Point) -> Arm:
@@ -251,7 +254,7 @@ class Search:
     def recall(self) -> None:
         """Take in what is in the folder: trials of this very search, and others."""
         found = trials_in(self.folder)
-        self.numbers = 1 + max((int(trial.name.removeprefix("trial-")) for trial in found), default=-1)
+        self.numbers = 1 + max((trial.number for trial in found), default=-1)
         if self.cfg.search == "explore":
             by_point = {tuple(sorted(trial.point.items())): trial for trial in reversed(found)}
             asked = {i: by_point.get(tuple(sorted(point.items()))) for i, point in enumerate(self.points)}
@@ -282,6 +285,10 @@ class Search:
                     return False
                 told = [*tried(self.others), *tried(settled), *((trial.point, None) for trial in under_way)]
                 point = self.space.proposed(told, [self.cfg.search_seed, place])
+                if point is None:
+                    print(f"trials={self.total}: {place}, and every point of the space is tried", flush=True)
+                    self.total = place
+                    return False
             else:
                 point = self.points[place]
             name = f"trial-{self.numbers:03d}"
@@ -315,18 +322,20 @@ class Search:
         return None
 
     def best(self) -> Trial | None:
-        """The best trial of all that are in the folder and have a value for the same keys."""
-        keys = set(self.space.keys)
-        return best_of([t for t in (*self.others, *self.trials) if t.point.keys() == keys])
+        """The best trial of all that are in the folder and have a value for the same keys; the first of equals."""
+        keys, every = set(self.space.keys), sorted((*self.others, *self.trials), key=lambda trial: trial.number)
+        return best_of([trial for trial in every if trial.point.keys() == keys])
 
     def run(self) -> None:
         """Train what is missing. Raises InputError where all fail for one reason, or where a config cannot be."""
         began = time.monotonic()
         deaths: Counter[tuple[str, int]] = Counter()
         last_reason, in_a_row, last_line = "", 0, began
-        with interruptible(), Crew(self.workers, forks=not gpus(self.cfg)) as crew:
+        with interruptible(), ExitStack() as held, Crew(self.workers, forks=not gpus(self.cfg)) as crew:
             baseline = self.arm(BASELINE, {})
-            self.prepare(crew, baseline)
+            config = self.prepare(crew, baseline)
+            held.enter_context(_alone_in(self.folder))
+            check_baseline(self.folder, config)
             self.recall()
             self.enqueue(baseline, self.fresh, self.baseline_queue)
             while True:
@@ -358,15 +367,14 @@ class Search:
                     last_line = self.tell(arm, seed, began, last_line)
             self.seconds = time.monotonic() - began
 
-    def prepare(self, crew: Crew, baseline: Arm) -> None:
+    def prepare(self, crew: Crew, baseline: Arm) -> dict[str, Any]:
         """Let one worker settle the baseline's config and make what all seeds share, while the others start up."""
         crew.give(None, baseline.cfg, None)
         while crew.is_busy:
             for _, config in crew.results():
-                if config is None:
-                    raise InputError("a worker died before it trained anything; is there enough memory? (jobs=)")
-                self.folder.mkdir(parents=True, exist_ok=True)
-                check_baseline(self.folder, config)
+                if config is not None:
+                    return config
+        raise InputError("a worker died before it trained anything; is there enough memory? (jobs=)")
 
     def tell(self, arm: Arm, seed: int, began: float, last_line: float) -> float:
         """Take in a pair that ended, and print a line where a trial is done or where it was silent for long."""
@@ -423,9 +431,25 @@ def declared(cfg: DictConfig) -> tuple[Any, dict[str, Any]]:
     return config.pop("space", None), config
 
 
-def _typed(value: Any) -> str:
-    """A value as an override on the command line has it."""
-    if isinstance(value, bool) or value is None:
-        return {True: "true", False: "false", None: "null"}[value]
-    plain = re.fullmatch(r"(?!(true|false|null)$)[A-Za-z_/.][\w/.-]*", str(value))
-    return f"'{value}'" if isinstance(value, str) and not plain else str(value)
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder of a search, up to the death of this process; InputError where another one holds it.
+
+    Two at once would give different points the same number, and one the other's scores.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"{folder}: another search trains in this folder now; wait until it ends, or give this one a name of "
+                "its own, for example study=NAME"
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        yield

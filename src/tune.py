@@ -18,6 +18,7 @@ from src.command_line import plain_errors, run
 from src.errors import InputError
 from src.search import Search
 from src.study.figures import STYLE
+from src.study.space import typed
 from src.study.store import unwritable
 from src.study.tuning import Tuned, cautions, headline, honesty
 from src.study.tuning_page import write
@@ -42,8 +43,9 @@ def report(search: Search) -> tuple[Path, Tuned]:
 def next_commands(search: Search, found: Tuned, overrides: Sequence[str]) -> list[str]:
     """What to type after a search: go on where scores promise most, or look at the winner."""
     others = [o for o in overrides if not o.startswith(("search=", "trials=", "report="))]
-    where = f"results={search.folder}"
-    further = shlex.join(["python", "-m", "src.tune", *others, "search=exploit", "trials=16"])
+    where = f"results={typed(str(search.folder))}"
+    spent = sum(t.search == "exploit" and t.space == search.space.described() for t in found.trials)
+    further = shlex.join(["python", "-m", "src.tune", *others, "search=exploit", f"trials={spent + 16}"])
     lines = [f"{further}   # goes on where scores promise most"]
     if found.judgement:
         c = found.judgement.compared

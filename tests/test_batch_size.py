@@ -136,6 +136,11 @@ def test_fewer_pictures_than_the_start_are_told(tmp_path, cache):
     assert not (tmp_path / "results" / "digits").exists() and not ran.stdout
 
 
+def test_many_runs_at_once_are_refused(tmp_path, cache):
+    ran = started(tmp_path, cache, "-m")
+    assert ran.returncode == 1 and "-m: sizes are measured one after the other" in ran.stderr, ran.stderr
+
+
 @pytest.mark.parametrize(
     "argument, says",
     [

@@ -1,5 +1,6 @@
 """Searches: spaces, points, the honesty of the winner, and the command from end to end, killed and resumed."""
 
+import fcntl
 import json
 import math
 import os
@@ -15,14 +16,31 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from nbclient import NotebookClient
 
 from src.command_line import run
 from src.errors import InputError
-from src.study.space import Space
+from src.search import Search
+from src.study.space import Space, typed
 from src.study.store import Study
-from src.study.tuning import FIRST_FRESH_SEED, Judgement, Trial, Tuned, best_of, cautions, headline, judged, trials_in
+from src.study.tuning import (
+    FIRST_FRESH_SEED,
+    Judgement,
+    Trial,
+    Tuned,
+    _around,
+    _stretch,
+    best_of,
+    cautions,
+    check_baseline,
+    command_of,
+    headline,
+    judged,
+    trials_in,
+)
 from src.study.verdict import Arm, compare
+from src.sweep import swept_seeds
 from src.train import main as train_main
 from src.tune import main
 from tests.conftest import ROOT
@@ -64,7 +82,31 @@ def test_whole_numbers_stay_whole_and_choices_are_spread_evenly():
     assert len(points) == 8, "a finite space ends"
     assert {point["model.width"] for point in points} == {4, 5, 6, 7}
     assert all(isinstance(point["model.width"], int) for point in points)
-    assert space.holds(space.proposed([(point, 1.0) for point in points], [0, 0]))
+    *told, left = points
+    assert space.proposed([(point, 1.0) for point in told], [0, 0]) == left, "none is tried twice"
+    assert space.proposed([(point, 1.0) for point in points], [0, 0]) is None
+    assert not space.holds({"model.width": 4.5, "model.activation": "celu"})
+
+
+def test_a_key_may_be_called_as_a_part_of_an_entry_is():
+    scale = {"range": [0.05, 0.2], "scale": "log", "role": "nuisance"}
+    space = Space.of(
+        {"model": {"scale": scale, "width": {**scale, "range": [4, 8]}}}, {"model": {"scale": 0.1, "width": 8}}
+    )
+    assert space.keys == ["model.scale", "model.width"]
+    assert Space.of({"model": {"scale": scale}}, {"model": {"scale": 0.1}}).keys == ["model.scale"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("cosine", "/tmp/results", "/tmp/my results", "/tmp/a=b,c", "it's", "back\\", "a\\'b", "", "true", "Null"),
+        *("nan", "1e3", "résultats", None, True, False, 3, -0.5, 1e-05),
+    ],
+)
+def test_values_are_typed_so_that_hydra_reads_them_back(value):
+    read = OverridesParser.create().parse_override(f"key={typed(value)}").value()
+    assert str(read) == str(value) and isinstance(read, type(value)) and isinstance(value, type(read))
 
 
 def test_a_proposal_depends_on_what_it_is_told_alone_and_stays_inside():
@@ -91,6 +133,7 @@ def test_a_proposal_depends_on_what_it_is_told_alone_and_stays_inside():
         ({"optimizer": {"lr": {**LR, "role": "main"}}}, "space.optimizer.lr.role=main: scientific, where"),
         ({"optimizer": {"lr": {"range": [0.1, 1.0]}}}, "space.optimizer.lr: say its range, scale and role"),
         ({"optimizer": {"lr": 0.3}}, "space.optimizer.lr: say its range, scale and role"),
+        ("small", "space=small: say which keys to search"),
         ({"optimizer": LR}, "space.optimizer: optimizer is a group of settings, no number"),
         ({"model": {"width": {**LR, "range": [8], "scale": "choice"}}}, "2 or more different values"),
     ],
@@ -143,7 +186,7 @@ def test_the_chosen_score_is_too_high_and_the_honest_one_is_not():
     standard_error = NOISE / math.sqrt(20 * 400)
     assert abs(honest) < 3 * standard_error
     assert chosen == pytest.approx(2.07 * NOISE / math.sqrt(SEEDS), rel=0.05), "the expected maximum of 32 normal draws"
-    j = Judgement(winner, candidate.scores, compare(baseline, [candidate], pair=True)[0])
+    j = Judgement(winner, compare(baseline, [candidate], pair=True)[0])
     assert j.curse == pytest.approx(winner.score - candidate.scores.mean()) and j.decision in ("keep", "more seeds")
 
 
@@ -157,13 +200,22 @@ def test_a_winner_is_adopted_only_where_fresh_seeds_show_it_better(difference, n
     baseline = Arm("baseline", 90 + rng.normal(0, noise, 20), fresh)
     candidate = Arm("trial-000-fresh", 90 + difference + rng.normal(0, noise, 20), fresh)
     trial = Trial("trial-000", {}, {0: 91.0})
-    assert Judgement(trial, candidate.scores, compare(baseline, [candidate])[0], diverged).decision == decision
+    assert Judgement(trial, compare(baseline, [candidate])[0], diverged).decision == decision
 
 
 def test_few_seeds_that_show_nothing_ask_for_more():
     fresh = np.arange(3)
     arms = [Arm(name, np.array(scores), fresh) for name, scores in (("a", [90, 91, 92.5]), ("b", [92.0, 91, 95]))]
-    assert Judgement(Trial("b", {}, {0: 93.0}), arms[1].scores, compare(arms[0], arms[1:])[0]).decision == "more seeds"
+    assert Judgement(Trial("b", {}, {0: 93.0}), compare(arms[0], arms[1:])[0]).decision == "more seeds"
+
+
+def test_winner_and_baseline_are_told_on_the_fresh_seeds_that_both_finished():
+    baseline = Arm("baseline", np.array([10.0, 90, 91, 93]), np.array([0, 1, 2, 3]))
+    candidate = Arm("trial-000-fresh", np.array([92.0, 92, 96, 50]), np.array([1, 2, 3, 4]))
+    j = Judgement(Trial("trial-000", {}, {0: 97.0}), compare(baseline, [candidate], pair=True)[0])
+    assert j.baseline.tolist() == [90, 91, 93] and j.honest.tolist() == [92, 92, 96]
+    assert j.honest_score - j.baseline.mean() == pytest.approx(j.compared.primary.value)
+    assert j.curse == pytest.approx(97 - 280 / 3)
 
 
 def made_up(tmp_path, points_and_scores, diverged=()):
@@ -197,12 +249,65 @@ def test_warnings_follow_the_records(tmp_path):
     told = Tuned.of(folder, SPACE)
     words = "\n".join(cautions(told))
     assert "The best optimizer.lr (9.9) lies at the upper edge of 0.001 to 10" in words
-    assert "'space.optimizer.lr.range=[0.001,1e+03]'" in words
-    assert "No other point near the best" in words and "search=exploit 'space.optimizer.lr.range=[0.46,10]'" in words
+    assert "'space.optimizer.lr.range=[0.001,1000]'" in words
+    assert "No other point near the best" in words and "search=exploit 'space.optimizer.lr.range=[0.4642,10]'" in words
     assert "Unstable: from epoch to epoch" in words
     assert "Overfitting: the test loss of trial-000 ends 400 % above its minimum after epoch 4" in words
     assert "1 of 3 trials diverged" in words and "Trials have 1 to 2 seeds" in words
     assert headline(told).startswith("trial-000 is best of 2 trials with 93.10 %, and not judged on fresh seeds: run")
+
+
+@pytest.mark.parametrize("ends", [[4, 7], [1, 2], [16, 128], [1000, 3000]])
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_ranges_that_are_advised_can_be_typed_and_keep_numbers_whole(ends, scale):
+    entry = {"range": ends, "scale": scale, "role": "nuisance"}
+
+    def typed_in(words):
+        (h,) = Space.of({"model": {"width": {**entry, "range": json.loads(words)}}}, CONFIG).hyperparameters
+        assert h.whole and h.range[0] >= 1
+        return h.range
+
+    (h,) = Space.of({"model": {"width": entry}}, CONFIG).hyperparameters
+    assert typed_in(_stretch(h, 0, 1)) == tuple(ends)
+    assert typed_in(_stretch(h, -0.5, 1)) <= tuple(ends) and typed_in(_stretch(h, 0, 1.5))[1] > ends[1]
+    for value in range(*ends, max(1, (ends[1] - ends[0]) // 7)):
+        low, high = typed_in(_around(h, value))
+        assert ends[0] <= low <= value <= high <= ends[1]
+
+
+def test_numbers_above_zero_are_not_widened_below_and_close_ends_stay_apart():
+    def advised(ends, *places):
+        entry = {"range": ends, "scale": "linear", "role": "nuisance"}
+        (h,) = Space.of({"loss": {"smoothing": entry}}, CONFIG).hyperparameters
+        return _stretch(h, *places)
+
+    assert advised([0.1, 0.5], -0.5, 1) == "[0,0.5]" and advised([-1.0, 1.0], -0.5, 1) == "[-2,1]"
+    assert advised([0.991, 0.994], 0, 1 / 3) == "[0.991,0.992]"
+
+
+def test_the_command_of_a_trial_names_its_seeds_as_a_sweep_reads_them(tmp_path):
+    point = SPACE.explored(1, 0)[0]
+    folder = made_up(tmp_path, [(point, [[90.0], [91.0], [92.0], [93.0]])])
+    for gone, seeds in ((0, [1, 2, 3]), (2, [1, 3])):
+        (folder / "trial-000" / "seeds" / f"{gone:06d}.json").unlink()
+        told = Tuned.of(folder, SPACE)
+        words = shlex.split(command_of(told, told.best))
+        assert words[3] == "-m" and swept_seeds(OverridesParser.create().parse_override(words[4])) == seeds
+
+
+def test_a_config_that_trained_nothing_does_not_bar_the_way(tmp_path):
+    folder = made_up(tmp_path, [])
+    folder.mkdir()
+    check_baseline(folder, {"trainer": {"max_epochs": 0}})
+    check_baseline(folder, {"trainer": {"max_epochs": 20}})
+    made_up(tmp_path, [(SPACE.explored(1, 0)[0], [[90.0]])])
+    check_baseline(folder, {"trainer": {"max_epochs": 20}})
+    with pytest.raises(InputError, match="max_epochs: 20 there, 21 now"):
+        check_baseline(folder, {"trainer": {"max_epochs": 21}})
+    (tmp_path / "file").write_text("")
+    for write in (lambda f: check_baseline(f, {}), lambda f: Trial("trial-000", {}, {}).describe(f)):
+        with pytest.raises(InputError, match="cannot write to .*file"):
+            write(tmp_path / "file" / "made-search")
 
 
 def test_a_good_search_is_not_warned_of(tmp_path):
@@ -285,6 +390,7 @@ def test_a_search_from_end_to_end(tune, tmp_path):
     narrow = "space.optimizer.lr.range=[0.1,0.5]"
     code, out, _ = tune(*QUICK, "search=exploit", "trials=2", narrow, "fresh_seeds=0")
     assert code == 0
+    assert "search=exploit trials=18" in out, "16 more of them"
     latest = trials_in(folder)[4:]
     assert [trial.search for trial in latest] == ["exploit"] * 2
     assert all(0.1 <= trial.point["optimizer.lr"] <= 0.5 for trial in latest)
@@ -295,6 +401,41 @@ def test_a_search_from_end_to_end(tune, tmp_path):
     # Another config is refused.
     code, _, err = tune(*QUICK, "optimizer.momentum=0.8")
     assert code == 1 and "optimizer.momentum: 0.9 there, 0.8 now" in err and "study=digits_2" in err
+
+
+@pytest.fixture
+def search(tmp_path):
+    """A search of digits as composed with these overrides, nothing trained."""
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield lambda *overrides: Search(
+            compose("tune", every := ["experiment=digits", f"results={tmp_path}/results", *overrides]), every
+        )
+
+
+def test_of_equal_scores_the_first_is_best_as_on_the_page(search):
+    found = search("~space.loss", "~space.optimizer.weight_decay")
+    two = [Trial(f"trial-{i:03d}", {"optimizer.lr": lr}, {0: 90.0}) for i, lr in enumerate((0.1, 0.2))]
+    found.trials, found.others = two[:1], two[1:]
+    assert found.best() is two[0] is best_of(two)
+
+
+def test_a_key_that_the_command_line_adds_can_be_searched(search):
+    space = "+space.model.depth={range:[1,9],scale:linear,role:nuisance}"
+    found = search("+model.depth=3", space)
+    assert found.composed("trial-000", {"model.depth": 5}).model.depth == 5
+    assert found.composed("baseline", {}).model.depth == 3
+
+
+def test_two_searches_do_not_share_a_folder(tune, tmp_path):
+    folder = tmp_path / "results" / "digits-search"
+    folder.mkdir(parents=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, _, err = tune(*QUICK)
+    assert code == 1 and "another search trains in this folder now" in err
+    assert [path.name for path in folder.iterdir()] == [".lock"]
 
 
 def declared():
@@ -458,7 +599,7 @@ def test_a_winner_that_no_seed_tells_from_the_baseline_is_told_of(tune):
     nothing = "+space.data.score_batch_size={range:[500,250],scale:choice,role:scientific}"
     code, out, err = tune(*QUICK, nothing, "~space.loss", "~space.optimizer")
     assert code == 0, err
-    assert "trials=3: the space has 2 different points" in out
+    assert "trials=3: the space has 2 different points" in out and "near the best" not in out
     assert (
         "not judged on fresh seeds: trial-000-fresh and baseline" in out or "have the same scores seed by seed" in out
     )

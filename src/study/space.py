@@ -6,6 +6,7 @@ the Deep Learning Tuning Playbook (Godbole, Dahl, Gilmer, Shallue, Nado 2023).
 
 import itertools
 import math
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ PARTS = ("range", "scale", "role")
 DIGITS = 4  # significant ones of a value: short enough to be typed again
 EXAMPLE = "space: {optimizer: {lr: {range: [0.01, 1.0], scale: log, role: nuisance}}}"
 MISSES = 1000  # points of the sequence that bring nothing new, after which a space counts as used up
+ASKS = 20  # proposals that were tried before, after which a new point is taken from a sequence
 
 Point = dict[str, Any]  # a value for each key, in the order of the space
 Tried = tuple[Point, float | None]  # a point and its score: larger is better, nan where it diverged, None while it runs
@@ -69,8 +71,7 @@ class Hyperparameter:
         """Whether `value` lies within the range."""
         if self.scale == "choice":
             return value in self.range
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and self.range[0] <= value <= self.range[1]
+        return _is_number(value) and self.range[0] <= value <= self.range[1] and (not self.whole or value % 1 == 0)
 
     @property
     def distribution(self) -> BaseDistribution:
@@ -90,6 +91,8 @@ class Space:
     @classmethod
     def of(cls, declared: Mapping[str, Any] | None, config: Mapping[str, Any]) -> "Space":
         """The space that an experiment's `space:` declares over `config`; InputError naming the entry that is wrong."""
+        if declared is not None and not isinstance(declared, Mapping):
+            raise InputError(f"space={declared}: say which keys to search, for example\n{EXAMPLE}")
         found = tuple(_hyperparameters(declared, config, ""))
         if not found:
             raise InputError(
@@ -116,7 +119,7 @@ class Space:
         """Keys with their ranges and scales, as they are written beside a trial."""
         return {h.key: {"range": list(h.range), "scale": h.scale} for h in self.hyperparameters}
 
-    def explored(self, n: int, seed: int) -> list[Point]:
+    def explored(self, n: int, seed: int | Sequence[int]) -> list[Point]:
         """The first `n` distinct points of a scrambled Halton sequence (Owen 2017); fewer where the space has fewer.
 
         A larger `n` goes on with the same sequence.
@@ -132,11 +135,12 @@ class Space:
                 points.append(point)
         return points
 
-    def proposed(self, tried: Sequence[Tried], seed: Sequence[int]) -> Point:
-        """The point to try next after `tried`, by a tree-structured Parzen estimator (Bergstra et al. 2011).
+    def proposed(self, tried: Sequence[Tried], seed: Sequence[int]) -> Point | None:
+        """A new point to try after `tried`, by a tree-structured Parzen estimator (Bergstra et al. 2011).
 
-        It depends on its arguments alone. Points outside the space are left out; those that run count as poor, so that
-        several at once spread out; those that diverged count as the worst score seen.
+        It depends on its arguments alone; None where each point of the space was tried. Points outside the space are
+        left out; those that run count as poor, so that several at once spread out; those that diverged count as the
+        worst score seen.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -147,8 +151,13 @@ class Space:
                 seed=int(np.random.SeedSequence(list(seed)).generate_state(1)[0]),
             )
         study = self.as_optuna(tried, sampler)
-        asked = study.ask({h.key: h.distribution for h in self.hyperparameters}).params
-        return {h.key: h.rounded(asked[h.key]) for h in self.hyperparameters}
+        known = [point for point, _ in tried]
+        for _ in range(ASKS):
+            asked = study.ask({h.key: h.distribution for h in self.hyperparameters}).params
+            point = {h.key: h.rounded(asked[h.key]) for h in self.hyperparameters}
+            if point not in known:
+                return point
+        return next((point for point in self.explored(len(known) + 1, seed) if point not in known), None)
 
     def as_optuna(
         self,
@@ -172,7 +181,8 @@ class Space:
 def _hyperparameters(declared: Any, config: Mapping[str, Any], prefix: str) -> Iterator[Hyperparameter]:
     for name, entry in (declared or {}).items():
         key = f"{prefix}{name}"
-        if isinstance(entry, Mapping) and not set(PARTS) & entry.keys():
+        # A group of the config may have a key that is called scale, as ResNet-9 has.
+        if isinstance(entry, Mapping) and all(isinstance(entry.get(part, {}), Mapping) for part in PARTS):
             yield from _hyperparameters(entry, config, f"{key}.")
         else:
             yield _hyperparameter(key, entry, config)
@@ -227,6 +237,16 @@ def _looked_up(key: str, config: Mapping[str, Any]) -> Any:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def typed(value: Any) -> str:
+    """A value as an override on the command line has it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    words = r"(?!(true|false|null|nan|inf)$)[A-Z_/.][\w/.-]*"
+    if not isinstance(value, str) or re.fullmatch(words, value, re.ASCII | re.IGNORECASE):
+        return str(value)
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda m: 2 * m[1] + m[2].replace("'", "\\'"), value) + "'"
 
 
 def _short(value: Any) -> str:

@@ -24,9 +24,9 @@ from optuna.storages.journal import JournalFileBackend
 
 from src.errors import InputError
 from src.study.scores import NothingFinished, Scores, percent
-from src.study.space import Hyperparameter, Point, Space, Tried
+from src.study.space import DIGITS, Hyperparameter, Point, Space, Tried, typed
 from src.study.statistics import Array, Interval, mean_interval
-from src.study.store import KEYS_SHOWN, Study, differences, digest_of, spelled, write_atomically
+from src.study.store import KEYS_SHOWN, Study, differences, digest_of, unwritable, write_atomically
 from src.study.verdict import Arm, Compared, compare
 from src.study.verdict_in_words import sentence
 
@@ -79,7 +79,11 @@ class Trial:
     @property
     def settings(self) -> str:
         """The point as it is typed."""
-        return " ".join(f"{key}={value}" for key, value in self.point.items())
+        return " ".join(f"{key}={typed(value)}" for key, value in self.point.items())
+
+    @property
+    def number(self) -> int:
+        return int(self.name.removeprefix("trial-"))
 
     @property
     def has_diverged(self) -> bool:
@@ -88,15 +92,18 @@ class Trial:
 
     def describe(self, folder: Path) -> None:
         """Write down the point before it is trained."""
-        folder.mkdir(parents=True, exist_ok=True)
         told = {"search": self.search, "point": self.point, "space": self.space}
-        write_atomically(folder / "trial.json", json.dumps(told, indent=1).encode())
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / "trial.json", json.dumps(told, indent=1).encode())
+        except OSError as error:
+            raise unwritable(folder, error) from error
 
 
 def trials_in(folder: Path) -> list[Trial]:
     """The trials of a search in the order of their numbers."""
     found = [path.parent for path in folder.glob("trial-*/trial.json") if re.fullmatch(r"trial-\d+", path.parent.name)]
-    return [Trial.read(path) for path in sorted(found, key=lambda path: int(path.name.removeprefix("trial-")))]
+    return sorted(map(Trial.read, found), key=lambda trial: trial.number)
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
@@ -111,11 +118,14 @@ def tried(trials: Sequence[Trial]) -> list[Tried]:
 
 
 def check_baseline(folder: Path, config: dict[str, Any]) -> None:
-    """Remember the config of the baseline the first time; InputError where later it is another one."""
+    """Remember the config of the baseline until a seed has a record; InputError where later it is another one."""
     place = folder / "search.yaml"
-    if not place.exists():
+    if not place.exists() or not any(folder.glob("*/seeds/*.json")):
         stored = {"digest": digest_of(config), "config": config}
-        write_atomically(place, yaml.safe_dump(stored, sort_keys=False).encode())
+        try:
+            write_atomically(place, yaml.safe_dump(stored, sort_keys=False).encode())
+        except OSError as error:
+            raise unwritable(folder, error) from error
     theirs = yaml.safe_load(place.read_text())
     if theirs["digest"] != digest_of(config):
         found = differences(theirs["config"], config)
@@ -135,9 +145,23 @@ class Judgement:
     """The best trial on fresh seeds, beside the baseline on the same ones."""
 
     winner: Trial
-    honest: Array  # (fresh seeds,) percent
     compared: Compared
     diverged: tuple[int, int] = (0, 0)  # of the baseline's fresh seeds, and of the winner's
+
+    @cached_property
+    def pairs(self) -> tuple[Array, Array]:
+        """Scores of the baseline and of the winner on the fresh seeds that both finished, (seeds,) each, in percent."""
+        both = self.compared.baseline.scores, self.compared.candidate.scores
+        places = self.compared.pairing.places
+        return (both[0][places[0]], both[1][places[1]]) if places else both
+
+    @property
+    def baseline(self) -> Array:
+        return self.pairs[0]
+
+    @property
+    def honest(self) -> Array:
+        return self.pairs[1]
 
     @property
     def honest_score(self) -> float:
@@ -176,7 +200,7 @@ def judged(folder: Path, winner: Trial) -> Judgement:
         raise InputError("fewer than 2 fresh seeds are finished by both; run the search once more")
     (found,) = compare(baseline, [candidate], pair=True)
     counts = tuple(len(arm.study.others("diverged")) for arm in arms if arm.study)
-    return Judgement(winner, candidate.scores, found, (counts[0], counts[1]))
+    return Judgement(winner, found, (counts[0], counts[1]))
 
 
 # The search as a whole.
@@ -289,7 +313,7 @@ def honesty(t: Tuned) -> Iterator[str]:
             f"{t.best.name} was chosen with {t.best.score:.2f} % (mean of {len(t.best.scores)} seeds). On "
             f"{len(j.honest)} seeds that it was not chosen by it scores {j.honest_score:.2f} % (95 % {low:.2f} to "
             f"{high:.2f}): the winner's curse is {j.curse:+.2f} points. The baseline on the same seeds: "
-            f"{j.compared.baseline.scores.mean():.2f} %."
+            f"{j.baseline.mean():.2f} %."
         )
         yield (
             "Fresh seeds take out luck with seeds. They are scored on the same test examples as the trials, so luck "
@@ -328,30 +352,40 @@ def _of_the_space(t: Tuned) -> Iterator[str]:
         value, place, (low, high) = t.best.point[h.key], h.place(t.best.point[h.key]), h.range
         if EDGE <= place <= 1 - EDGE:
             continue
-        end, wider = ("lower", [h.along(-0.5), high]) if place < EDGE else ("upper", [low, h.along(1.5)])
-        beyond = f"the best may lie beyond. Wider: 'space.{h.key}.range={_list(wider)}'"
+        end, wider = ("lower", _stretch(h, -0.5, 1)) if place < EDGE else ("upper", _stretch(h, 0, 1.5))
+        beyond = "the best may lie beyond."
+        if wider != _stretch(h, 0, 1):
+            beyond += f" Wider: 'space.{h.key}.range={wider}'"
         if low == 0 and place < EDGE:
             beyond = "maybe it wants none at all."
         yield f"The best {h.key} ({value:g}) lies at the {end} edge of {low:g} to {high:g}: {beyond}"
     at = t.space.places(t.best.point)
     places = np.array([t.space.places(trial.point) for trial in t.finished if t.space.holds(trial.point)])
     near = int((np.sqrt(((places - at) ** 2).mean(1)) < NEAR).sum()) - 1
-    if near < NEIGHBOURS:
-        narrower = " ".join(f"'space.{h.key}.range={_list(_around(h, t.best.point[h.key]))}'" for h in numeric)
+    if numeric and near < NEIGHBOURS:  # of choices alone none is nearer than another
+        narrower = " ".join(f"'space.{h.key}.range={_around(h, t.best.point[h.key])}'" for h in numeric)
         yield (
             f"{near or 'No'} other point{'s' * (near > 1)} near the best: it may be an accident. Go on there: "
             f"search=exploit {narrower}".rstrip()
         )
 
 
-def _around(h: Hyperparameter, value: float) -> list[float]:
-    """A third of the range around `value`."""
+def _around(h: Hyperparameter, value: float) -> str:
+    """A third of the range around `value`, as it is typed."""
     start = min(max(h.place(value) - 1 / 6, 0.0), 2 / 3)
-    return [h.along(start), h.along(start + 1 / 3)]
+    return _stretch(h, start, start + 1 / 3)
 
 
-def _list(values: Sequence[float]) -> str:
-    return f"[{','.join(f'{value:.2g}' for value in values)}]"
+def _stretch(h: Hyperparameter, start: float, end: float) -> str:
+    """The range between two places, as it is typed; what begins above 0 is not widened below."""
+    low, high = h.along(start), h.along(end)
+    if h.range[0] > 0:
+        low = max(low, 1.0 if h.whole else 0.0)
+    if h.whole:
+        last = math.ceil(high - 1e-9) - 1  # places count to the end of the last whole number
+        first = min(math.floor(low + 1e-9), max(last, h.range[1]) - 1)
+        return f"[{first},{max(last, first + 1)}]"
+    return f"[{low:.{DIGITS}g},{high:.{DIGITS}g}]"
 
 
 def _of_the_curves(t: Tuned) -> Iterator[str]:
@@ -381,7 +415,7 @@ def command_of(t: Tuned, trial: Trial) -> str:
     seeds = sorted([*trial.scores, *trial.diverged])
     record = Study.load(t.folder / trial.name).record(seeds[0]) or {}
     words = shlex.split(record.get("command") or f"python -m src.train study={trial.name} results={t.folder}")
-    spelt = f"range(0,{seeds[-1] + 1})" if seeds == [*range(seeds[-1] + 1)] else spelled(seeds)
+    spelt = f"range(0,{seeds[-1] + 1})" if seeds == [*range(seeds[-1] + 1)] else ",".join(map(str, seeds))
     others = [word for word in words[3:] if not word.startswith("seed=")]
     return shlex.join([*words[:3], "-m", f"seed={spelt}", *others])
 
@@ -394,7 +428,8 @@ def log(t: Tuned) -> list[dict[str, Any]]:
     rows = []
     for key, trials in searches.items():
         kind, space = json.loads(key)
-        ranges = [f"{name} {' to '.join(map(str, h['range']))}" for name, h in (space or {}).items()]
+        between = {"choice": " or "}
+        ranges = [f"{k} {between.get(h['scale'], ' to ').join(map(str, h['range']))}" for k, h in (space or {}).items()]
         row: dict[str, Any] = {"search": kind, "space": ", ".join(ranges), "trials": len(trials)}
         row["diverged"] = sum(trial.has_diverged for trial in trials)
         if best := best_of(trials):

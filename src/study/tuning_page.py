@@ -52,7 +52,7 @@ def _limits(t: Tuned) -> tuple[float, float]:
     """The scores that are drawn: those of the better three quarters, or more where that costs little room."""
     scores = np.array([trial.score for trial in t.finished])
     if t.judgement:
-        scores = np.append(scores, [t.judgement.honest_score, t.judgement.compared.baseline.scores.mean()])
+        scores = np.append(scores, [t.judgement.honest_score, t.judgement.baseline.mean()])
     best, middle = scores.max(), np.median(scores)
     low = max(scores.min(), best - 3 * max(best - middle, 0.5))
     room = 0.06 * max(best - low, 0.5)
@@ -61,8 +61,9 @@ def _limits(t: Tuned) -> tuple[float, float]:
 
 def _baseline(ax: Axes, t: Tuned) -> None:
     if t.judgement:
-        mean = t.judgement.compared.baseline.scores.mean()
-        ax.axhline(mean, color="black", linewidth=1, linestyle="--", label="baseline, fresh seeds")
+        ax.axhline(
+            t.judgement.baseline.mean(), color="black", linewidth=1, linestyle="--", label="baseline, fresh seeds"
+        )
 
 
 def scores(t: Tuned) -> Figure:
@@ -232,12 +233,9 @@ def _summary(t: Tuned) -> str:
     spread = "" if math.isnan(t.best.std) else f" ± {t.best.std:.2f}"
     lines.append(f"| chosen: {t.best.name} as it won | {t.best.score:.2f}{spread} | {len(t.best.scores)} |")
     if j := t.judgement:
-        arms = {
-            f"honest: {t.best.name} on fresh seeds": j.compared.candidate,
-            "baseline on the same": j.compared.baseline,
-        }
-        for told, arm in arms.items():
-            lines.append(f"| {told} | {arm.scores.mean():.2f} ± {arm.scores.std(ddof=1):.2f} | {arm.n} |")
+        arms = {f"honest: {t.best.name} on fresh seeds": j.honest, "baseline on the same": j.baseline}
+        for told, found in arms.items():
+            lines.append(f"| {told} | {found.mean():.2f} ± {found.std(ddof=1):.2f} | {len(found)} |")
         lines.append(f"| winner's curse: chosen - honest | {j.curse:+.2f} | |")
     return "\n".join(lines)
 
@@ -255,7 +253,7 @@ def _listed(t: Tuned) -> str:
         spread = "" if math.isnan(trial.std) else f" ± {trial.std:.2f}"
         values = " | ".join(plain(str(trial.point[key])) for key in t.space.keys)
         lines.append(f"| [{trial.name}](../{trial.name}/study.yaml) | {trial.score:.2f}{spread} | {values} |")
-    more = f"\n\nThe {LISTED} best of {len(t.trials)}; trials.csv has all." if len(t.trials) > len(best) else ""
+    more = f"\n\nThe {len(best)} best of {len(t.trials)}; trials.csv has all." if len(t.trials) > len(best) else ""
     return "\n".join(lines) + more
 
 
