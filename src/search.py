@@ -343,6 +343,8 @@ class Search:
                     crew.give(pair, pair[0].cfg, pair[1])
                 if not crew.is_busy:
                     break
+                if len(self.queue) < self.workers:
+                    self.next_trial()  # now, while no worker waits for it
                 for (arm, seed), reason in crew.results():
                     if reason is None:
                         deaths[arm.name, seed] += 1
