@@ -303,7 +303,8 @@ def main() -> None:
         return
     from src.environment import machine
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # on the way out, sweeps are ended
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda number, _: sys.exit(128 + number))  # on the way out sweeps are ended
     step.deadline = time.monotonic() + options.limit
     small = SMALL if options.small else []
     rounds = 1 if options.small else options.rounds
