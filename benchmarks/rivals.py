@@ -4,7 +4,8 @@ transforms, each written the obvious way. Both take their settings from the expe
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def random_pictures(source: str | None, cache: Path, size: int) -> PictureSet:
     return picture_set(train, test, tuple("abcdefghij"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recipe:
     """What a rival needs of a config: pictures as they are read, sizes, and the settings of a run."""
 
@@ -59,6 +60,14 @@ class Recipe:
             instantiate(cfg.data.augment), cfg.model.width, cfg.data.batch_size, cfg.trainer.max_epochs,
             instantiate(cfg.schedule.lr_lambda), cfg.optimizer.lr, cfg.optimizer.weight_decay,
         )  # fmt: skip
+
+    def short(self) -> "Recipe":
+        """One epoch of two batches, to warm up."""
+        train, test = (
+            Pictures(part.images[: 2 * self.batch], part.labels[: 2 * self.batch])
+            for part in (self.pictures.train, self.pictures.test)
+        )
+        return replace(self, epochs=1, pictures=replace(self.pictures, train=train, test=test))
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.SGD(model.parameters(), self.lr, momentum=0.9, nesterov=True, weight_decay=self.weight_decay)
@@ -91,23 +100,31 @@ def objective(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels) + 2 * F.cross_entropy(logits, labels, label_smoothing=0.2)
 
 
+@cache
+def resident(recipe: Recipe, device: str) -> list[tuple[Tensor, Tensor]]:
+    """Normalised pictures and labels to train on and to score, made once a process, as ours are."""
+    return [
+        (_normalised(part.images, recipe).to(device), torch.from_numpy(part.labels).to(device))
+        for part in (recipe.pictures.train, recipe.pictures.test)
+    ]
+
+
 def plain(recipe: Recipe, seed: int, device: str, trained: list[float] | None = None) -> tuple[float, float]:
     """One seed by a plain loop: seconds, and the accuracy at its end; `trained` gets an epoch's training seconds."""
     began = time.perf_counter()
     torch.manual_seed(seed)
-    (images, labels), (test_images, test_labels) = (
-        (_normalised(part.images, recipe).to(device), torch.from_numpy(part.labels).to(device))
-        for part in (recipe.pictures.train, recipe.pictures.test)
-    )
+    (images, labels), (test_images, test_labels) = resident(recipe, device)
     model = resnet9(images.shape[1], recipe.width).to(device)
     optimizer = recipe.optimizer(model)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, recipe.factor)
-    run = 1 if recipe.augment.granularity == "image" else recipe.augment.chunk
     accuracy = 0.0
     for _ in range(recipe.epochs):
         epoch_began = time.perf_counter()
         model.train()
-        varied = torch.cat([_varied(chunk, recipe.augment) for chunk in images.split(run)])
+        if recipe.augment.granularity == "image":
+            varied = _varied_each(images, recipe.augment)
+        else:
+            varied = torch.cat([_varied(chunk, recipe.augment) for chunk in images.split(recipe.augment.chunk)])
         order = torch.randperm(len(images), device=device)
         for step in range(len(images) // recipe.batch):
             chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
@@ -137,6 +154,7 @@ def _normalised(images: np.ndarray, recipe: Recipe) -> Tensor:
 
 
 def _varied(chunk: Tensor, augment: Augment) -> Tensor:
+    """By one draw for all."""
     size, pad, cut = chunk.shape[3], augment.padding, augment.cutout
     y, x, top, left = (int(torch.randint(0, n, ())) for n in (*2 * [2 * pad + 1], *2 * [size - cut + 1]))
     chunk = F.pad(chunk, (pad, pad, pad, pad))[:, :, y : y + size, x : x + size].clone()
@@ -144,6 +162,23 @@ def _varied(chunk: Tensor, augment: Augment) -> Tensor:
         chunk = chunk.flip(3)
     chunk[:, :, top : top + cut, left : left + cut] = 0
     return chunk
+
+
+def _varied_each(images: Tensor, augment: Augment) -> Tensor:
+    """By a draw for each picture, without a loop over them, which small pictures would spend half their time in."""
+    n, channels, size, _ = images.shape
+    pad, cut, along = augment.padding, augment.cutout, torch.arange(size, device=images.device)
+    ends = (*2 * [2 * pad + 1], *2 * [size - cut + 1], 2)
+    y, x, top, left, flip = (torch.randint(0, end, (n, 1), device=images.device) for end in ends)
+    rows, columns = y + along, x + along
+    if augment.flip:
+        columns = torch.where(flip == 1, columns.flip(1), columns)
+    picture, channel = (torch.arange(k, device=images.device) for k in (n, channels))
+    padded = F.pad(images, (pad, pad, pad, pad))
+    rows, columns = rows[:, None, :, None], columns[:, None, None]
+    varied = padded[picture[:, None, None, None], channel[:, None, None], rows, columns]
+    cut_rows, cut_columns = ((along >= begin) & (along < begin + cut) for begin in (top, left))
+    return varied.masked_fill_(cut_rows[:, None, :, None] & cut_columns[:, None, None], 0)
 
 
 class PictureDataset(Dataset):

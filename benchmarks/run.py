@@ -8,7 +8,11 @@ Then whole sweeps against Hydra's stock sweeper, what a seed costs as work grows
 
 import argparse
 import json
+import os
+import signal
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +20,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import wraps
 from importlib import import_module
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +28,12 @@ import numpy as np
 import torch
 
 from benchmarks import step
-from benchmarks.rivals import Recipe, plain, stock_lightning
-from benchmarks.step import GPU, child, composed
+from benchmarks.rivals import Recipe, plain, resident, stock_lightning
+from benchmarks.step import GPU, child, composed, count, keep, missed, time_left
 from benchmarks.sweep import STOCK, finished, records, sweep
 
 DEVICE = "cuda" if GPU else "cpu"
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # as the workers of a sweep have
 RIVALS = {"plain loop": plain, "stock Lightning": stock_lightning}
 NOISE = "data.read._target_=benchmarks.rivals.random_pictures"
 # What is trained: an experiment at a stated size. On a CPU the full cifar_short would take an hour for each contender.
@@ -147,29 +153,32 @@ def train_ours(overrides: list[str], seeds: int, parts: bool) -> dict[str, Any]:
 
 
 def train_rival(name: str, overrides: list[str], seeds: int) -> dict[str, Any]:
-    if name == "all cores":
+    if whole := name == "all cores":
         name = "plain loop"
     else:
         torch.set_num_threads(1)
     recipe = Recipe.of(composed(overrides))
-    found = [RIVALS[name](recipe, seed, DEVICE) for seed in range(seeds + (1 if GPU else 0))]
-    seconds, accuracies = zip(*found[-seeds:], strict=True)
+    if not whole:  # ours has warmed up as well
+        if name == "plain loop":
+            resident(recipe, DEVICE)
+        RIVALS[name](recipe.short(), 0, DEVICE)
+    seconds, accuracies = zip(*(RIVALS[name](recipe, seed, DEVICE) for seed in range(1, seeds + 1)), strict=True)
     return {"seconds": seconds, "accuracies": accuracies}
 
 
 def one_seed(title: str, overrides: list[str], rounds: int, seeds: int) -> dict[str, Any]:
     """Ours and the rivals, taking turns."""
     found: dict[str, list[dict[str, Any]]] = {"ours": [], **{name: [] for name in RIVALS}}
+
+    def run(name: str, parts: bool = False) -> Any:
+        arguments = json.dumps([name, overrides, seeds, parts])
+        return child("benchmarks.run", "--child", arguments, environment=HUGE_PAGES if name == "ours" else {})
+
+    parts = run("ours", parts=True)
     for _ in range(rounds):
-        for name in list(found):
-            huge = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if name == "ours" else {}
-            told = child("benchmarks.run", "--child", json.dumps([name, overrides, seeds, False]), environment=huge)
-            if told is not None:
-                found[name].append(told)
-    parts = child(
-        "benchmarks.run", "--child", json.dumps(["ours", overrides, seeds, True]),
-        environment={"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
-    )  # fmt: skip
+        for name, runs in found.items():
+            if (told := run(name)) is not None:
+                runs.append(told)
     if not found["ours"]:
         return {}
     seconds = {n: statistics.median(s for run in runs for s in run["seconds"]) for n, runs in found.items() if runs}
@@ -189,25 +198,41 @@ def one_seed(title: str, overrides: list[str], rounds: int, seeds: int) -> dict[
     return measured
 
 
+def swept(folder: Path, *arguments: str) -> bool:
+    """Whether a sweep of ours ran to its end in time."""
+    try:
+        finished(sweep(folder, "src.train", *arguments), time_left())
+    except subprocess.TimeoutExpired:
+        missed(" ".join(arguments), "no time left")
+        return False
+    except SystemExit as failed:
+        if not isinstance(failed.code, str):
+            raise  # this process is told to stop
+        missed(" ".join(arguments), (failed.code.strip().splitlines() or ["?"])[-1])
+        return False
+    return True
+
+
 def whole_sweeps(title: str, overrides: list[str], seeds: int, rounds: int) -> dict[str, Any]:
     """By the commands that users type, start-up included, taking turns: all cores for each, as it takes them itself."""
     arguments = (f"seed=range(0,{seeds})", *overrides)
+    plainly = json.dumps(["all cores", overrides, seeds, False])
     runs: dict[str, Callable[[Path], Any]] = {
-        "ours": lambda folder: finished(sweep(folder, "src.train", *arguments)),
-        "Hydra's stock sweeper": lambda folder: finished(sweep(folder, "src.train", *arguments, *STOCK)),
-        "plain loop": lambda _: child("benchmarks.run", "--child", json.dumps(["all cores", overrides, seeds, False])),
+        "ours": lambda folder: swept(folder, *arguments),
+        "Hydra's stock sweeper": lambda folder: swept(folder, *arguments, *STOCK),
+        "plain loop": lambda _: child("benchmarks.run", "--child", plainly) is not None,
     }
     took: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
             with tempfile.TemporaryDirectory() as folder:
                 began = time.perf_counter()
-                run(Path(folder))
-                took[name].append(time.perf_counter() - began)
-    medians = {name: statistics.median(seconds) for name, seconds in took.items()}
+                if run(Path(folder)):
+                    took[name].append(time.perf_counter() - began)
+    medians = {name: statistics.median(seconds) for name, seconds in took.items() if seconds}
     print(f"{title}: {seeds} seeds on the whole machine, start-up included, medians of {rounds}")
     for name, seconds in medians.items():
-        rate = f"{3600 * seeds / seconds:6.0f} seeds/h  {seconds / medians['ours']:5.2f} x ours"
+        rate = f"{3600 * seeds / seconds:6.0f} seeds/h  {seconds / medians.get('ours', nan):5.2f} x ours"
         print(f"  {name:22} {seconds:7.1f} s  {rate}", flush=True)
     return {"what": title, "seeds": seeds, "seconds": medians}
 
@@ -216,12 +241,11 @@ def growth(counts: list[int], small: list[str]) -> dict[str, Any]:
     """What grows with seeds, pictures and width: measured, with the straight line through it."""
     found: dict[str, Any] = {}
     rows = []
-    for count in counts:
+    for seeds in counts:
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
-            arguments = (f"seed=range(0,{count})", "experiment=digits", "trainer.max_epochs=1", *small)
-            finished(sweep(Path(folder), "src.train", *arguments))
-            rows.append((count, time.perf_counter() - began))
+            if swept(Path(folder), f"seed=range(0,{seeds})", "experiment=digits", "trainer.max_epochs=1", *small):
+                rows.append((seeds, time.perf_counter() - began))
     found["seeds of digits, 1 epoch, a whole sweep"] = rows
     quick = ["experiment=cifar_quick", NOISE, "data.train_size=null", "data.test_size=null", "trainer.max_epochs=2"]
     for title, setting, values in (
@@ -232,10 +256,12 @@ def growth(counts: list[int], small: list[str]) -> dict[str, Any]:
         for value in values if not small else values[:2]:
             shrunk = [o for o in small if not o.startswith(setting.split("=")[0]) and "epochs" not in o]
             changed = [*quick, setting.format(value), *shrunk]
-            told = child("benchmarks.run", "--child", json.dumps(["ours", changed, 1, False]))
-            rows.append((value, statistics.median(told["seconds"])))
+            if (told := child("benchmarks.run", "--child", json.dumps(["ours", changed, 1, False]))) is not None:
+                rows.append((value, statistics.median(told["seconds"])))
         found[title] = rows
     for title, rows in found.items():
+        if len(rows) < 2:
+            continue
         x, y = np.array(rows, dtype=float).T
         slope, constant = np.polyfit(x, y, 1)
         told = ", ".join(f"{int(n):,}: {s:.2f} s" for n, s in rows)
@@ -245,28 +271,27 @@ def growth(counts: list[int], small: list[str]) -> dict[str, Any]:
     return {title: {"measured": rows} for title, rows in found.items()}
 
 
-def on_one_gpu(seeds: int, overrides: list[str]) -> dict[str, Any]:
-    """Several workers on one GPU: seeds an hour by the records' clocks, start-up left out."""
-    rates = {}
-    for workers in (1, 2, 4, 8):
-        if time.monotonic() > step.deadline:
-            break
+def on_one_gpu(overrides: list[str]) -> dict[str, float]:
+    """Several workers on one GPU: seeds an hour by when their records were written, start-up left out."""
+    rates: dict[str, float] = {}
+    for workers in (1, 4, 2, 8):  # in the order of what they tell, should time run out
+        seeds = max(4, 3 * workers)
         with tempfile.TemporaryDirectory() as folder:
-            arguments = (f"seed=range(0,{seeds * workers})", f"workers_per_gpu={workers}", *overrides)
-            arguments += () if GPU else (f"jobs={workers}",)
-            finished(sweep(Path(folder), "src.train", *arguments))
-            ended = sorted(datetime.fromisoformat(record["ended"]) for record in records(Path(folder)))
-        later = ended[workers:]  # the first of each worker begins with imports
-        rates[workers] = 3600 * len(later) / max((later[-1] - ended[0]).total_seconds(), 1) if later else float("nan")
-        print(f"  {workers} workers on one device: {rates[workers]:.0f} seeds/h", flush=True)
-    return {str(workers): rate for workers, rate in rates.items()}
+            side_by_side = (f"workers_per_gpu={workers}", *(() if GPU else (f"jobs={workers}",)))
+            if not swept(Path(folder), f"seed=range(0,{seeds})", *side_by_side, *overrides):
+                break
+            ended = sorted(path.stat().st_mtime for path in Path(folder).glob("*/seeds/0*.json"))
+        first, last = ended[workers - 1], ended[-1]  # the first seed of each worker begins with imports
+        rates[str(workers)] = 3600 * (seeds - workers) / (last - first)
+        print(f"  {workers} workers on one device: {rates[str(workers)]:.0f} seeds/h", flush=True)
+    return rates
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=count, default=3)
     parser.add_argument("--json", type=Path, default=Path("logs/bench.json"))
-    parser.add_argument("--part", nargs="*", choices=("seed", "sweep", "growth", "step", "workers"))
+    parser.add_argument("--part", nargs="+", choices=("seed", "sweep", "growth", "step", "workers"))
     parser.add_argument("--small", action="store_true", help="sizes at which nothing but the running is measured")
     parser.add_argument("--limit", type=float, default=float("inf"), help="begin nothing after so many seconds")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -278,33 +303,37 @@ def main() -> None:
         return
     from src.environment import machine
 
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda number, _: sys.exit(128 + number))  # on the way out sweeps are ended
     step.deadline = time.monotonic() + options.limit
     small = SMALL if options.small else []
     rounds = 1 if options.small else options.rounds
     wanted = options.part or ["seed", "sweep", "growth", "step"]
-    options.json.parent.mkdir(parents=True, exist_ok=True)
     measured: dict[str, Any] = {"machine": machine(), "when": datetime.now(UTC).isoformat(timespec="seconds")}
-    measured["cores"], measured["rounds"] = step.os.cpu_count(), rounds
+    measured |= {"cores": os.cpu_count(), "rounds": rounds, "lost": step.lost}
+    keep(options.json, measured)  # what cannot be written is told before half an hour
+    sizes = list(SIZES.items())
     measurements: dict[str, Callable[[], Any]] = {
         "seed": lambda: [
             one_seed(title, [*overrides, *small], rounds, 1 if small or "cifar_short" in title else 2)
-            for title, overrides in SIZES.items()
+            for title, overrides in (reversed(sizes) if GPU else sizes)  # there the last is what matters most
         ],
         "sweep": lambda: [
             whole_sweeps(title, [*overrides, *small], 2 if small else seeds, rounds)
-            for (title, overrides), seeds in zip(SIZES.items(), (20, 6), strict=False)
+            for (title, overrides), seeds in zip(sizes, (20, 6), strict=False)
         ],
         "growth": lambda: growth([2, 4] if small else [10, 100, 1000], small),
         "step": lambda: [
             step.table(width, 20 if small else 500, steps, rounds)
             for width, steps in ([(4, 2)] if small else [(64, 100)] if GPU else [(16, 5), (64, 2)])
         ],
-        "workers": lambda: on_one_gpu(2, [*list(SIZES.values())[0 if small else -1], *small]),
+        "workers": lambda: on_one_gpu([*sizes[0 if small else -1][1], *small]),
     }
     for part in wanted:
         measured[part] = measurements[part]()
-        options.json.write_text(json.dumps(measured, indent=1) + "\n")
+        keep(options.json, measured)
     print(f"all of it in {options.json}")
+    sys.exit(1 if step.lost else 0)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.rivals import Recipe, objective, plain, resnet9
+from src.study.store import write_atomically
 
 EPOCHS = 3  # the first is not counted
 GPU = torch.cuda.is_available()
@@ -44,14 +45,15 @@ ON_GPU: dict[str, list[str]] = {
     OURS: [],
     "without bf16": ["trainer.precision=32-true", "memory_format=channels_last"],
     "without channels_last": ["memory_format=contiguous"],
-    "without fused SGD": ["+optimizer.fused=false"],
+    "without fused SGD": ["+optimizer.foreach=true"],  # torch's own choice
+    "not deterministic": ["trainer.deterministic=false"],
+    "not deterministic, cudnn.benchmark": ["trainer.deterministic=false", "+trainer.benchmark=true"],
     "fp16, scaled": ["trainer.precision=16-mixed"],
     "fp16 weights": ["trainer.precision=16-true"],
     "bf16 weights": ["trainer.precision=bf16-true"],
-    "compiled": ["compile={mode:default}"],
+    # last: they take longest, should time run out
     "compiled, CUDA graphs": ["compile={mode:reduce-overhead}"],
-    "not deterministic": ["trainer.deterministic=false"],
-    "not deterministic, cudnn.benchmark": ["trainer.deterministic=false", "+trainer.benchmark=true"],
+    "compiled": ["compile={mode:default}"],
 }
 
 
@@ -82,7 +84,8 @@ def recipe(width: int, batch: int, steps: int) -> list[str]:
     return [
         "experiment=cifar_short",
         "data.read._target_=benchmarks.rivals.random_pictures",
-        f"data.source={batch * steps}x10",  # as good as nothing to score,
+        f"data.source={batch * steps}x10",  # as good as nothing to score
+        "optimizer.lr=0.001",  # noise must not diverge in any precision, which would end the training
         f"data.batch_size={batch}",
         f"model.width={width}",
         f"trainer.max_epochs={EPOCHS}",
@@ -187,27 +190,52 @@ def _fastest(run: Any, times: int = 12) -> float:
 
 
 deadline = float("inf")  # by time.monotonic(); main() of benchmarks.run sets it
+lost: list[str] = []  # what failed or had no time left, and why
 
 
 def child(module: str, *arguments: str, environment: dict[str, str] | None = None) -> Any:
     """What a process of its own prints as its last line, JSON; None where it fails or time is up, which is told."""
-    left = deadline - time.monotonic()
+    what = " ".join(arguments)[:100]
     try:
         answer = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             capture_output=True,
             text=True,
             env={**os.environ, **(environment or {})},
-            timeout=max(left, 0.1) if left < float("inf") else None,
+            timeout=time_left(),
         )
     except subprocess.TimeoutExpired:
-        print(f"  {' '.join(arguments)[:100]}: no time left", flush=True)
-        return None
+        return missed(what, "no time left")
     if answer.returncode:
-        words = (answer.stderr.strip().splitlines() or ["?"])[-1]
-        print(f"  {' '.join(arguments)[:100]}: {words}", flush=True)
-        return None
+        return missed(what, (answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"])[-1])
     return json.loads(answer.stdout.strip().splitlines()[-1])
+
+
+def time_left() -> float | None:
+    """Seconds to the deadline, a moment at least; None where there is none."""
+    return None if deadline == float("inf") else max(deadline - time.monotonic(), 0.1)
+
+
+def missed(what: str, why: str) -> None:
+    """Tell and keep what was not measured."""
+    lost.append(f"{what}: {why}")
+    print(f"  {lost[-1]}", flush=True)
+
+
+def keep(path: Path, measured: Any) -> None:
+    """Write what was measured as JSON, whole or not at all; end with one line where that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, (json.dumps(measured, indent=1) + "\n").encode())
+    except OSError as error:
+        sys.exit(f"--json {path}: {error.strerror or error}; name another file")
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1, of a command line."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number of at least 1")
+    return int(text)
 
 
 def table(width: int, batch: int, steps: int, rounds: int, only: list[str] | None = None) -> dict[str, Any]:
@@ -255,11 +283,11 @@ def table(width: int, batch: int, steps: int, rounds: int, only: list[str] | Non
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=100 if GPU else 5, help="steps an epoch")
-    parser.add_argument("--widths", type=int, nargs="*", default=[64] if GPU else [16, 64])
-    parser.add_argument("--batch", type=int, default=500)
-    parser.add_argument("--only", nargs="*", help="contenders, by name")
+    parser.add_argument("--rounds", type=count, default=3)
+    parser.add_argument("--steps", type=count, default=100 if GPU else 5, help="steps an epoch")
+    parser.add_argument("--widths", type=count, nargs="+", default=[64] if GPU else [16, 64])
+    parser.add_argument("--batch", type=count, default=500)
+    parser.add_argument("--only", nargs="+", choices=["plain loop", *(ON_GPU if GPU else ON_CPU)], help="contenders")
     parser.add_argument("--json", type=Path, help="write what was measured there as well")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--limits", help=argparse.SUPPRESS)
@@ -269,9 +297,14 @@ def main() -> None:
     elif options.limits:
         print(json.dumps(limits(*json.loads(options.limits))))
     else:
-        found = [table(w, options.batch, options.steps, options.rounds, options.only) for w in options.widths]
+        found: list[dict[str, Any]] = []
+        for width in options.widths:
+            if options.json:
+                keep(options.json, found)  # first of all an empty list: what cannot be written is told before
+            found.append(table(width, options.batch, options.steps, options.rounds, options.only))
         if options.json:
-            options.json.write_text(json.dumps(found, indent=1) + "\n")
+            keep(options.json, found)
+        sys.exit(1 if lost else 0)
 
 
 if __name__ == "__main__":

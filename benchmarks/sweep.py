@@ -14,8 +14,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil
-
 from src.study.store import Study
 
 STOCK = ("hydra/sweeper=basic", "hydra/launcher=basic")
@@ -36,8 +34,14 @@ def first_record(results: Path, process: subprocess.Popen[str]) -> float:
     return time.perf_counter() - began
 
 
-def finished(process: subprocess.Popen[str]) -> None:
-    out, _ = process.communicate()
+def finished(process: subprocess.Popen[str], timeout: float | None = None) -> None:
+    """Wait for a sweep; it ends with its workers where time is up or this process is told to stop."""
+    try:
+        out, _ = process.communicate(timeout=timeout)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
     if process.returncode:
         raise SystemExit(out)
 
@@ -96,6 +100,8 @@ def ten_thousand(rounds: int) -> None:
 
 def overhead_and_memory(seeds: int) -> None:
     """One process that trains many short seeds."""
+    import psutil  # here: other benchmarks, which use this file, run where it is not installed
+
     with tempfile.TemporaryDirectory() as folder:
         process = sweep(
             Path(folder), "src.train", f"seed=range(0,{seeds})", "experiment=digits", "trainer.max_epochs=1", "jobs=1"

@@ -7,6 +7,7 @@ in a process of its own, on steps of the real training; nothing is recorded as a
 
 import io
 import math
+import os
 import resource
 import sys
 import tempfile
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 WARM_UP_STEPS, STEPS, FEWEST_STEPS = 3, 10, 3
 SECONDS, MOST_SECONDS = 1.0, 20.0  # of timed steps: more than STEPS fill the first, fewer may fill the second
-NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
 MANY = 10**6
 MIB = 2**20
 REMINDER = (
@@ -292,6 +293,9 @@ def main(cfg: DictConfig) -> None:
             raise InputError("-m: sizes are measured one after the other, of one config; leave -m out")
         start, gain, within = whole_number(cfg, "start"), _percent(cfg, "gain"), _percent(cfg, "within")
         folder = study_folder(cfg.results, cfg.study) / "batch_size"
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK)):  # told before minutes of measuring
+            raise unwritable(folder, OSError(0, f"{there} is no folder that can be written to"))
         with tempfile.TemporaryDirectory() as scratch:
 
             def measure(batch: int) -> Measured:

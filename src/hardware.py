@@ -104,7 +104,7 @@ def make_repeatable(accelerator: str, threads: int) -> None:
 def keep_memory() -> bool:
     """Let glibc keep freed memory instead of handing it back to the system after every step; say whether it does.
 
-    Same bits, and 8-17 % less time per step on a CPU (benchmarks/step.py measures it): activations are large, and each
+    Same bits, and 3-13 % less time per step on a CPU (benchmarks/step.py measures it): activations are large, and each
     fresh page has to be zeroed by the kernel.
     """
     if not sys.platform.startswith("linux"):

@@ -128,6 +128,8 @@ def opened(cfg: DictConfig) -> tuple[DictConfig, Study]:
     for key in ("every_minutes", "every_n_epochs"):
         if (every := cfg.checkpoint[key]) is not None and (isinstance(every, bool | str) or every <= 0):
             raise InputError(f"checkpoint.{key}={every}: a number above 0, or null for none")
+    if cfg.compile is not None and not isinstance(cfg.compile, DictConfig):
+        raise InputError(f"compile={cfg.compile}: arguments of torch.compile, for example compile={{mode:default}}")
     if cfg.ckpt_path is not None and not Path(cfg.ckpt_path).is_file():
         raise InputError(f"ckpt_path={cfg.ckpt_path}: no such file")
     return cfg, Study.open(folder, identity(cfg))
@@ -172,30 +174,33 @@ def begun(cfg: DictConfig, study: Study, seed: int) -> tuple[Classifier, L.Light
     return classifier, data, header, device
 
 
-_compiled_before: dict[str, tuple[torch.nn.Module, list[torch.Tensor]]] = {}
+_compiled_before: dict[str, tuple[torch.nn.Module, list[torch.Tensor]]] = {}  # the latest network alone
 
 
 def _compiled(model: torch.nn.Module, cfg: DictConfig) -> torch.nn.Module:
     """`model`'s weights and buffers in the network that this process compiled for the same settings; else itself.
 
     One compilation serves all seeds. Their tensors are those of the first, written anew in place: what was compiled
-    stays valid, CUDA graphs, which hold addresses, included.
+    stays valid, CUDA graphs, which hold addresses, included. Nothing of it depends on what this process trained before:
+    each size of a batch has code of its own, which torch would else share from the second size on, and another network
+    is compiled as in a process of its own, where torch would give up after a few.
     """
-    shapes = [tuple(tensor.shape) for tensor in model.state_dict().values()]
-    settings = OmegaConf.to_yaml(cfg.model, resolve=True), cfg.compile, cfg.memory_format, cfg.trainer.precision
-    key = f"{settings} {shapes}"
+    tensors = [*model.parameters(), *model.buffers()]
+    settings = [OmegaConf.to_container(cfg[part], resolve=True) for part in ("model", "data", "compile")]
+    key = f"{settings} {cfg.memory_format} {cfg.threads} {cfg.trainer} {[tuple(tensor.shape) for tensor in tensors]}"
     if key not in _compiled_before:
-        options: dict[str, Any] = OmegaConf.to_container(cfg.compile, resolve=True)  # type: ignore[assignment]
+        if _compiled_before:
+            _compiled_before.clear()
+            torch._dynamo.reset()
         try:
-            model.compile(**options)
+            model.compile(**{"dynamic": False, **settings[-1]})  # type: ignore[dict-item]
         except (TypeError, RuntimeError, ValueError) as error:
             raise InputError(f"compile={cfg.compile}: torch.compile does not take it: {error}") from error
-        _compiled_before[key] = model, [tensor.detach() for tensor in model.state_dict(keep_vars=True).values()]
+        _compiled_before[key] = model, [tensor.detach() for tensor in tensors]
         return model
     kept, places = _compiled_before[key]
-    kept_tensors = kept.state_dict(keep_vars=True).values()
     with torch.no_grad():
-        for own, place, new in zip(kept_tensors, places, model.state_dict().values(), strict=True):
+        for own, place, new in zip([*kept.parameters(), *kept.buffers()], places, tensors, strict=True):
             own.data = place  # Lightning takes a network off its GPU when a fit ends
             own.copy_(new)
     kept.zero_grad()

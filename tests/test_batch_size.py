@@ -136,6 +136,13 @@ def test_fewer_pictures_than_the_start_are_told(tmp_path, cache):
     assert not (tmp_path / "results" / "digits").exists() and not ran.stdout
 
 
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path, cache):
+    (tmp_path / "results").touch()
+    ran = started(tmp_path, cache, "start=512")
+    assert ran.returncode == 1 and not ran.stdout
+    assert ran.stderr.startswith(f"error: cannot write to {tmp_path}/results/digits/batch_size: "), ran.stderr
+
+
 def test_many_runs_at_once_are_refused(tmp_path, cache):
     ran = started(tmp_path, cache, "-m")
     assert ran.returncode == 1 and "-m: sizes are measured one after the other" in ran.stderr, ran.stderr

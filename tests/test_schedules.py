@@ -1,6 +1,7 @@
 """Warm-up, decays, clipping and gradient norms: against closed forms, torch's own and a loop written by hand."""
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 
 import lightning as L
@@ -9,14 +10,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as some
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR
 
+from src.callbacks.gradient_norms import GradientNorms
 from src.errors import InputError, input_error_in
 from src.reproduce import reproduce
 from src.schedules import DECAYS, WarmUp
 from src.study.store import Study, digest_of, study_folder
 from src.train import train
-from src.training import fit, identity, settled
+from src.training import begun, fit, identity, opened, settled
 
 
 class Watch(L.Callback):
@@ -150,6 +153,28 @@ def test_gradient_norms_are_those_of_the_steps_and_the_weights_do_not_move(watch
     assert epochs["grad_norm/p90"] == pytest.approx(np.percentile(norms, 90, axis=1), rel=1e-5)
     assert record["metrics"]["final"]["grad_norm/max"] == epochs["grad_norm/max"][-1]
     assert {key: line for key, line in epochs.items() if not key.startswith("grad_norm")} == plain["metrics"]["epochs"]
+
+
+def test_gradient_norms_of_a_scaled_loss_are_those_without_the_scale(small, tmp_path):
+    """By fp16's scaler over fp32 arithmetic: what a GPU does, where the fused optimizer takes the scale out itself."""
+
+    class Scaled(MixedPrecision):
+        def autocast_context_manager(self):
+            return nullcontext()
+
+    largest = []
+    for scale, more in (None, "foreach=true"), (2.0**12, "foreach=true"), (2.0**12, "fused=true"):
+        cfg, study = opened(small(f"+optimizer.{more}", "trainer.precision=32-true", f"study=n{len(largest)}"))
+        classifier, data, _, _ = begun(cfg, study, 3)
+        plugins = [Scaled("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=scale))] if scale else None
+        quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
+        trainer = L.Trainer(
+            accelerator="cpu", max_epochs=1, plugins=plugins, callbacks=[GradientNorms()], num_sanity_val_steps=0,
+            enable_model_summary=False, default_root_dir=tmp_path, **quiet,
+        )  # fmt: skip
+        trainer.fit(classifier, datamodule=data)
+        largest.append(classifier.history[0]["grad_norm/max"])
+    assert largest == pytest.approx([largest[0]] * 3, rel=0.02)
 
 
 def test_a_study_takes_seeds_with_and_without_gradient_norms(small):

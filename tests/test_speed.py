@@ -4,13 +4,19 @@ import json
 import os
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks import run, step
+from benchmarks.rivals import _varied, _varied_each
 from src import sweep, training
 from src.classifier import Classifier
+from src.data.augment import Augment
 from src.errors import InputError
 from src.hardware import precision
 from src.study.store import Study
@@ -96,7 +102,7 @@ def test_one_compilation_serves_all_seeds_and_leaves_none_a_trace_of_another(sma
 
     try:
         first = hashes("one", [0, 1, 2])
-        assert compiled == [{"backend": "aot_eager"}]
+        assert compiled == [{"dynamic": False, "backend": "aot_eager"}]
         assert hashes("two", [2, 0]) == {0: first[0], 2: first[2]}
         assert len(set(first.values())) == 3
         assert len(compiled) == 1
@@ -107,6 +113,54 @@ def test_one_compilation_serves_all_seeds_and_leaves_none_a_trace_of_another(sma
     finally:
         training._compiled_before.clear()
         torch._dynamo.reset()
+
+
+class Shifted(nn.Module):
+    """A linear layer on digits whose input is shifted by noise that is drawn with it and that no checkpoint has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+        self.register_buffer("shift", torch.randn(64), persistent=False)
+
+    def forward(self, images):
+        return self.layer(images.flatten(1) + self.shift)
+
+
+@pytest.mark.filterwarnings("ignore:.*enable_autograd_cache")
+def test_what_a_process_trained_before_leaves_no_trace_in_what_it_compiles(small, tmp_path):
+    sizes = []
+
+    def watched(graph, inputs):
+        sizes.append([n for tensor in inputs for n in tensor.shape])
+        return graph.forward
+
+    torch._dynamo.register_backend(watched, "watched")
+    network = ("model._target_=tests.test_speed.Shifted", "~model.classes", "~model.channels", "trainer.max_epochs=1")
+
+    def hashes(name, batch, seeds):
+        sizes.clear()
+        # 500 test pictures: scored in batches of two sizes
+        given = (*network, "compile={backend:watched}", f"data.batch_size={batch}", "data.score_batch_size=300")
+        assert train_seeds(small(*given, f"study={name}", f"results={tmp_path}/{name}"), seeds) == 0
+        assert len(sizes) == 3 and all(isinstance(n, int) for each in sizes for n in each)  # none of any size
+        records = Study.load(tmp_path / name / name).scan().records
+        return {seed: record["weights_sha256"] for seed, record in records.items()}
+
+    try:
+        with torch._dynamo.config.patch(recompile_limit=4):
+            first = hashes("one", 100, [0, 1])
+            hashes("two", 50, [1])
+            assert hashes("three", 100, [1]) == {1: first[1]}
+    finally:
+        training._compiled_before.clear()
+        torch._dynamo.reset()
+
+
+@pytest.mark.parametrize("value", ["true", "default", "[1]"])
+def test_compile_takes_the_arguments_of_torch_compile(small, value):
+    with pytest.raises(InputError, match=r"compile=.*: arguments of torch.compile, for example compile="):
+        train(small(f"compile={value}"))
 
 
 def test_compilation_is_part_of_a_study_where_it_is_used(small):
@@ -152,3 +206,51 @@ def test_contenders_of_the_benchmark_learn_the_digits(contender):
     if contender == "ours":
         assert set(found["parts"]) == {"set-up", "Lightning", "data", "training", "scoring", "records"}
         assert sum(found["parts"].values()) == pytest.approx(found["seconds"][0], rel=0.05)
+
+
+def test_the_plain_loop_varies_each_picture_as_it_varies_many(monkeypatch):
+    augment, images = Augment(granularity="image"), torch.rand(3, 2, 16, 16)
+    draws = torch.tensor([[0, 5, 3], [8, 2, 4], [0, 8, 1], [7, 0, 8], [1, 0, 1]])
+    left = [*draws]
+    monkeypatch.setattr(torch, "randint", lambda low, end, size, **_: left.pop(0)[:, None])
+    varied = _varied_each(images, augment)
+    for picture, own, (*places, flip) in zip(images, varied, draws.T, strict=True):
+        left[:] = places
+        monkeypatch.setattr(torch, "randint", lambda low, end, size: left.pop(0))
+        monkeypatch.setattr(torch, "rand", lambda size, flip=flip: 1.0 - flip)
+        assert torch.equal(own, _varied(picture[None], augment)[0])
+
+
+def test_a_sweep_of_the_benchmarks_ends_in_time_and_what_fails_is_no_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr(step, "lost", [])
+    digits = ("experiment=digits", "trainer=cpu", "jobs=1")
+    monkeypatch.setattr(step, "deadline", time.monotonic() + 4)
+    assert not run.swept(tmp_path / "late", "seed=range(0,10000)", *digits)
+    assert not [p for p in psutil.process_iter(["cmdline"]) if f"results={tmp_path}/late" in (p.info["cmdline"] or [])]
+    monkeypatch.setattr(step, "deadline", float("inf"))
+    assert not run.swept(tmp_path / "bad", "seed=0", *digits, "data.batch_size=0")
+    assert step.child("benchmarks.step", "--child", "[]") is None
+    late, bad, child = step.lost
+    assert late.endswith("no time left") and "data.batch_size=0" in bad and "TypeError" in child
+
+
+def test_figures_that_could_not_be_kept_are_told_before_they_are_measured(tmp_path):
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "benchmarks.run", "--json", f"{tmp_path}/file/bench.json"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1 and not ran.stdout
+    assert ran.stderr.startswith(f"--json {tmp_path}/file/bench.json: ") and len(ran.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="measures for minutes where there is a GPU")
+def test_all_that_is_to_be_measured_on_a_gpu_runs_without_one(tmp_path):
+    script = ["bash", str(ROOT / "benchmarks" / "gpu.sh"), "figures"]
+    environment = {**os.environ, "PYTHON": sys.executable}
+    ran = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "figures").iterdir()}
+    assert all(part["machine"]["packages"]["torch"] and part["lost"] == [] for part in found.values())
+    assert set(found["step"]["step"][0]["ms_per_step"]) == {"plain loop", *step.ON_CPU}
+    assert [set(size["seconds"]) for size in found["seeds"]["seed"]] == 3 * [{"ours", *run.RIVALS}]
+    assert set(found["workers"]["workers"]) == {"1", "2", "4", "8"}

@@ -27,7 +27,11 @@ class GradientNorms(L.Callback):
         self._norms = []
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
-        self._norms.append(get_total_norm([p.grad for p in pl_module.parameters() if p.grad is not None]))
+        norm = get_total_norm([p.grad for p in pl_module.parameters() if p.grad is not None])
+        scaler = getattr(trainer.precision_plugin, "scaler", None)  # of fp16
+        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            norm = norm / scaler._get_scale_async()  # a fused optimizer takes the scale out within its step
+        self._norms.append(norm)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
