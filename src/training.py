@@ -239,6 +239,8 @@ def fit(
 def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
     """Train one seed of an opened study, from where it was cut off if it was; write its record and return it."""
     started = time.perf_counter()
+    with open_dict(cfg):
+        cfg.seed = seed  # a sweep composes once for all its seeds, and a logger's folder is named by its seed
     classifier, data, header, device = begun(cfg, study, seed)
     place = study.checkpoint_path(seed)
     if cfg.ckpt_path is not None:
