@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, ListConfig
 
 from src.errors import InputError, input_error_in
@@ -23,6 +23,11 @@ def explained(error: BaseException) -> str:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         return f"{group}={choice}: there is no such choice; choose one of {', '.join(error.options)}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override}: Hydra cannot read it ({lines[0]})\n"
+            "Values with spaces, commas or = want quotes of their own within those of the shell: \"study='a, b=c'\""
+        )
     if isinstance(error, HydraException):
         return "\n".join(lines[:2])
     return f"{type(error).__name__}: {' '.join(lines)}\n(HYDRA_FULL_ERROR=1 shows where)"

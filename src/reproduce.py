@@ -131,6 +131,9 @@ def reproduce(study: Study, seed: int, more: Sequence[str] = ()) -> Comparison:
         comparison = compared(before, now)
         kept = study.correct_path(seed)
         if not kept.exists() or kept.read_bytes() != again.correct_path(seed).read_bytes():
+            if not comparison.differing:
+                told = f"{kept.name} is missing or was changed after it was written: the network is the same"
+                comparison.reasons.append(told)
             comparison.differing.append(f"which test examples are right ({kept})")
     other = [f"{key}: {old} there, {new} here" for key, old, new in differences(study.config, identity(cfg))]
     if comparison.differing:
@@ -151,12 +154,14 @@ def main(cfg: DictConfig) -> None:
             seeds = [checked_seed(cfg.seed)]
         else:
             there = [seed for seed, record in study.scan().records.items() if record["status"] != "failed"]
+            if not there:
+                raise InputError(f"n={cfg.n}: {study.folder} has no seed with a result; python -m src.status says more")
             if not isinstance(cfg.n, int) or not 1 <= cfg.n <= len(there):
                 raise InputError(f"n={cfg.n}: {study.folder} has {len(there)} recorded seeds; choose 1 to {len(there)}")
             seeds = sorted(np.random.default_rng().choice(there, cfg.n, replace=False).tolist())
-        different = 0
+        different, places = 0, [cfg["with"]] if isinstance(cfg["with"], str) else list(cfg["with"] or [])
         for seed in seeds:
-            comparison = reproduce(study, seed, list(cfg["with"]))
+            comparison = reproduce(study, seed, places)
             print(comparison.told(seed), flush=True)
             different += bool(comparison.differing)
     if different:

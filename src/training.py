@@ -3,6 +3,7 @@
 import gc
 import inspect
 import logging
+import math
 import os
 import shlex
 import time
@@ -10,7 +11,6 @@ import traceback
 import warnings
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,12 @@ def opened(cfg: DictConfig) -> tuple[DictConfig, Study]:
     for key in ("every_minutes", "every_n_epochs"):
         if (every := cfg.checkpoint[key]) is not None and (isinstance(every, bool | str) or every <= 0):
             raise InputError(f"checkpoint.{key}={every}: a number above 0, or null for none")
+    for key in ("overwrite", "checkpoint.keep"):  # no and off are words to Hydra, and words count as true
+        if not isinstance(value := OmegaConf.select(cfg, key), bool):
+            raise InputError(f"{key}={value}: true or false")
+    rate = cfg.optimizer.get("lr")
+    if rate is not None and (isinstance(rate, bool | str) or not 0 <= rate < math.inf):
+        raise InputError(f"optimizer.lr={rate}: a number of at least 0")
     if cfg.compile is not None and not isinstance(cfg.compile, DictConfig):
         raise InputError(f"compile={cfg.compile}: arguments of torch.compile, for example compile={{mode:default}}")
     if cfg.ckpt_path is not None and not Path(cfg.ckpt_path).is_file():
@@ -212,13 +218,23 @@ def _optimizer(cfg: DictConfig) -> Any:
 
     On a GPU that is one fused kernel, but where gradients are clipped, which Lightning refuses beside it. On a CPU a
     fused one is about as fast as foreach, and rounds the last few numbers of a tensor differently from the others: a
-    head in a stack would not have the bits it has alone.
+    head in a stack would not have the bits it has alone. It raises InputError for settings it does not take.
     """
-    optimizer = instantiate(cfg.optimizer)
-    if cfg.optimizer._target_ != "torch.optim.SGD" or {"fused", "foreach"} & set(cfg.optimizer):
-        return optimizer
-    fused = cfg.trainer.accelerator == "gpu" and not cfg.trainer.gradient_clip_val
-    return partial(optimizer, **{"fused" if fused else "foreach": True})
+    optimizer, more = instantiate(cfg.optimizer), {}
+    if cfg.optimizer._target_ == "torch.optim.SGD" and not {"fused", "foreach"} & set(cfg.optimizer):
+        fused = cfg.trainer.accelerator == "gpu" and not cfg.trainer.gradient_clip_val
+        more = {"fused" if fused else "foreach": True}
+
+    def built(parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        try:
+            return optimizer(parameters, **more)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"optimizer._target_={cfg.optimizer._target_}: {error}.\n"
+                "Mend the value, or leave out a setting that this optimizer does not have: '~optimizer.NAME'"
+            ) from error
+
+    return built
 
 
 def fit(
@@ -244,6 +260,8 @@ def fit(
 def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
     """Train one seed of an opened study, from where it was cut off if it was; write its record and return it."""
     started = time.perf_counter()
+    with open_dict(cfg):
+        cfg.seed = seed  # a sweep composes once for all its seeds, and a logger's folder is named by its seed
     classifier, data, header, device = begun(cfg, study, seed)
     place = study.checkpoint_path(seed)
     if cfg.ckpt_path is not None:

@@ -1,5 +1,8 @@
 """Picture files decoded by workers: the same bytes for any number of them."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -9,7 +12,7 @@ from PIL import Image
 from src.errors import InputError
 from src.seeding import Streams
 from src.train import train
-from tests.conftest import CONF
+from tests.conftest import CONF, ROOT
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +107,14 @@ def test_runs_with_0_and_2_workers_belong_to_one_study_and_give_the_same_network
     shared = train(files("study=shared", "data.workers=2"))
     assert alone["weights_sha256"] == shared["weights_sha256"] and alone["train_examples"] == 48
     assert alone["config_digest"] == shared["config_digest"]
+
+
+def test_a_sweep_of_several_workers_trains_on_pictures_that_workers_decode(folder, tmp_path):
+    pictures = ["data=picture_files", f"data.root={folder}", "data.size=16", "data.resize=18", "data.batch_size=7"]
+    fixed = ["trainer=cpu", "trainer.max_epochs=1", "model.width=4", f"results={tmp_path}/results", "report=false"]
+    sweep = [sys.executable, "-m", "src.train", "-m", "seed=0,1", "jobs=2", "study=swept", *pictures, *fixed]
+    done = subprocess.run([*sweep, "data.workers=1"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "swept, 2 seeds: accuracy" in done.stdout
 
 
 @pytest.mark.parametrize(

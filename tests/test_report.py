@@ -16,7 +16,7 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from src.errors import InputError
 from src.report import report
-from src.study import findings
+from src.study import figures, findings
 from src.study.figures import FIGURES
 from src.study.findings import Findings
 from src.study.page import latex_table, results_table
@@ -276,7 +276,8 @@ def test_damaged_predictions_leave_out_their_seed_only(study):
     assert found.n == 24 and len(found.luck.seeds) == 23
     assert found.luck.variance.independent == pytest.approx(whole.luck.variance.independent, rel=0.2)
     text = report([study])[0].with_name("report.md").read_text()
-    assert "The predictions of 1 of 24 seeds are missing or damaged" in text
+    assert "Without seed 3 of " in text
+    assert "The predictions of 1 of 24 seeds are missing or damaged: seed 3." in text
     for path in (study.folder / "correct").iterdir():
         path.unlink()
     assert found_in(study).luck is None
@@ -312,6 +313,16 @@ def test_one_seed_and_few_seeds_say_what_cannot_be_said(made):
     assert "4 seeds are too few" in words(findings.black_swans(four))
     for study in (one, four):
         assert report([study.scores.study])
+
+
+def test_a_single_epoch_is_drawn_as_a_block_within_its_axes(made):
+    study = made([])
+    for seed, accuracy in enumerate((0.7, 0.8, 0.9)):
+        add_seed(study, seed, accuracy, epochs=1)
+    for ax in figures.learning_curves([found_in(study)]).axes:
+        (left, right), bands = ax.get_xlim(), ax.collections
+        assert len(bands) == 2 and all(band.get_paths()[0].get_extents().width > 0 for band in bands)
+        assert [tick for tick in ax.get_xticks() if left <= tick <= right] == [1]
 
 
 @pytest.mark.parametrize("n", [2, 6, 12, 20])

@@ -89,7 +89,8 @@ def test_changed_predictions_are_found(recorded):
     path = recorded.correct_path(3)
     packed = np.load(path)
     np.save(path, ~packed)
-    assert "which test examples are right" in again(recorded, 3).told(3)
+    told = again(recorded, 3).told(3)
+    assert "which test examples are right" in told and "changed after it was written: the network is the same" in told
 
 
 def test_a_record_without_its_score_is_no_record(recorded):
@@ -116,6 +117,20 @@ def test_what_has_no_result_is_refused(recorded):
     tamper(recorded, 0, lambda record: record.update({"status": "failed", "reason": "out of luck"}))
     with pytest.raises(InputError, match="it failed \\(out of luck\\)"):
         again(recorded, 0)
+
+
+def test_a_place_may_be_named_without_a_list_and_a_study_without_a_result_is_told(recorded):
+    command = [sys.executable, "-m", "src.reproduce", f"results={recorded.folder.parent}", f"study={recorded.name}"]
+
+    def ran(*arguments):
+        return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
+
+    told = ran("seed=3", "with='threads=2'")
+    assert told.returncode == 1 and "with=[threads=2]: digits was trained with a threads of its own" in told.stderr
+    for path in (recorded.folder / "seeds").iterdir():
+        path.unlink()
+    told = ran("n=1")
+    assert told.returncode == 1 and "n=1: " in told.stderr and "has no seed with a result" in told.stderr
 
 
 def test_the_command_exits_with_1_where_a_seed_differs(recorded):

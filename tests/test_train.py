@@ -206,6 +206,16 @@ def test_loggers_write_elsewhere_than_the_results(small, logger, tmp_path, monke
     }  # fmt: skip
 
 
+def test_each_seed_of_a_sweep_has_logs_and_checkpoints_of_its_own(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    quick = ("-m", "seed=1,2", "jobs=1", "experiment=digits", "trainer.max_epochs=1", "model.width=4")
+    for logger, kept in (("csv", "metrics.csv"), ("none", "checkpoints/epoch=0-step=12.ckpt")):
+        assert command(*quick, f"logger={logger}", f"study={logger}", "trainer.enable_checkpointing=true")[0] == 0
+        folder = tmp_path / "logs" / logger
+        found = sorted(str(path.relative_to(folder)) for path in folder.glob(f"*/{kept}"))
+        assert found == [f"seed-1/{kept}", f"seed-2/{kept}"]
+
+
 def test_any_network_on_a_folder_of_ones_own_pictures(config, tmp_path):
     source = folder(tmp_path / "mine", files(train=12, test=4, classes="abc"))
     own = [f"data.source={source}", f"data.cache={tmp_path}/cache", "data.size=32", "data.batch_size=9"]

@@ -4,6 +4,7 @@ Each crop is keyed by the augment stream, the epoch and the picture. So 0, 1, 2 
 epoch, give the same bytes: torch's own way, a base seed plus the worker's number, gives others for each number.
 """
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -79,6 +80,8 @@ class FileLoader(EpochPosition, DataLoader[tuple[Tensor, Tensor]]):
             pictures,
             batch_sampler=keys,
             num_workers=workers,
+            # In a sweep's worker the default is loky's own way to start a process, which is none for others.
+            multiprocessing_context=multiprocessing.get_all_start_methods()[0] if workers else None,
             persistent_workers=workers > 0,
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # a DataLoader draws a base seed: not from the generator of the seed's run

@@ -60,10 +60,13 @@ def _legend(ax: Axes) -> None:
 
 def _whole_numbers(*axes: Axes) -> None:
     for ax in axes:
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _draw_bands(ax: Axes, x: Array, band: Bands, around: Array | float = 0.0) -> None:
+    if len(x) == 1:  # there is nothing to draw a band between: a block around the one epoch
+        x = x + np.array([-0.1, 0.1])
+        band = Bands(*(np.repeat(part, 2) for part in (band.mean, band.std, band.min, band.max)))
     ax.fill_between(x, band.min - around, band.max - around, color=BLUE, alpha=0.18, linewidth=0, label="min to max")
     if len(band.std) and np.isfinite(band.std).any():
         low, high = band.mean - band.std - around, band.mean + band.std - around

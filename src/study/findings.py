@@ -109,9 +109,9 @@ def shortcomings(scores: Scores) -> list[str]:
         lines.append(f"Not counted: seeds/{name}: {why}.")
     if len(scores.problems) > 10:
         lines.append(f"Not counted: {len(scores.problems) - 10:,} more files.")
-    unread = len(scores.seeds) - len(scores.correct)
-    if unread:
-        lines.append(f"The predictions of {unread:,} of {len(scores.seeds):,} seeds are missing or damaged.")
+    if unread := [seed for seed in scores.seeds.tolist() if seed not in scores.correct]:
+        of = f"{len(unread):,} of {len(scores.seeds):,} seeds"
+        lines.append(f"The predictions of {of} are missing or damaged: seed {few(unread)}.")
     mixed = [key for key, values in scores.environments.items() if len(values) > 1]
     if mixed:
         lines.append(f"Seeds ran in different environments: {', '.join(mixed)}.")

@@ -86,6 +86,8 @@ def luck_in_words(several: Sequence[Findings]) -> list[str]:
     for found in several:
         if found.luck is not None:
             words += told(found.luck)
+            if left := sorted(set(found.scores.seeds.tolist()) - set(found.luck.seeds.tolist())):
+                words.append(f"Without seed {few(left)} of {found.name}, whose predictions are missing or damaged.")
         else:
             why = "all score the same" if not found.std else "the predictions of at least 5 seeds are needed"
             words.append(f"{found.name}: how much of the spread is luck cannot be said: {why}.")
