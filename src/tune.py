@@ -65,16 +65,13 @@ def main(cfg: DictConfig) -> None:
             raise InputError(f"report={cfg.report}: true, or leave it out")
         overrides = HydraConfig.get().overrides.task
         search = Search(cfg, overrides)
-        if not cfg.report:
-            search.run()
-            if search.trained:
-                print(search.share())
+        failures = [] if cfg.report else search.run()
         page, found = report(search)
         print("\n" + "\n".join([headline(found), *honesty(found), *(f"  - {line}" for line in cautions(found))]))
         print(f"report in {page}")
-        if search.failures:
+        if failures:
             raise InputError(
-                f"{search.folder.name}: {len(search.failures)} seeds failed, the last one {search.failures[-1]}\n"
+                f"{search.folder.name}: {len(failures)} seeds failed, the last one {failures[-1]}\n"
                 "The same command tries them again."
             )
         for i, line in enumerate(next_commands(search, found, overrides)):

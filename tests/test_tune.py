@@ -21,7 +21,7 @@ from nbclient import NotebookClient
 
 from src.command_line import run
 from src.errors import InputError
-from src.search import Search
+from src.search import Agenda, Search, space_of
 from src.study.space import Space, typed
 from src.study.store import Study
 from src.study.tuning import (
@@ -363,7 +363,7 @@ def test_a_search_from_end_to_end(tune, tmp_path):
     folder = tmp_path / "results" / "digits-search"
     assert code == 0 and not err
     trials = trials_in(folder)
-    assert [trial.point for trial in trials] == Space.of(*declared()).explored(3, 0)
+    assert [trial.point for trial in trials] == declared().explored(3, 0)
     assert all(list(trial.scores) == [0, 1] for trial in trials)
     winner, fresh = best_of(trials), [FIRST_FRESH_SEED + i for i in range(3)]
     found = hashes(folder)
@@ -386,7 +386,7 @@ def test_a_search_from_end_to_end(tune, tmp_path):
     records = {path: path.stat().st_mtime_ns for path in folder.glob("*/seeds/*.json")}
     code, out, _ = tune(*QUICK, "trials=4")
     assert code == 0 and "3 of 4 trials have their records, 1 to train" in out
-    assert [trial.point for trial in trials_in(folder)] == Space.of(*declared()).explored(4, 0)
+    assert [trial.point for trial in trials_in(folder)] == declared().explored(4, 0)
     narrow = "space.optimizer.lr.range=[0.1,0.5]"
     code, out, _ = tune(*QUICK, "search=exploit", "trials=2", narrow, "fresh_seeds=0")
     assert code == 0
@@ -417,8 +417,11 @@ def search(tmp_path):
 def test_of_equal_scores_the_first_is_best_as_on_the_page(search):
     found = search("~space.loss", "~space.optimizer.weight_decay")
     two = [Trial(f"trial-{i:03d}", {"optimizer.lr": lr}, {0: 90.0}) for i, lr in enumerate((0.1, 0.2))]
-    found.trials, found.others = two[:1], two[1:]
-    assert found.best() is two[0] is best_of(two)
+    for trial in two:
+        trial.describe(found.folder / trial.name)
+    agenda = Agenda(found)
+    agenda.trials = {trial.name: trial for trial in two}
+    assert agenda.best is two[0] is best_of(two)
 
 
 def test_a_key_that_the_command_line_adds_can_be_searched(search):
@@ -441,10 +444,8 @@ def test_two_searches_do_not_share_a_folder(tune, tmp_path):
 def declared():
     from hydra import compose, initialize_config_dir
 
-    from src.search import declared as of
-
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return of(compose("train", ["experiment=digits"]))
+        return space_of(compose("train", ["experiment=digits"]))
 
 
 def start(tmp_path, cache, *arguments):

@@ -26,7 +26,7 @@ from src.errors import InputError
 from src.study.scores import NothingFinished, Scores, percent
 from src.study.space import DIGITS, Hyperparameter, Point, Space, Tried, typed
 from src.study.statistics import Array, Interval, mean_interval
-from src.study.store import KEYS_SHOWN, Study, differences, digest_of, unwritable, write_atomically
+from src.study.store import KEYS_SHOWN, STATUSES, Study, differences, digest_of, unwritable, write_atomically
 from src.study.verdict import Arm, Compared, compare
 from src.study.verdict_in_words import sentence
 
@@ -59,13 +59,11 @@ class Trial:
     def read(cls, folder: Path) -> "Trial":
         """The trial in `folder`, with the records it has by now."""
         told = json.loads((folder / "trial.json").read_text())
-        by_status: dict[str, dict[int, float]] = {"finished": {}, "diverged": {}, "failed": {}}
-        if (folder / "study.yaml").exists():
-            for seed, record in Study.load(folder).scan().records.items():
-                final = record.get("metrics", {}).get("final", {}).get("val/acc")
-                by_status[record["status"]][seed] = math.nan if final is None else float(percent(final))
-        diverged, failed = tuple(by_status["diverged"]), tuple(by_status["failed"])
-        return cls(folder.name, told["point"], by_status["finished"], diverged, failed, told["search"], told["space"])
+        records = Study.load(folder).scan().records if (folder / "study.yaml").exists() else {}
+        ended = {status: [s for s, record in records.items() if record["status"] == status] for status in STATUSES}
+        scores = {s: float(percent(records[s]["metrics"]["final"]["val/acc"])) for s in ended["finished"]}
+        diverged, failed = tuple(ended["diverged"]), tuple(ended["failed"])
+        return cls(folder.name, told["point"], scores, diverged, failed, told["search"], told["space"])
 
     @property
     def score(self) -> float:
@@ -89,6 +87,16 @@ class Trial:
     def has_diverged(self) -> bool:
         """Whether all seeds that came to an end diverged."""
         return bool(self.diverged) and not self.scores
+
+    def line(self) -> str:
+        """The score or what went wrong, and the point, in a line."""
+        if self.scores:
+            parts = [f"{self.score:6.2f}" + (f" ± {self.std:.2f} %" if len(self.scores) > 1 else " %")]
+            parts += [f"{len(self.diverged)} diverged"] * bool(self.diverged)
+            parts += [f"{len(self.failed)} failed"] * bool(self.failed)
+        else:
+            parts = ["diverged" if self.diverged else "failed"]
+        return "  ".join([self.name, *parts, self.settings])
 
     def describe(self, folder: Path) -> None:
         """Write down the point before it is trained."""
