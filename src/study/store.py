@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import re
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -123,6 +124,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError:
         draft.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def drafted(folder: Path) -> Iterator[Path]:
+    """A scratch folder whose files move into `folder` where the block ends well; where it does not, none of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".draft-", dir=folder.parent) as scratch:
+        yield Path(scratch)
+        for path in Path(scratch).iterdir():
+            path.replace(folder / path.name)
 
 
 @dataclass

@@ -459,6 +459,5 @@ def table(t: Tuned) -> list[dict[str, Any]]:
 
 def write_journal(t: Tuned, path: Path) -> None:
     """The trials inside the space as Optuna stores them, for its dashboard; the records stay what counts."""
-    path.unlink(missing_ok=True)
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
     t.space.as_optuna(tried(t.trials), storage=storage)

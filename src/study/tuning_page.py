@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from src.study.figures import BLUE, COLUMN, GREEN, GREY, ORANGE, ROW, STYLE, save
-from src.study.page import html_page, plain
+from src.study.figures import BLUE, COLUMN, GREEN, GREY, ORANGE, ROW, STYLE, arms, save, whole_numbers
+from src.study.page import captioned, html_page, plain, verdict_tables
 from src.study.space import Hyperparameter
+from src.study.store import drafted
 from src.study.tuning import Trial, Tuned, cautions, headline, honesty, log, table, write_journal
-from src.study.verdict_in_words import notes, rows
 
 COLOURS = (BLUE, ORANGE, GREEN)
 SEARCHES = {"explore": BLUE, "exploit": ORANGE}
@@ -139,7 +138,7 @@ def best_so_far(t: Tuned) -> Figure:
     ax.set_ylim(low, high)
     ax.set_xlabel("trials spent")
     ax.set_ylabel("accuracy, mean over seeds, %")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(ax)
     _legend_above(fig, ax)
     return fig
 
@@ -156,7 +155,7 @@ def curves(t: Tuned) -> Figure:
             ax.fill_between(s.epochs, band.min(0), band.max(0), color=colour, alpha=0.15, linewidth=0)
         ax.set_ylabel(label)
         ax.set_xlabel("epochs trained")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_numbers(ax)
     _legend_above(fig, panels[0])
     return fig
 
@@ -170,6 +169,12 @@ def importance(t: Tuned) -> Figure:
     ax.set_xlim(0, 1)
     ax.set_xlabel("share of the variance of scores")
     return fig
+
+
+def fresh_seeds(t: Tuned) -> Figure:
+    """The winner and the baseline on fresh seeds."""
+    assert t.judgement is not None
+    return arms([t.judgement.compared.baseline, t.judgement.compared.candidate])
 
 
 FIGURES: Mapping[str, tuple[Callable[[Tuned], Figure], str]] = {
@@ -186,25 +191,27 @@ FIGURES: Mapping[str, tuple[Callable[[Tuned], Figure], str]] = {
         "How much of the variance of all scores each hyperparameter explains (fANOVA), poor regions included: within "
         "a good region the order may differ.",
     ),
+    "fresh_seeds": (fresh_seeds, "The winner and the baseline on the same fresh seeds."),
 }
 
 
 def drawn(t: Tuned, folder: Path) -> dict[str, str]:
     """Draw what there is to draw into `folder`, PNG and SVG; return captions by name."""
-    names = dict(FIGURES)
-    if not t.space.of_role("scientific"):
-        del names["isolation"]
-    if len(t.importance) < 2:
-        del names["importance"]
-    for name, (figure, _) in names.items():
+    undrawn = {
+        "isolation": not t.space.of_role("scientific"),
+        "importance": len(t.importance) < 2,
+        "fresh_seeds": t.judgement is None,
+    }
+    figures = {name: figure for name, figure in FIGURES.items() if not undrawn.get(name)}
+    for name, (figure, _) in figures.items():
         with mpl.rc_context(STYLE):
             save(figure(t), folder, name)
-    return {name: caption for name, (_, caption) in names.items()}
+    return {name: caption for name, (_, caption) in figures.items()}
 
 
 def markdown(t: Tuned, captions: Mapping[str, str]) -> str:
     """The page in Markdown; figures are NAME.png beside it."""
-    figures = {name: f"![{name}]({name}.png)\n*{caption}*" for name, caption in captions.items()}
+    figures = captioned(captions)
     parts = [f"# Tuning {plain(t.name)}", f"**{plain(headline(t))}**", _summary(t)]
     parts += [f"{t.best.name}: `{t.best.settings}`", *map(plain, honesty(t))]
     if warned := list(cautions(t)):
@@ -216,9 +223,7 @@ def markdown(t: Tuned, captions: Mapping[str, str]) -> str:
         parts += ["## Which hyperparameters matter", figures["importance"]]
     parts += ["## Learning curves of the best", figures["curves"]]
     if j := t.judgement:
-        lines = ["| | |", "|---|---|", *(f"| {plain(what)} | {plain(told)} |" for what, told in rows(j.compared))]
-        parts += ["## The winner on fresh seeds", figures.get("fresh_seeds", ""), "\n".join(lines)]
-        parts.append("\n".join(f"- {plain(note)}" for note in notes(j.compared)))
+        parts += ["## The winner on fresh seeds", figures["fresh_seeds"], *verdict_tables(j.compared)]
     parts += ["## Log", _log(t)]
     parts.append(
         "Roles, quasi-random search first and the log are of the [Deep Learning Tuning Playbook]"
@@ -269,16 +274,12 @@ def _log(t: Tuned) -> str:
     return "\n".join(lines)
 
 
-def write(t: Tuned, folder: Path, more: Mapping[str, tuple[Figure, str]]) -> Path:
-    """Write page, tables and figures into `folder`, those of `more` with their captions as well; return the page."""
-    folder.mkdir(parents=True, exist_ok=True)
-    captions = drawn(t, folder)
-    for name, (figure, caption) in more.items():
-        captions[name] = caption
-        save(figure, folder, name)
-    text = markdown(t, captions)
-    (folder / "tuning.md").write_text(text)
-    (folder / "index.html").write_text(html_page(text, folder))
-    pd.DataFrame(table(t)).to_csv(folder / "trials.csv", index=False)
-    write_journal(t, folder / "optuna.journal")
+def write(t: Tuned, folder: Path) -> Path:
+    """Write page, tables and figures into `folder`, all of them or none; return the page."""
+    with drafted(folder) as draft:
+        text = markdown(t, drawn(t, draft))
+        (draft / "tuning.md").write_text(text)
+        (draft / "index.html").write_text(html_page(text, draft))
+        pd.DataFrame(table(t)).to_csv(draft / "trials.csv", index=False)
+        write_journal(t, draft / "optuna.journal")
     return folder / "index.html"
