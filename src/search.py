@@ -20,7 +20,7 @@ from src.errors import InputError
 from src.study.progress import duration
 from src.study.space import Point, Space, typed
 from src.study.store import Record, Study, spelled, study_folder, unwritable
-from src.study.tuning import BASELINE, FIRST_FRESH_SEED, Trial, best_of, check_baseline, trials_in, tried
+from src.study.tuning import BASELINE, FIRST_FRESH_SEED, Trial, best_of, check_baseline, comparable, trials_in, tried
 from src.sweep import SECONDS_BETWEEN_LINES, Streak, gpus, interruptible, missing, workers
 
 SEARCHES = ("explore", "exploit")
@@ -232,8 +232,7 @@ class Agenda:
     @property
     def best(self) -> Trial | None:
         """The best trial of all that are in the folder and have a value for the same keys; the first of equals."""
-        keys = set(self.search.space.keys)
-        return best_of([trial for trial in self.trials.values() if trial.point.keys() == keys])
+        return best_of(comparable(self.trials.values(), self.search.space))
 
     def tick_off(self, name: str) -> str:
         """Take in that a pair of a study ended; where it was a trial's last, what came of the trial."""

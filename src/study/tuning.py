@@ -11,7 +11,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +25,8 @@ from optuna.storages.journal import JournalFileBackend
 from src.errors import InputError
 from src.study.scores import NothingFinished, Scores, percent
 from src.study.space import DIGITS, Hyperparameter, Point, Space, Tried, typed
-from src.study.statistics import Array, Interval, mean_interval
-from src.study.store import KEYS_SHOWN, STATUSES, Study, differences, digest_of, unwritable, write_atomically
+from src.study.statistics import Array, mean_interval
+from src.study.store import STATUSES, Study, digest_of, told_apart, unwritable, write_atomically
 from src.study.verdict import Arm, Compared, compare
 from src.study.verdict_in_words import sentence
 
@@ -120,6 +120,11 @@ def best_of(trials: Sequence[Trial]) -> Trial | None:
     return max(finished, key=lambda trial: trial.score, default=None)
 
 
+def comparable(trials: Iterable[Trial], space: Space) -> list[Trial]:
+    """The trials that have a value for each key of the space, and for no other."""
+    return [trial for trial in trials if trial.point.keys() == set(space.keys)]
+
+
 def tried(trials: Sequence[Trial]) -> list[Tried]:
     """Points and scores of the trials that came to one; nan where all seeds diverged."""
     return [(trial.point, trial.score) for trial in trials if trial.scores or trial.has_diverged]
@@ -136,12 +141,10 @@ def check_baseline(folder: Path, config: dict[str, Any]) -> None:
             raise unwritable(folder, error) from error
     theirs = yaml.safe_load(place.read_text())
     if theirs["digest"] != digest_of(config):
-        found = differences(theirs["config"], config)
-        differing = "; ".join(f"{key}: {old} there, {new} now" for key, old, new in found[:KEYS_SHOWN])
-        study = folder.name.removesuffix("-search")
         raise InputError(
-            f"{folder} holds a search around another config ({differing}).\n"
-            f"Searches around two configs are kept apart: name this one, for example study={study}_2"
+            f"{folder} holds a search around another config ({told_apart(theirs['config'], config)}).\n"
+            "Searches around two configs are kept apart: name this one, for example "
+            f"study={folder.name.removesuffix('-search')}_2"
         )
 
 
@@ -174,10 +177,6 @@ class Judgement:
     @property
     def honest_score(self) -> float:
         return float(self.honest.mean())
-
-    @property
-    def honest_interval(self) -> Interval:
-        return mean_interval(self.honest)
 
     @property
     def curse(self) -> float:
@@ -225,25 +224,22 @@ class Tuned:
     best: Trial
     judgement: Judgement | None
     unjudged: str  # why there is no judgement
-    curves: list[Scores]  # of the best trials, best first
 
     @classmethod
     def of(cls, folder: Path, space: Space) -> "Tuned":
         """Read the search in `folder`; NothingFinished where no trial has a finished seed."""
         found = trials_in(folder)
-        trials = [trial for trial in found if trial.point.keys() == set(space.keys)]
+        trials = comparable(found, space)
         best = best_of(trials)
         if best is None:
             more = f" ({len(trials)} trials diverged, failed or were not trained yet)" if trials else ""
             raise NothingFinished(f"{folder}: no trial with a finished seed to report on{more}")
-        ranked = sorted((trial for trial in trials if trial.scores), key=lambda trial: -trial.score)
-        curves = [Scores.of(Study.load(folder / trial.name)) for trial in ranked[:BEST_SHOWN]]
         judgement, unjudged = None, ""
         try:
             judgement = judged(folder, best)
         except InputError as error:
             unjudged = str(error).rstrip(".")
-        return cls(folder, space, trials, len(found) - len(trials), best, judgement, unjudged, curves)
+        return cls(folder, space, trials, len(found) - len(trials), best, judgement, unjudged)
 
     @property
     def name(self) -> str:
@@ -254,13 +250,23 @@ class Tuned:
         return [trial for trial in self.trials if trial.scores]
 
     @cached_property
+    def ranked(self) -> list[Trial]:
+        """The finished trials, best first."""
+        return sorted(self.finished, key=lambda trial: -trial.score)
+
+    @cached_property
+    def curves(self) -> list[Scores]:
+        """The learning curves of the best trials, best first."""
+        return [Scores.of(Study.load(self.folder / trial.name)) for trial in self.ranked[:BEST_SHOWN]]
+
+    @cached_property
     def diverged(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.has_diverged]
 
     @cached_property
     def noise(self) -> float:
         """The std between seeds of one trial, pooled over trials; of the better half, since poor ones spread more."""
-        better = sorted(self.finished, key=lambda trial: -trial.score)[: -(-len(self.finished) // 2)]
+        better = self.ranked[: -(-len(self.ranked) // 2)]
         variances = [trial.std**2 for trial in better if not math.isnan(trial.std)]
         return math.sqrt(float(np.mean(variances))) if variances else math.nan
 
@@ -316,7 +322,7 @@ def honesty(t: Tuned) -> Iterator[str]:
         "put it first is luck with its seeds."
     )
     if j := t.judgement:
-        low, high = j.honest_interval
+        low, high = mean_interval(j.honest)
         yield (
             f"{t.best.name} was chosen with {t.best.score:.2f} % (mean of {len(t.best.scores)} seeds). On "
             f"{len(j.honest)} seeds that it was not chosen by it scores {j.honest_score:.2f} % (95 % {low:.2f} to "

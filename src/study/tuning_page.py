@@ -59,10 +59,8 @@ def _limits(t: Tuned) -> tuple[float, float]:
 
 
 def _baseline(ax: Axes, t: Tuned) -> None:
-    if t.judgement:
-        ax.axhline(
-            t.judgement.baseline.mean(), color="black", linewidth=1, linestyle="--", label="baseline, fresh seeds"
-        )
+    if j := t.judgement:
+        ax.axhline(j.baseline.mean(), color="black", linewidth=1, linestyle="--", label="baseline, fresh seeds")
 
 
 def scores(t: Tuned) -> Figure:
@@ -106,13 +104,14 @@ def isolation(t: Tuned) -> Figure:
     """For each scientific hyperparameter the best over the nuisance ones: what it does where the rest is tuned."""
     scientific = t.space.of_role("scientific")
     low, high = _limits(t)
-    room = 0.0 if math.isnan(t.noise) else t.noise / math.sqrt(len(t.best.scores))
+    noise = 0.0 if math.isnan(t.noise) else t.noise
+    room = noise / math.sqrt(len(t.best.scores))
     fig, panels = _grid(len(scientific))
     for ax, h in zip(panels, scientific, strict=True):
         _points(ax, h, t.finished, **DOTS, color=GREY, label="a trial")
         for i, (start, end, best) in enumerate(t.best_by(h)):
             label = "best over the nuisance ones" if i == 0 else None
-            error = 0.0 if math.isnan(t.noise) else t.noise / math.sqrt(len(best.scores))
+            error = noise / math.sqrt(len(best.scores))
             ax.errorbar([_x(h, best)], [best.score], [error], fmt="o", color=BLUE, capsize=3, label=label)
             if h.scale != "choice":
                 ax.plot([h.along(start), h.along(end)], [best.score] * 2, color=BLUE, linewidth=2, alpha=0.5)
@@ -235,14 +234,17 @@ def markdown(t: Tuned, captions: Mapping[str, str]) -> str:
 
 def _summary(t: Tuned) -> str:
     lines = ["| | accuracy, % | seeds |", "|---|---|---|"]
-    spread = "" if math.isnan(t.best.std) else f" ± {t.best.std:.2f}"
-    lines.append(f"| chosen: {t.best.name} as it won | {t.best.score:.2f}{spread} | {len(t.best.scores)} |")
+    lines.append(f"| chosen: {t.best.name} as it won | {_accuracy(t.best)} | {len(t.best.scores)} |")
     if j := t.judgement:
-        arms = {f"honest: {t.best.name} on fresh seeds": j.honest, "baseline on the same": j.baseline}
-        for told, found in arms.items():
+        both = {f"honest: {t.best.name} on fresh seeds": j.honest, "baseline on the same": j.baseline}
+        for told, found in both.items():
             lines.append(f"| {told} | {found.mean():.2f} ± {found.std(ddof=1):.2f} | {len(found)} |")
         lines.append(f"| winner's curse: chosen - honest | {j.curse:+.2f} | |")
     return "\n".join(lines)
+
+
+def _accuracy(trial: Trial) -> str:
+    return f"{trial.score:.2f}" + ("" if math.isnan(trial.std) else f" ± {trial.std:.2f}")
 
 
 def _diverged(t: Tuned) -> str:
@@ -251,13 +253,12 @@ def _diverged(t: Tuned) -> str:
 
 
 def _listed(t: Tuned) -> str:
-    best = sorted(t.finished, key=lambda trial: -trial.score)[:LISTED]
+    best = t.ranked[:LISTED]
     keys = [f"`{key}`" for key in t.space.keys]
     lines = [f"| {' | '.join(['trial', 'accuracy, %', *keys])} |", "|---" * (2 + len(keys)) + "|"]
     for trial in best:
-        spread = "" if math.isnan(trial.std) else f" ± {trial.std:.2f}"
         values = " | ".join(plain(str(trial.point[key])) for key in t.space.keys)
-        lines.append(f"| [{trial.name}](../{trial.name}/study.yaml) | {trial.score:.2f}{spread} | {values} |")
+        lines.append(f"| [{trial.name}](../{trial.name}/study.yaml) | {_accuracy(trial)} | {values} |")
     more = f"\n\nThe {len(best)} best of {len(t.trials)}; trials.csv has all." if len(t.trials) > len(best) else ""
     return "\n".join(lines) + more
 
