@@ -70,42 +70,38 @@ class Crew:
 
     def identity(self, cfg: DictConfig) -> dict[str, Any]:
         """What makes a study of `cfg`, by a worker, which also makes what all its seeds share; the others start up."""
-        self._give((cfg, None))
+        self.give(cfg, None)
         ((_, config),) = self._answers()
         if config is None:
             raise InputError("a worker died before it trained anything; is there enough memory? (jobs=)")
         return config
 
-    def train(self, pair: Pair) -> None:
-        """Let an idle worker train a seed."""
-        self._give(pair)
+    def give(self, cfg: DictConfig, seed: int | None) -> None:
+        """Let an idle worker train `seed` of a study; without a seed, settle the config and prepare the data."""
+        pipe, process = self._idle.pop(0)
+        try:
+            pipe.send((cfg, seed))
+        except OSError:  # it died of something while it had nothing to do
+            pipe, process = self._hired()
+            pipe.send((cfg, seed))
+        self._busy[pipe] = process, (cfg, seed)
 
     def ended(self) -> Iterator[tuple[str, int, str]]:
         """Wait, and give study, seed and, where it failed, the reason of what has ended.
 
         Raises InputError for what concerns all seeds.
         """
-        for pair, reason in self._answers():
-            cfg, seed = pair
+        for (cfg, seed), reason in self._answers():
             if reason is None:
                 folder = study_folder(cfg.results, cfg.study)
                 self._deaths[cfg.study, seed] += 1
                 Study(folder, {}).release([seed])
                 if self._deaths[cfg.study, seed] < DEATHS:
-                    self._give(pair)
+                    self.give(cfg, seed)
                     continue
                 give_up(Study.load(folder), seed, ChildProcessError("its worker died"))
                 reason = f"its worker died {DEATHS} times"
             yield cfg.study, seed, reason
-
-    def _give(self, work: tuple[DictConfig, int | None]) -> None:
-        pipe, process = self._idle.pop(0)
-        try:
-            pipe.send(work)
-        except OSError:  # it died of something while it had nothing to do
-            pipe, process = self._hired()
-            pipe.send(work)
-        self._busy[pipe] = process, work
 
     def _answers(self) -> Iterator[tuple[Any, Any]]:
         """What was given to workers that have ended it, with what came of it: of a worker's death None."""

@@ -4,6 +4,7 @@ Imports neither torch nor Lightning: the workers do (src/crew.py).
 """
 
 import fcntl
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -96,7 +97,7 @@ class Search:
         streak = Streak()
         while True:
             while crew.is_free and (pair := agenda.next_pair()):
-                crew.train(pair)
+                crew.give(*pair)
             if not crew.is_busy:
                 break
             agenda.look_ahead()
@@ -147,11 +148,9 @@ class Agenda:
             ours = [t for t in found if t.search == "exploit" and t.space == search.space.described()]
             self.planned = deque(ours[: cfg.trials])
             self.total = cfg.trials
-        done = sum(all(s in t.scores or s in t.diverged for s in search.seeds) for t in self.planned)
-        if done:
-            print(
-                f"{search.folder.name}: {done} of {self.total} trials have their records, {self.total - done} to train"
-            )
+        if done := sum(all(s in t.scores or s in t.diverged for s in search.seeds) for t in self.planned):
+            left = self.total - done
+            print(f"{search.folder.name}: {done} of {self.total} trials have their records, {left} to train")
         self._enqueue(BASELINE, {}, search.fresh, self.baseline_queue)
 
     def _new(self, point: Point) -> Trial:
@@ -202,16 +201,16 @@ class Agenda:
 
     def _proposed(self) -> Trial | None:
         """A new trial where scores promise most; None before those that it depends on are done, or without a point."""
-        # Of the latest trials nothing is used, finished or not, so that points do not depend on who was faster: of as
-        # many as keep all other workers busy.
-        beside = -(-(self.search.workers - 1) // len(self.search.seeds))
+        # Of the latest trials, as many as keep all other workers busy, nothing is used, finished or not: points do not
+        # depend on who was faster.
+        latest = math.ceil((self.search.workers - 1) / len(self.search.seeds))
         place = len(self.begun)
-        settled, latest = self.begun[: max(0, place - beside)], self.begun[max(0, place - beside) :]
+        settled = self.begun[: max(0, place - latest)]
         if any(self.left[name] for name in settled):
             return None
-        others = [trial for name, trial in self.trials.items() if name not in self.begun]
-        told = tried([*others, *(self.trials[name] for name in settled)])
-        told += [(self.trials[name].point, None) for name in latest]
+        told = tried([trial for name, trial in self.trials.items() if name not in self.begun])
+        told += tried([self.trials[name] for name in settled])
+        told += [(self.trials[name].point, None) for name in self.begun[len(settled) :]]
         point = self.search.space.proposed(told, [self.search.cfg.search_seed, place])
         if point is None:
             print(f"trials={self.total}: {place}, and every point of the space is tried", flush=True)

@@ -159,20 +159,17 @@ class Judgement:
     compared: Compared
     diverged: tuple[int, int] = (0, 0)  # of the baseline's fresh seeds, and of the winner's
 
-    @cached_property
-    def pairs(self) -> tuple[Array, Array]:
-        """Scores of the baseline and of the winner on the fresh seeds that both finished, (seeds,) each, in percent."""
-        both = self.compared.baseline.scores, self.compared.candidate.scores
-        places = self.compared.pairing.places
-        return (both[0][places[0]], both[1][places[1]]) if places else both
-
     @property
     def baseline(self) -> Array:
-        return self.pairs[0]
+        """Scores of the baseline on the fresh seeds that both finished, (seeds,), in percent."""
+        scores, places = self.compared.baseline.scores, self.compared.pairing.places
+        return scores[places[0]] if places else scores
 
     @property
     def honest(self) -> Array:
-        return self.pairs[1]
+        """Scores of the winner on the same seeds, (seeds,)."""
+        scores, places = self.compared.candidate.scores, self.compared.pairing.places
+        return scores[places[1]] if places else scores
 
     @property
     def honest_score(self) -> float:
@@ -183,14 +180,12 @@ class Judgement:
         """What the choice made the winner look better by than it is: chosen less honest score."""
         return self.winner.score - self.honest_score
 
-    @cached_property
+    @property
     def decision(self) -> str:
         """adopt; keep, because nothing better is shown; or more seeds, because these could not show it."""
         if self.diverged[1] > self.diverged[0]:
             return "keep"
-        return {"better": "adopt", "worse": "keep", "not shown": "keep", "too few seeds": "more seeds"}[
-            self.compared.verdict
-        ]
+        return {"better": "adopt", "too few seeds": "more seeds"}.get(self.compared.verdict, "keep")
 
 
 def judged(folder: Path, winner: Trial) -> Judgement:
