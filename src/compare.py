@@ -10,18 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from omegaconf import DictConfig, ListConfig
-from scipy import stats
 
 from src.command_line import plain_errors, positive_number, run
 from src.errors import InputError
+from src.study import figures
 from src.study import statistics as st
-from src.study.figures import BLUE, GREY, MANY, ORANGE, STYLE, save, verbatim
-from src.study.page import plain
+from src.study.page import plain, verdict_tables
 from src.study.scores import Scores
 from src.study.store import Study, folder_of_several, studies_in, study_folder, unwritable
 from src.study.verdict import Arm, Compared, compare, numbers
@@ -125,30 +122,6 @@ def _check_units(found: Sequence[Arm]) -> None:
 # What is written.
 
 
-@mpl.rc_context(STYLE)
-def figure(baseline: Arm, candidates: Sequence[Arm]) -> Figure:
-    """Scores of every arm with their density, and above them the mean with its 95 % interval."""
-    several = [baseline, *candidates]
-    fig = Figure(figsize=(6.4, 0.9 + 0.85 * len(several)), layout="constrained")
-    ax = fig.subplots()
-    for row, arm in enumerate(several):
-        colour = GREY if row == 0 else BLUE
-        if arm.n >= 5 and not st.is_constant(arm.scores):
-            x = np.linspace(arm.scores.min(), arm.scores.max(), 300)
-            density = stats.gaussian_kde(arm.scores)(x)
-            ax.fill_between(x, row, row - 0.55 * density / density.max(), color=colour, alpha=0.3, linewidth=0)
-        ax.plot(arm.scores, [row] * arm.n, "|", color=colour, markersize=8, rasterized=arm.n > MANY)
-        interval = st.mean_interval(arm.scores)
-        ax.plot(interval, [row + 0.22] * 2, color=ORANGE, linewidth=2)
-        ax.plot([arm.scores.mean()], [row + 0.22], "o", color=ORANGE, markersize=4)
-    labels = [f"{verbatim(arm.name)}\n{arm.n:,} seeds" for arm in several]
-    ax.set_yticks(range(len(several)), labels)
-    ax.set_ylim(len(several) - 0.5, -0.75)
-    ax.set_xlabel("final test accuracy, %" if baseline.study else "score")
-    ax.set_title("each seed, density, and the mean with its 95 % interval")
-    return fig
-
-
 def page(found: Sequence[Compared]) -> str:
     """Everything as Markdown: verdicts first."""
     title = f"{' and '.join(plain(c.candidate.name) for c in found)} against {plain(found[0].baseline.name)}"
@@ -157,8 +130,7 @@ def page(found: Sequence[Compared]) -> str:
     for c in found:
         if len(found) > 1:
             parts.append(f"## {plain(c.candidate.name)}")
-        lines = ["| | |", "|---|---|", *(f"| {plain(what)} | {plain(told)} |" for what, told in rows(c))]
-        parts += ["\n".join(lines), "\n".join(f"- {plain(note)}" for note in notes(c))]
+        parts += verdict_tables(c)
         if differing := setting_differences(c.baseline, c.candidate):
             head = [f"| what differs | {plain(c.baseline.name)} | {plain(c.candidate.name)} |", "|---|---|---|"]
             parts.append("\n".join([*head, *(f"| {' | '.join(map(plain, row))} |" for row in differing)]))
@@ -187,7 +159,7 @@ def write(found: Sequence[Compared], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "compare.md").write_text(page(found))
         pd.DataFrame([numbers(c) for c in found]).to_csv(folder / "compare.csv", index=False)
-        save(figure(found[0].baseline, [c.candidate for c in found]), folder, "compare")
+        figures.save(figures.arms([found[0].baseline, *(c.candidate for c in found)]), folder, "compare")
     except OSError as error:
         raise unwritable(folder, error) from error
 

@@ -3,7 +3,6 @@
 From the records alone; neither torch nor Lightning is imported.
 """
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from src.study.figures import draw
 from src.study.findings import Findings, headline
 from src.study.page import commands, html_page, latex_table, markdown_page, results_table, stands_on, table
 from src.study.scores import NothingFinished, Scores
-from src.study.store import Study, folder_of_several, studies_in, study_folder, unwritable
+from src.study.store import Study, drafted, folder_of_several, studies_in, study_folder, unwritable
 from src.study.tensorboard import write_run
 from src.train import CONF
 
@@ -66,9 +65,7 @@ def side_by_side(several: Sequence[Findings]) -> Path:
 
 def _written(several: Sequence[Findings], folder: Path) -> Path:
     """Write the files of one report into `folder`: all of them, or where something fails none."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".report-", dir=folder.parent) as scratch:
-        draft = Path(scratch)
+    with drafted(folder) as draft:
         text = markdown_page(several, draw(several, draft))
         (draft / "report.md").write_text(text)
         (draft / "index.html").write_text(html_page(text, draft))
@@ -79,8 +76,6 @@ def _written(several: Sequence[Findings], folder: Path) -> Path:
             seeds.to_csv(draft / "seeds.csv", index=False)
             seeds.to_parquet(draft / "seeds.parquet", index=False)
             curves.to_parquet(draft / "curves.parquet", index=False)
-        for path in draft.iterdir():
-            path.replace(folder / path.name)
     return folder / "index.html"
 
 

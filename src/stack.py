@@ -24,7 +24,7 @@ from src.data.probe import FeatureData, ProbeLoader, ScoreLoader
 from src.errors import InputError, input_error_in
 from src.models.linear_probe import LinearProbe, ProbeStack
 from src.study.store import Study
-from src.sweep import INTERRUPTED, chunks_of
+from src.sweep import INTERRUPTED, Streak, chunks_of
 from src.training import begun, collect_garbage, fit, header_of, record_failure
 
 STACKS_BETWEEN_COLLECTIONS = 5
@@ -32,8 +32,7 @@ STACKS_BETWEEN_COLLECTIONS = 5
 
 def train_stacks(cfg: DictConfig, study: Study, seeds: Iterable[int], size: int) -> int:
     """What `train_seeds` does, `size` seeds at a time. A stack that fails is a failure of each of its seeds."""
-    failed = in_a_row = 0
-    last_reason = None
+    failed, streak = 0, Streak()
     for place, wanted in enumerate(chunks_of(list(seeds), size)):
         if INTERRUPTED.is_set():
             raise KeyboardInterrupt
@@ -47,7 +46,7 @@ def train_stacks(cfg: DictConfig, study: Study, seeds: Iterable[int], size: int)
                 claims.enter_context(study.claimed(seed))
             try:
                 train_stack(cfg, study, chunk)
-                in_a_row = 0
+                streak.add(None)
             except Exception as error:
                 if (for_all_seeds := input_error_in(error)) is not None:
                     raise for_all_seeds from None
@@ -55,10 +54,8 @@ def train_stacks(cfg: DictConfig, study: Study, seeds: Iterable[int], size: int)
                 for seed in chunk:
                     record_failure(study, seed, reason, trace, header_of(cfg, study, seed))
                 failed += len(chunk)
-                in_a_row = in_a_row + 1 if reason == last_reason else 1
-                last_reason = reason
-                if in_a_row >= cfg.fail_fast:
-                    study.stop(f"{in_a_row} stacks of seeds in a row failed: {reason}")
+                if streak.add(reason) >= cfg.fail_fast:
+                    study.stop(f"{streak.length} stacks of seeds in a row failed: {reason}")
         if place % STACKS_BETWEEN_COLLECTIONS == 0:
             collect_garbage()
     return failed

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -144,6 +145,20 @@ def check_ray(launcher: DictConfig, timeout: float = 10.0) -> None:
         ) from error
 
 
+def missing(folder: Path, seeds: Sequence[int], overwrite: bool = False) -> tuple[Progress, list[int]]:
+    """What is recorded of `seeds`, and the seeds to train: those without a record, and those that failed."""
+    if not (folder / "study.yaml").exists():
+        return Progress(), list(seeds)
+    records = Study.load(folder).scan().records
+    known = Progress()
+    for seed in seeds:
+        if seed in records and not overwrite:
+            known.add(records[seed])
+    done = known.scores.keys() | known.diverged.keys()
+    known.failed.clear()
+    return known, [seed for seed in seeds if seed not in done]
+
+
 def next_commands(study: Study, overrides: Sequence[str], asked: int) -> Iterator[str]:
     """What to type after a sweep: more seeds, and the best seed again."""
     others = [override for override in overrides if not override.startswith(("seed=", "overwrite="))]
@@ -163,6 +178,20 @@ def give_up(study: Study, seed: int, died: Exception) -> None:
     reason = f"its worker died {DEATHS} times; is there enough memory for so many workers? (jobs=)"
     header = {"config_digest": study.digest, "study": study.name}
     record_failure(study, seed, reason, f"{type(died).__name__}: {died}\n", header)
+
+
+@dataclass
+class Streak:
+    """Failures in a row that have one reason."""
+
+    reason: str | None = None
+    length: int = 0
+
+    def add(self, reason: str | None) -> int:
+        """Count a failure, or without a reason a success, which ends them; how many they are now."""
+        self.length = 0 if not reason else self.length + 1 if reason == self.reason else 1
+        self.reason = reason
+        return self.length
 
 
 @contextmanager

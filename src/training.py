@@ -30,7 +30,7 @@ from src.errors import InputError, input_error_in
 from src.models.resnet9 import ResNet9
 from src.seeding import Streams, checked_seed, drawing_from, seed_global_generators
 from src.study.store import SCHEMA, Record, Study, study_folder
-from src.sweep import INTERRUPTED
+from src.sweep import INTERRUPTED, Streak
 
 # What does not change a result: where things lie, how a run is shown or spread over machines, and the seeds themselves.
 NOT_IN_IDENTITY = (
@@ -362,8 +362,8 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
         from src.stack import train_stacks
 
         return train_stacks(cfg, study, seeds, size)
-    trained = failed = in_a_row = 0
-    last_reason, parent = None, os.getppid()
+    trained = failed = 0
+    streak, parent = Streak(), os.getppid()
     for seed in seeds:
         if INTERRUPTED.is_set():
             raise KeyboardInterrupt
@@ -373,14 +373,10 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
             break
         if study.is_done(seed) and not cfg.overwrite:
             continue  # trained meanwhile by someone else
-        if (reason := attempt(cfg, study, seed)) is None:
-            in_a_row = 0
-        else:
-            failed += 1
-            in_a_row = in_a_row + 1 if reason == last_reason else 1
-            last_reason = reason
-            if in_a_row >= cfg.fail_fast:
-                study.stop(f"{in_a_row} seeds in a row failed: {reason}")
+        reason = attempt(cfg, study, seed)
+        failed += reason is not None
+        if streak.add(reason) >= cfg.fail_fast:
+            study.stop(f"{streak.length} seeds in a row failed: {reason}")
         trained += 1
         if trained % SEEDS_BETWEEN_COLLECTIONS == 1:
             collect_garbage()

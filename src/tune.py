@@ -4,20 +4,16 @@ Imports neither torch nor Lightning: the workers do, in which training begins.
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
-import matplotlib as mpl
 from hydra.core.hydra_config import HydraConfig
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from src import compare
 from src.command_line import plain_errors, run
 from src.errors import InputError
 from src.search import Search
-from src.study.figures import STYLE
 from src.study.space import typed
 from src.study.store import unwritable
 from src.study.tuning import Tuned, cautions, headline, honesty
@@ -28,14 +24,8 @@ from src.train import CONF
 def report(search: Search) -> tuple[Path, Tuned]:
     """Write the page of a search from its records; NothingFinished where no trial has a finished seed."""
     found = Tuned.of(search.folder, search.space)
-    more: Mapping[str, tuple[Figure, str]] = {}
-    if judgement := found.judgement:
-        c = judgement.compared
-        with mpl.rc_context(STYLE):
-            figure = compare.figure(c.baseline, [c.candidate])
-        more = {"fresh_seeds": (figure, "The winner and the baseline on the same fresh seeds.")}
     try:
-        return write(found, search.folder / "report", more), found
+        return write(found, search.folder / "report"), found
     except OSError as error:
         raise unwritable(search.folder, error) from error
 
@@ -65,16 +55,13 @@ def main(cfg: DictConfig) -> None:
             raise InputError(f"report={cfg.report}: true, or leave it out")
         overrides = HydraConfig.get().overrides.task
         search = Search(cfg, overrides)
-        if not cfg.report:
-            search.run()
-            if search.trained:
-                print(search.share())
+        failures = [] if cfg.report else search.run()
         page, found = report(search)
         print("\n" + "\n".join([headline(found), *honesty(found), *(f"  - {line}" for line in cautions(found))]))
         print(f"report in {page}")
-        if search.failures:
+        if failures:
             raise InputError(
-                f"{search.folder.name}: {len(search.failures)} seeds failed, the last one {search.failures[-1]}\n"
+                f"{search.folder.name}: {len(failures)} seeds failed, the last one {failures[-1]}\n"
                 "The same command tries them again."
             )
         for i, line in enumerate(next_commands(search, found, overrides)):

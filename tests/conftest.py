@@ -53,20 +53,15 @@ def small(config: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
     return lambda *overrides: config("experiment=digits", "trainer=cpu", "trainer.max_epochs=2", *overrides)
 
 
-@pytest.fixture
-def command(
-    tmp_path: Path, cache: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Run `python -m src.train ARGUMENTS` within this process; exit code, standard output, standard error."""
+Ran = Callable[..., tuple[int, str, str]]
 
-    def ran(*arguments: str) -> tuple[int, str, str]:
-        fixed = ["trainer=cpu"]
-        for key, value in (("results", f"{tmp_path}/results"), ("data.cache", cache)):
-            if not any(argument.startswith(f"{key}=") for argument in arguments):
-                fixed.append(f"{key}={value}")
-        if "-m" in arguments and not any(argument.startswith("report=") for argument in arguments):
-            fixed.append("report=false")  # it takes seconds
-        monkeypatch.setattr(sys, "argv", ["src/train.py", *arguments, *fixed])
+
+@pytest.fixture
+def invoked(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ran:
+    """Run a command within this process, given its main and its arguments: exit code, standard output and error."""
+
+    def ran(main: Callable[[], object], *arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
         monkeypatch.setenv("HYDRA_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", ""))
         code: int | str | None = 0
         try:
@@ -77,6 +72,22 @@ def command(
         if isinstance(code, str):  # what Python prints when it leaves
             code, err = 1, err + code
         return code or 0, out, err
+
+    return ran
+
+
+@pytest.fixture
+def command(invoked: Ran, tmp_path: Path, cache: str) -> Ran:
+    """Run `python -m src.train ARGUMENTS`."""
+
+    def ran(*arguments: str) -> tuple[int, str, str]:
+        fixed = ["trainer=cpu"]
+        for key, value in (("results", f"{tmp_path}/results"), ("data.cache", cache)):
+            if not any(argument.startswith(f"{key}=") for argument in arguments):
+                fixed.append(f"{key}={value}")
+        if "-m" in arguments and not any(argument.startswith("report=") for argument in arguments):
+            fixed.append("report=false")  # it takes seconds
+        return invoked(main, *arguments, *fixed)
 
     return ran
 

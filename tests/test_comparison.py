@@ -3,7 +3,6 @@
 import itertools
 import json
 import math
-import os
 import subprocess
 import sys
 import time
@@ -14,7 +13,6 @@ import pandas as pd
 import pytest
 from scipy import integrate, stats
 
-from src.command_line import run
 from src.compare import main as compare_main
 from src.compare import page
 from src.errors import InputError
@@ -430,27 +428,14 @@ def test_one_arm_without_a_spread_is_compared_and_pointed_out():
 # The commands.
 
 
-def typed(main, monkeypatch, capfd, *arguments):
-    """Exit code, standard output, standard error of a command within this process."""
-    monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
-    monkeypatch.setenv("HYDRA_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", ""))
-    code = 0
-    try:
-        run(main)
-    except SystemExit as exit_:
-        code = exit_.code
-    out, err = capfd.readouterr()
-    return (1, out, err + code) if isinstance(code, str) else (code or 0, out, err)
+@pytest.fixture
+def compared(invoked, tmp_path):
+    return lambda *arguments: invoked(compare_main, f"results={tmp_path}/results", *arguments)
 
 
 @pytest.fixture
-def compared(tmp_path, monkeypatch, capfd):
-    return lambda *arguments: typed(compare_main, monkeypatch, capfd, f"results={tmp_path}/results", *arguments)
-
-
-@pytest.fixture
-def power(tmp_path, monkeypatch, capfd):
-    return lambda *arguments: typed(power_main, monkeypatch, capfd, f"results={tmp_path}/results", *arguments)
+def power(invoked, tmp_path):
+    return lambda *arguments: invoked(power_main, f"results={tmp_path}/results", *arguments)
 
 
 CONFIG = {"data": {"name": "dots"}, "optimizer": {"lr": 0.1}}

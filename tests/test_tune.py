@@ -10,18 +10,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from nbclient import NotebookClient
 
-from src.command_line import run
 from src.errors import InputError
-from src.search import Search
+from src.search import Agenda, Search, space_of
 from src.study.space import Space, typed
 from src.study.store import Study
 from src.study.tuning import (
@@ -39,11 +40,12 @@ from src.study.tuning import (
     judged,
     trials_in,
 )
+from src.study.tuning_page import write
 from src.study.verdict import Arm, compare
 from src.sweep import swept_seeds
 from src.train import main as train_main
 from src.tune import main
-from tests.conftest import ROOT
+from tests.conftest import CONF, ROOT
 
 CONFIG = {
     "optimizer": {"lr": 0.1, "weight_decay": 1e-3},
@@ -191,22 +193,23 @@ def test_the_chosen_score_is_too_high_and_the_honest_one_is_not():
 
 
 @pytest.mark.parametrize(
-    "difference, noise, diverged, decision",
-    [(1.0, 0.3, (0, 0), "adopt"), (-1.0, 0.3, (0, 0), "keep"), (0.01, 0.3, (0, 0), "keep"), (1.0, 0.3, (0, 2), "keep")],
+    "difference, noise, seeds, diverged, decision",
+    [
+        (1.0, 0.3, 20, (0, 0), "adopt"),
+        (-1.0, 0.3, 20, (0, 0), "keep"),
+        (0.01, 0.3, 20, (0, 0), "keep"),
+        (1.0, 0.3, 20, (0, 2), "keep"),
+        (1.0, 2.0, 3, (0, 0), "more seeds"),
+    ],
 )
-def test_a_winner_is_adopted_only_where_fresh_seeds_show_it_better(difference, noise, diverged, decision):
+def test_a_winner_is_adopted_only_where_fresh_seeds_show_it_better(difference, noise, seeds, diverged, decision):
     rng = np.random.default_rng(0)
-    fresh = np.arange(20)
-    baseline = Arm("baseline", 90 + rng.normal(0, noise, 20), fresh)
-    candidate = Arm("trial-000-fresh", 90 + difference + rng.normal(0, noise, 20), fresh)
+    baseline, candidate = (
+        Arm(name, 90 + better + rng.normal(0, noise, seeds), np.arange(seeds))
+        for name, better in (("baseline", 0.0), ("trial-000-fresh", difference))
+    )
     trial = Trial("trial-000", {}, {0: 91.0})
     assert Judgement(trial, compare(baseline, [candidate])[0], diverged).decision == decision
-
-
-def test_few_seeds_that_show_nothing_ask_for_more():
-    fresh = np.arange(3)
-    arms = [Arm(name, np.array(scores), fresh) for name, scores in (("a", [90, 91, 92.5]), ("b", [92.0, 91, 95]))]
-    assert Judgement(Trial("b", {}, {0: 93.0}), compare(arms[0], arms[1:])[0]).decision == "more seeds"
 
 
 def test_winner_and_baseline_are_told_on_the_fresh_seeds_that_both_finished():
@@ -304,10 +307,22 @@ def test_a_config_that_trained_nothing_does_not_bar_the_way(tmp_path):
     check_baseline(folder, {"trainer": {"max_epochs": 20}})
     with pytest.raises(InputError, match="max_epochs: 20 there, 21 now"):
         check_baseline(folder, {"trainer": {"max_epochs": 21}})
+    with pytest.raises(InputError, match=r"6 now; 2 more\)"):
+        check_baseline(folder, {f"key{i}": i for i in range(1, 8)})
     (tmp_path / "file").write_text("")
-    for write in (lambda f: check_baseline(f, {}), lambda f: Trial("trial-000", {}, {}).describe(f)):
+    for begin in (lambda f: check_baseline(f, {}), lambda f: Trial("trial-000", {}, {}).describe(f)):
         with pytest.raises(InputError, match="cannot write to .*file"):
-            write(tmp_path / "file" / "made-search")
+            begin(tmp_path / "file" / "made-search")
+
+
+def test_a_page_that_cannot_be_made_leaves_the_one_before(tmp_path):
+    told = Tuned.of(made_up(tmp_path, [(SPACE.explored(1, 0)[0], [[90.0, 91.0]])]), SPACE)
+    page = write(told, told.folder / "report")
+    before = {path: path.read_bytes() for path in page.parent.iterdir()}
+    with pytest.raises(KeyError):
+        write(replace(told, best=replace(told.best, point={})), page.parent)
+    assert {path: path.read_bytes() for path in page.parent.iterdir()} == before
+    assert sorted(path.name for path in told.folder.iterdir()) == ["report", "trial-000"]
 
 
 def test_a_good_search_is_not_warned_of(tmp_path):
@@ -333,22 +348,10 @@ QUICK = (
 
 
 @pytest.fixture
-def tune(tmp_path, cache, monkeypatch, capfd):
+def tune(invoked, tmp_path, cache):
     """Run `python -m src.tune ARGUMENTS` within this process; exit code, standard output, standard error."""
-
-    def ran(*arguments, entry=main):
-        fixed = [f"results={tmp_path}/results", f"data.cache={cache}"]
-        monkeypatch.setattr(sys, "argv", ["src/tune.py", *arguments, *fixed])
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "")
-        code = 0
-        try:
-            run(entry)
-        except SystemExit as exit_:
-            code = exit_.code
-        out, err = capfd.readouterr()
-        return (1, out, err + code) if isinstance(code, str) else (code or 0, out, err)
-
-    return ran
+    fixed = [f"results={tmp_path}/results", f"data.cache={cache}"]
+    return lambda *arguments, entry=main: invoked(entry, *arguments, *fixed)
 
 
 def hashes(folder: Path) -> dict[str, dict[int, str]]:
@@ -358,12 +361,12 @@ def hashes(folder: Path) -> dict[str, dict[int, str]]:
     }
 
 
-def test_a_search_from_end_to_end(tune, tmp_path):
+def test_a_search_from_end_to_end(tune, small, tmp_path):
     code, out, err = tune(*QUICK)
     folder = tmp_path / "results" / "digits-search"
     assert code == 0 and not err
     trials = trials_in(folder)
-    assert [trial.point for trial in trials] == Space.of(*declared()).explored(3, 0)
+    assert [trial.point for trial in trials] == space_of(small()).explored(3, 0)
     assert all(list(trial.scores) == [0, 1] for trial in trials)
     winner, fresh = best_of(trials), [FIRST_FRESH_SEED + i for i in range(3)]
     found = hashes(folder)
@@ -386,7 +389,7 @@ def test_a_search_from_end_to_end(tune, tmp_path):
     records = {path: path.stat().st_mtime_ns for path in folder.glob("*/seeds/*.json")}
     code, out, _ = tune(*QUICK, "trials=4")
     assert code == 0 and "3 of 4 trials have their records, 1 to train" in out
-    assert [trial.point for trial in trials_in(folder)] == Space.of(*declared()).explored(4, 0)
+    assert [trial.point for trial in trials_in(folder)] == space_of(small()).explored(4, 0)
     narrow = "space.optimizer.lr.range=[0.1,0.5]"
     code, out, _ = tune(*QUICK, "search=exploit", "trials=2", narrow, "fresh_seeds=0")
     assert code == 0
@@ -406,19 +409,17 @@ def test_a_search_from_end_to_end(tune, tmp_path):
 @pytest.fixture
 def search(tmp_path):
     """A search of digits as composed with these overrides, nothing trained."""
-    from hydra import compose, initialize_config_dir
-
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with initialize_config_dir(CONF, version_base="1.3"):
         yield lambda *overrides: Search(
             compose("tune", every := ["experiment=digits", f"results={tmp_path}/results", *overrides]), every
         )
 
 
-def test_of_equal_scores_the_first_is_best_as_on_the_page(search):
-    found = search("~space.loss", "~space.optimizer.weight_decay")
-    two = [Trial(f"trial-{i:03d}", {"optimizer.lr": lr}, {0: 90.0}) for i, lr in enumerate((0.1, 0.2))]
-    found.trials, found.others = two[:1], two[1:]
-    assert found.best() is two[0] is best_of(two)
+def test_the_best_is_of_all_in_the_folder_and_the_first_of_equals(search, tmp_path):
+    found = search("study=made", f"results={tmp_path}")
+    made_up(tmp_path, [(point, [[90.0], [90.0]]) for point in found.space.explored(2, 0)])
+    agenda = Agenda(found)
+    assert not agenda.begun and agenda.best.name == best_of(trials_in(found.folder)).name == "trial-000"
 
 
 def test_a_key_that_the_command_line_adds_can_be_searched(search):
@@ -436,15 +437,6 @@ def test_two_searches_do_not_share_a_folder(tune, tmp_path):
         code, _, err = tune(*QUICK)
     assert code == 1 and "another search trains in this folder now" in err
     assert [path.name for path in folder.iterdir()] == [".lock"]
-
-
-def declared():
-    from hydra import compose, initialize_config_dir
-
-    from src.search import declared as of
-
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return of(compose("train", ["experiment=digits"]))
 
 
 def start(tmp_path, cache, *arguments):
@@ -533,7 +525,6 @@ def test_trials_that_diverge_are_results(tune, tmp_path):
     "arguments, says",
     [
         (["trials=two"], "trials=two: a whole number of at least 1"),
-        (["trials=1.5"], "trials=1.5: a whole number of at least 1"),
         (["seeds_per_trial=0"], "seeds_per_trial=0: a whole number of at least 1"),
         (["fresh_seeds=1"], "fresh_seeds=1: one seed has no spread"),
         (["search=random"], "search=random: choose one of explore, exploit"),
@@ -542,12 +533,9 @@ def test_trials_that_diverge_are_results(tune, tmp_path):
         (["~space"], "space=?: the experiment declares none"),
         (["space.optimizer.lr.range=[0,1]"], "space.optimizer.lr.range=[0, 1]: a log scale has no zero"),
         (["space.optimizer.lr.range=[1,0.1]"], "space.optimizer.lr.range=[1, 0.1]: empty"),
-        (["space.optimizer.lr.scale=cubic"], "space.optimizer.lr.scale=cubic: choose one of"),
-        (["space.optimizer.lr.role=main"], "space.optimizer.lr.role=main: scientific"),
         (["+space.optimizer.rate={range:[1,2],scale:log,role:nuisance}"], "the experiment has no optimizer.rate"),
         (["+space.schedule={range:[cosine,square],scale:choice,role:scientific}"], "schedule=square: there is no"),
         (["report=true"], "no trial with a finished seed"),
-        (["experiment=cifar_short"], "space=?: the experiment declares none"),
     ],
 )  # fmt: skip
 def test_bad_input_is_told_before_any_training(tune, tmp_path, arguments, says):
@@ -573,11 +561,10 @@ def test_a_space_is_no_part_of_what_a_study_is(small):
     assert "space" in small() and "space" not in identity(settled(small()))
 
 
-def test_trial_json_holds_the_point(tmp_path):
+def test_a_trial_is_read_as_it_was_described(tmp_path):
     trial = Trial("trial-007", {"optimizer.lr": 0.0312}, {}, search="exploit", space={})
-    trial.describe(tmp_path / "trial-007")
-    assert json.loads((tmp_path / "trial-007" / "trial.json").read_text())["point"] == {"optimizer.lr": 0.0312}
-    assert Trial.read(tmp_path / "trial-007") == trial
+    trial.describe(tmp_path / trial.name)
+    assert Trial.read(tmp_path / trial.name) == trial
 
 
 def test_the_notebook_runs(tmp_path, cache):

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.config_store import ConfigStore
@@ -40,6 +39,7 @@ from src.sweep import (
     give_up,
     in_stacks,
     interruptible,
+    missing,
     next_commands,
     study_name,
     swept_seeds,
@@ -142,7 +142,7 @@ class SeedSweeper(Sweeper):
     def _trained(self, cfg: DictConfig, overrides: list[str], seeds: list[int]) -> "tuple[str | None, Findings | None]":
         """Train what is missing of one study and sum it up; return what went wrong, and the numbers of its report."""
         folder = study_folder(cfg.results, cfg.study)
-        before, todo = _missing(folder, seeds, cfg.overwrite)
+        before, todo = missing(folder, seeds, cfg.overwrite)
         if len(todo) < len(seeds):
             print(
                 f"{cfg.study}: {len(seeds) - len(todo)} of {len(seeds)} seeds have their records, {len(todo)} to train"
@@ -265,17 +265,3 @@ def _choices(override: Override) -> list[tuple[str, str]]:
     if not values:
         raise InputError(f"{override.input_line}: no values; a range runs up to but without its end")
     return [(override.get_key_element(), value) for value in values]
-
-
-def _missing(folder: Path, seeds: Sequence[int], overwrite: bool) -> tuple[Progress, list[int]]:
-    """What is recorded of `seeds`, and the seeds to train: those without a record, and those that failed."""
-    if not (folder / "study.yaml").exists():
-        return Progress(), list(seeds)
-    records = Study.load(folder).scan().records
-    known = Progress()
-    for seed in seeds:
-        if seed in records and not overwrite:
-            known.add(records[seed])
-    done = known.scores.keys() | known.diverged.keys()
-    known.failed.clear()
-    return known, [seed for seed in seeds if seed not in done]

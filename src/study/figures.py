@@ -15,6 +15,7 @@ from scipy import stats
 from src.study import statistics as st
 from src.study.findings import TITLE_SEED, Findings
 from src.study.statistics import Array, Bands, Interval
+from src.study.verdict import Arm
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5f5f5f"
 FAMOUS_SEEDS = (0, 42, TITLE_SEED)
@@ -58,7 +59,7 @@ def _legend(ax: Axes) -> None:
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.985), ncols=4, borderpad=0, columnspacing=1.0, handlelength=1.4)
 
 
-def _whole_numbers(*axes: Axes) -> None:
+def whole_numbers(*axes: Axes) -> None:
     for ax in axes:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
@@ -87,7 +88,7 @@ def learning_curves(several: Sequence[Findings]) -> Figure:
         _draw_bands(below, epochs, band, around=band.mean)
         below.set_ylabel("points from the mean")
         below.set_xlabel("epochs trained")
-        _whole_numbers(top, below)
+        whole_numbers(top, below)
         late = slice(-max(2, len(epochs) // 4), None)
         limits.append(1.2 * max(np.abs(band.max - band.mean)[late].max(), np.abs(band.min - band.mean)[late].max()))
     for below in axes[1]:
@@ -109,7 +110,7 @@ def losses(several: Sequence[Findings]) -> Figure:
             _draw_bands(ax, found.scores.epochs, st.bands(found.scores.curves[metric]))
             ax.set_ylabel(told)
         _legend(column[0])
-        _whole_numbers(*column)
+        whole_numbers(*column)
         _title(column[0], found)
         column[1].set_xlabel("epochs trained")
     return fig
@@ -195,7 +196,7 @@ def spread_over_epochs(several: Sequence[Findings]) -> Figure:
                 ax.yaxis.set_major_formatter("{x:g}")
                 ax.yaxis.set_minor_formatter("")
             ax.legend(loc="upper right")
-            _whole_numbers(ax)
+            whole_numbers(ax)
         ax.set_xlabel("epochs trained")
         ax.set_ylabel("std of the accuracy, points")
         _title(ax, found)
@@ -223,7 +224,7 @@ def as_seeds_are_added(several: Sequence[Findings]) -> Figure:
             top.set_xscale("log")
             below.set_xscale("log")
         else:
-            _whole_numbers(top, below)
+            whole_numbers(top, below)
         _title(top, found)
     return fig
 
@@ -313,6 +314,29 @@ def dots(rows: Sequence[tuple[str, float, Interval, str]], what: str) -> Figure:
     return fig
 
 
+@mpl.rc_context(STYLE)
+def arms(several: Sequence[Arm]) -> Figure:
+    """Scores of every arm, the baseline first, with their density, and above them the mean with its 95 % interval."""
+    fig = Figure(figsize=(6.4, 0.9 + 0.85 * len(several)), layout="constrained")
+    ax = fig.subplots()
+    for row, arm in enumerate(several):
+        colour = GREY if row == 0 else BLUE
+        if arm.n >= 5 and not st.is_constant(arm.scores):
+            x = np.linspace(arm.scores.min(), arm.scores.max(), 300)
+            density = stats.gaussian_kde(arm.scores)(x)
+            ax.fill_between(x, row, row - 0.55 * density / density.max(), color=colour, alpha=0.3, linewidth=0)
+        ax.plot(arm.scores, [row] * arm.n, "|", color=colour, markersize=8, rasterized=arm.n > MANY)
+        interval = st.mean_interval(arm.scores)
+        ax.plot(interval, [row + 0.22] * 2, color=ORANGE, linewidth=2)
+        ax.plot([arm.scores.mean()], [row + 0.22], "o", color=ORANGE, markersize=4)
+    labels = [f"{verbatim(arm.name)}\n{arm.n:,} seeds" for arm in several]
+    ax.set_yticks(range(len(several)), labels)
+    ax.set_ylim(len(several) - 0.5, -0.75)
+    ax.set_xlabel("final test accuracy, %" if several[0].study else "score")
+    ax.set_title("each seed, density, and the mean with its 95 % interval")
+    return fig
+
+
 def gradient_norms(several: Sequence[Findings]) -> Figure:
     """The largest gradient norm of each epoch, with the band of its seeds, and the 90th percentile."""
     fig, axes = _panels(several)
@@ -334,7 +358,7 @@ def gradient_norms(several: Sequence[Findings]) -> Figure:
             ax.yaxis.set_minor_formatter("")
         ax.set_xlabel("epochs trained")
         ax.set_ylabel("gradient norm")
-        _whole_numbers(ax)
+        whole_numbers(ax)
         _legend(ax)
     return fig
 

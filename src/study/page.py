@@ -14,6 +14,7 @@ import markdown
 import pandas as pd
 import yaml
 
+from src.study import verdict_in_words
 from src.study.findings import (
     Findings,
     black_swans,
@@ -31,6 +32,7 @@ from src.study.progress import duration
 from src.study.scores import Scores, few
 from src.study.statistics import Interval
 from src.study.store import flattened
+from src.study.verdict import Compared
 
 STYLE = """
 body { font: 16px/1.55 system-ui, sans-serif; color: #1a1a1a; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
@@ -48,7 +50,7 @@ blockquote { margin: 1rem 0; padding: .1rem 1rem; border-left: 4px solid #D55E00
 
 def markdown_page(several: Sequence[Findings], figures: Mapping[str, str]) -> str:
     """The whole report in Markdown; `figures` are captions by name, their files NAME.png beside it."""
-    drawn = {name: f"![{name.replace('_', ' ')}]({name}.png)\n*{caption}*" for name, caption in figures.items()}
+    drawn = captioned(figures)
 
     def section(title: str, words: Iterable[str], *names: str) -> list[str]:
         return [f"## {title}", *map(plain, words), *(drawn[name] for name in names if name in drawn)]
@@ -96,9 +98,20 @@ def luck_in_words(several: Sequence[Findings]) -> list[str]:
 
 def luck_page(found: Findings, figures: Mapping[str, str]) -> str:
     """The section on luck as a page of its own, in Markdown."""
-    drawn = [f"![{name}]({name}.png)\n*{caption}*" for name, caption in figures.items()]
     title = f"# How much of {plain(found.name)} is luck?"
-    return "\n\n".join([title, f"**{plain(headline(found))}**", *map(plain, luck_in_words([found])), *drawn]) + "\n"
+    words = map(plain, luck_in_words([found]))
+    return "\n\n".join([title, f"**{plain(headline(found))}**", *words, *captioned(figures).values()]) + "\n"
+
+
+def verdict_tables(c: Compared) -> list[str]:
+    """What a verdict stands on, in Markdown: the table, and the notes."""
+    lines = ["| | |", "|---|---|", *(f"| {plain(what)} | {plain(told)} |" for what, told in verdict_in_words.rows(c))]
+    return ["\n".join(lines), "\n".join(f"- {plain(note)}" for note in verdict_in_words.notes(c))]
+
+
+def captioned(captions: Mapping[str, str]) -> dict[str, str]:
+    """Figures in Markdown by name, NAME.png beside the page."""
+    return {name: f"![{name.replace('_', ' ')}]({name}.png)\n*{caption}*" for name, caption in captions.items()}
 
 
 def html_page(text: str, folder: Path) -> str:

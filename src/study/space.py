@@ -217,7 +217,8 @@ def _hyperparameter(key: str, entry: Any, config: Mapping[str, Any]) -> Hyperpar
             f"{values[1] / 1000:g}, or say scale: linear"
         )
     if current is not None and not _is_number(current):
-        raise InputError(f"{where}: {key} is {_short(current)}, no number; say scale: choice and its values")
+        what = "a group of settings" if isinstance(current, Mapping) else current
+        raise InputError(f"{where}: {key} is {what}, no number; say scale: choice and its values")
     whole = isinstance(current, int) and all(isinstance(value, int) for value in values)
     return Hyperparameter(key, tuple(values), entry["scale"], entry["role"], whole)
 
@@ -247,7 +248,3 @@ def typed(value: Any) -> str:
     if not isinstance(value, str) or re.fullmatch(words, value, re.ASCII | re.IGNORECASE):
         return str(value)
     return "'" + re.sub(r"(\\*)('|\Z)", lambda m: 2 * m[1] + m[2].replace("'", "\\'"), value) + "'"
-
-
-def _short(value: Any) -> str:
-    return "a group of settings" if isinstance(value, Mapping) else str(value)

@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import re
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -106,6 +107,13 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[tupl
     return [(key, left.get(key, "-"), right.get(key, "-")) for key in keys if left.get(key, "-") != right.get(key, "-")]
 
 
+def told_apart(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """In which keys the config of a folder differs from the one now, in words; the first few of many."""
+    found = differences(theirs, ours)
+    told = "; ".join(f"{key}: {old} there, {new} now" for key, old, new in found[:KEYS_SHOWN])
+    return told + (f"; {len(found) - KEYS_SHOWN} more" if len(found) > KEYS_SHOWN else "")
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all, after a crash or a power cut as well."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -123,6 +131,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError:
         draft.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def drafted(folder: Path) -> Iterator[Path]:
+    """A scratch folder whose files move into `folder` where the block ends well; where it does not, none of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".draft-", dir=folder.parent) as scratch:
+        yield Path(scratch)
+        for path in Path(scratch).iterdir():
+            path.replace(folder / path.name)
 
 
 @dataclass
@@ -185,12 +203,8 @@ class Study:
             raise unwritable(folder, error) from error
         theirs = cls.load(folder)
         if theirs.digest != study.digest:
-            found = differences(theirs.config, config)
-            differing = "; ".join(f"{key}: {old} there, {new} now" for key, old, new in found[:KEYS_SHOWN])
-            if len(found) > KEYS_SHOWN:
-                differing += f"; {len(found) - KEYS_SHOWN} more"
             raise InputError(
-                f"{folder} holds results of another config ({differing}).\n"
+                f"{folder} holds results of another config ({told_apart(theirs.config, config)}).\n"
                 f"Results of two configs are kept apart: name this one, for example study={folder.name}_2"
             )
         return study

@@ -11,7 +11,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +25,8 @@ from optuna.storages.journal import JournalFileBackend
 from src.errors import InputError
 from src.study.scores import NothingFinished, Scores, percent
 from src.study.space import DIGITS, Hyperparameter, Point, Space, Tried, typed
-from src.study.statistics import Array, Interval, mean_interval
-from src.study.store import KEYS_SHOWN, Study, differences, digest_of, unwritable, write_atomically
+from src.study.statistics import Array, mean_interval
+from src.study.store import STATUSES, Study, digest_of, told_apart, unwritable, write_atomically
 from src.study.verdict import Arm, Compared, compare
 from src.study.verdict_in_words import sentence
 
@@ -59,13 +59,11 @@ class Trial:
     def read(cls, folder: Path) -> "Trial":
         """The trial in `folder`, with the records it has by now."""
         told = json.loads((folder / "trial.json").read_text())
-        by_status: dict[str, dict[int, float]] = {"finished": {}, "diverged": {}, "failed": {}}
-        if (folder / "study.yaml").exists():
-            for seed, record in Study.load(folder).scan().records.items():
-                final = record.get("metrics", {}).get("final", {}).get("val/acc")
-                by_status[record["status"]][seed] = math.nan if final is None else float(percent(final))
-        diverged, failed = tuple(by_status["diverged"]), tuple(by_status["failed"])
-        return cls(folder.name, told["point"], by_status["finished"], diverged, failed, told["search"], told["space"])
+        records = Study.load(folder).scan().records if (folder / "study.yaml").exists() else {}
+        ended = {status: [s for s, record in records.items() if record["status"] == status] for status in STATUSES}
+        scores = {s: float(percent(records[s]["metrics"]["final"]["val/acc"])) for s in ended["finished"]}
+        diverged, failed = tuple(ended["diverged"]), tuple(ended["failed"])
+        return cls(folder.name, told["point"], scores, diverged, failed, told["search"], told["space"])
 
     @property
     def score(self) -> float:
@@ -90,6 +88,16 @@ class Trial:
         """Whether all seeds that came to an end diverged."""
         return bool(self.diverged) and not self.scores
 
+    def line(self) -> str:
+        """The score or what went wrong, and the point, in a line."""
+        if self.scores:
+            parts = [f"{self.score:6.2f}" + (f" ± {self.std:.2f} %" if len(self.scores) > 1 else " %")]
+            parts += [f"{len(self.diverged)} diverged"] * bool(self.diverged)
+            parts += [f"{len(self.failed)} failed"] * bool(self.failed)
+        else:
+            parts = ["diverged" if self.diverged else "failed"]
+        return "  ".join([self.name, *parts, self.settings])
+
     def describe(self, folder: Path) -> None:
         """Write down the point before it is trained."""
         told = {"search": self.search, "point": self.point, "space": self.space}
@@ -112,6 +120,11 @@ def best_of(trials: Sequence[Trial]) -> Trial | None:
     return max(finished, key=lambda trial: trial.score, default=None)
 
 
+def comparable(trials: Iterable[Trial], space: Space) -> list[Trial]:
+    """The trials that have a value for each key of the space, and for no other."""
+    return [trial for trial in trials if trial.point.keys() == set(space.keys)]
+
+
 def tried(trials: Sequence[Trial]) -> list[Tried]:
     """Points and scores of the trials that came to one; nan where all seeds diverged."""
     return [(trial.point, trial.score) for trial in trials if trial.scores or trial.has_diverged]
@@ -128,12 +141,10 @@ def check_baseline(folder: Path, config: dict[str, Any]) -> None:
             raise unwritable(folder, error) from error
     theirs = yaml.safe_load(place.read_text())
     if theirs["digest"] != digest_of(config):
-        found = differences(theirs["config"], config)
-        differing = "; ".join(f"{key}: {old} there, {new} now" for key, old, new in found[:KEYS_SHOWN])
-        study = folder.name.removesuffix("-search")
         raise InputError(
-            f"{folder} holds a search around another config ({differing}).\n"
-            f"Searches around two configs are kept apart: name this one, for example study={study}_2"
+            f"{folder} holds a search around another config ({told_apart(theirs['config'], config)}).\n"
+            "Searches around two configs are kept apart: name this one, for example "
+            f"study={folder.name.removesuffix('-search')}_2"
         )
 
 
@@ -148,42 +159,33 @@ class Judgement:
     compared: Compared
     diverged: tuple[int, int] = (0, 0)  # of the baseline's fresh seeds, and of the winner's
 
-    @cached_property
-    def pairs(self) -> tuple[Array, Array]:
-        """Scores of the baseline and of the winner on the fresh seeds that both finished, (seeds,) each, in percent."""
-        both = self.compared.baseline.scores, self.compared.candidate.scores
-        places = self.compared.pairing.places
-        return (both[0][places[0]], both[1][places[1]]) if places else both
-
     @property
     def baseline(self) -> Array:
-        return self.pairs[0]
+        """Scores of the baseline on the fresh seeds that both finished, (seeds,), in percent."""
+        scores, places = self.compared.baseline.scores, self.compared.pairing.places
+        return scores[places[0]] if places else scores
 
     @property
     def honest(self) -> Array:
-        return self.pairs[1]
+        """Scores of the winner on the same seeds, (seeds,)."""
+        scores, places = self.compared.candidate.scores, self.compared.pairing.places
+        return scores[places[1]] if places else scores
 
     @property
     def honest_score(self) -> float:
         return float(self.honest.mean())
 
     @property
-    def honest_interval(self) -> Interval:
-        return mean_interval(self.honest)
-
-    @property
     def curse(self) -> float:
         """What the choice made the winner look better by than it is: chosen less honest score."""
         return self.winner.score - self.honest_score
 
-    @cached_property
+    @property
     def decision(self) -> str:
         """adopt; keep, because nothing better is shown; or more seeds, because these could not show it."""
         if self.diverged[1] > self.diverged[0]:
             return "keep"
-        return {"better": "adopt", "worse": "keep", "not shown": "keep", "too few seeds": "more seeds"}[
-            self.compared.verdict
-        ]
+        return {"better": "adopt", "too few seeds": "more seeds"}.get(self.compared.verdict, "keep")
 
 
 def judged(folder: Path, winner: Trial) -> Judgement:
@@ -217,25 +219,22 @@ class Tuned:
     best: Trial
     judgement: Judgement | None
     unjudged: str  # why there is no judgement
-    curves: list[Scores]  # of the best trials, best first
 
     @classmethod
     def of(cls, folder: Path, space: Space) -> "Tuned":
         """Read the search in `folder`; NothingFinished where no trial has a finished seed."""
         found = trials_in(folder)
-        trials = [trial for trial in found if trial.point.keys() == set(space.keys)]
+        trials = comparable(found, space)
         best = best_of(trials)
         if best is None:
             more = f" ({len(trials)} trials diverged, failed or were not trained yet)" if trials else ""
             raise NothingFinished(f"{folder}: no trial with a finished seed to report on{more}")
-        ranked = sorted((trial for trial in trials if trial.scores), key=lambda trial: -trial.score)
-        curves = [Scores.of(Study.load(folder / trial.name)) for trial in ranked[:BEST_SHOWN]]
         judgement, unjudged = None, ""
         try:
             judgement = judged(folder, best)
         except InputError as error:
             unjudged = str(error).rstrip(".")
-        return cls(folder, space, trials, len(found) - len(trials), best, judgement, unjudged, curves)
+        return cls(folder, space, trials, len(found) - len(trials), best, judgement, unjudged)
 
     @property
     def name(self) -> str:
@@ -246,13 +245,23 @@ class Tuned:
         return [trial for trial in self.trials if trial.scores]
 
     @cached_property
+    def ranked(self) -> list[Trial]:
+        """The finished trials, best first."""
+        return sorted(self.finished, key=lambda trial: -trial.score)
+
+    @cached_property
+    def curves(self) -> list[Scores]:
+        """The learning curves of the best trials, best first."""
+        return [Scores.of(Study.load(self.folder / trial.name)) for trial in self.ranked[:BEST_SHOWN]]
+
+    @cached_property
     def diverged(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.has_diverged]
 
     @cached_property
     def noise(self) -> float:
         """The std between seeds of one trial, pooled over trials; of the better half, since poor ones spread more."""
-        better = sorted(self.finished, key=lambda trial: -trial.score)[: -(-len(self.finished) // 2)]
+        better = self.ranked[: -(-len(self.ranked) // 2)]
         variances = [trial.std**2 for trial in better if not math.isnan(trial.std)]
         return math.sqrt(float(np.mean(variances))) if variances else math.nan
 
@@ -308,7 +317,7 @@ def honesty(t: Tuned) -> Iterator[str]:
         "put it first is luck with its seeds."
     )
     if j := t.judgement:
-        low, high = j.honest_interval
+        low, high = mean_interval(j.honest)
         yield (
             f"{t.best.name} was chosen with {t.best.score:.2f} % (mean of {len(t.best.scores)} seeds). On "
             f"{len(j.honest)} seeds that it was not chosen by it scores {j.honest_score:.2f} % (95 % {low:.2f} to "
@@ -451,6 +460,5 @@ def table(t: Tuned) -> list[dict[str, Any]]:
 
 def write_journal(t: Tuned, path: Path) -> None:
     """The trials inside the space as Optuna stores them, for its dashboard; the records stay what counts."""
-    path.unlink(missing_ok=True)
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
     t.space.as_optuna(tried(t.trials), storage=storage)

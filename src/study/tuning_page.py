@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from src.study.figures import BLUE, COLUMN, GREEN, GREY, ORANGE, ROW, STYLE, save
-from src.study.page import html_page, plain
+from src.study.figures import BLUE, COLUMN, GREEN, GREY, ORANGE, ROW, STYLE, arms, save, whole_numbers
+from src.study.page import captioned, html_page, plain, verdict_tables
 from src.study.space import Hyperparameter
+from src.study.store import drafted
 from src.study.tuning import Trial, Tuned, cautions, headline, honesty, log, table, write_journal
-from src.study.verdict_in_words import notes, rows
 
 COLOURS = (BLUE, ORANGE, GREEN)
 SEARCHES = {"explore": BLUE, "exploit": ORANGE}
@@ -60,10 +59,8 @@ def _limits(t: Tuned) -> tuple[float, float]:
 
 
 def _baseline(ax: Axes, t: Tuned) -> None:
-    if t.judgement:
-        ax.axhline(
-            t.judgement.baseline.mean(), color="black", linewidth=1, linestyle="--", label="baseline, fresh seeds"
-        )
+    if j := t.judgement:
+        ax.axhline(j.baseline.mean(), color="black", linewidth=1, linestyle="--", label="baseline, fresh seeds")
 
 
 def scores(t: Tuned) -> Figure:
@@ -107,13 +104,14 @@ def isolation(t: Tuned) -> Figure:
     """For each scientific hyperparameter the best over the nuisance ones: what it does where the rest is tuned."""
     scientific = t.space.of_role("scientific")
     low, high = _limits(t)
-    room = 0.0 if math.isnan(t.noise) else t.noise / math.sqrt(len(t.best.scores))
+    noise = 0.0 if math.isnan(t.noise) else t.noise
+    room = noise / math.sqrt(len(t.best.scores))
     fig, panels = _grid(len(scientific))
     for ax, h in zip(panels, scientific, strict=True):
         _points(ax, h, t.finished, **DOTS, color=GREY, label="a trial")
         for i, (start, end, best) in enumerate(t.best_by(h)):
             label = "best over the nuisance ones" if i == 0 else None
-            error = 0.0 if math.isnan(t.noise) else t.noise / math.sqrt(len(best.scores))
+            error = noise / math.sqrt(len(best.scores))
             ax.errorbar([_x(h, best)], [best.score], [error], fmt="o", color=BLUE, capsize=3, label=label)
             if h.scale != "choice":
                 ax.plot([h.along(start), h.along(end)], [best.score] * 2, color=BLUE, linewidth=2, alpha=0.5)
@@ -139,7 +137,7 @@ def best_so_far(t: Tuned) -> Figure:
     ax.set_ylim(low, high)
     ax.set_xlabel("trials spent")
     ax.set_ylabel("accuracy, mean over seeds, %")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(ax)
     _legend_above(fig, ax)
     return fig
 
@@ -156,7 +154,7 @@ def curves(t: Tuned) -> Figure:
             ax.fill_between(s.epochs, band.min(0), band.max(0), color=colour, alpha=0.15, linewidth=0)
         ax.set_ylabel(label)
         ax.set_xlabel("epochs trained")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_numbers(ax)
     _legend_above(fig, panels[0])
     return fig
 
@@ -170,6 +168,12 @@ def importance(t: Tuned) -> Figure:
     ax.set_xlim(0, 1)
     ax.set_xlabel("share of the variance of scores")
     return fig
+
+
+def fresh_seeds(t: Tuned) -> Figure:
+    """The winner and the baseline on fresh seeds."""
+    assert t.judgement is not None
+    return arms([t.judgement.compared.baseline, t.judgement.compared.candidate])
 
 
 FIGURES: Mapping[str, tuple[Callable[[Tuned], Figure], str]] = {
@@ -186,25 +190,27 @@ FIGURES: Mapping[str, tuple[Callable[[Tuned], Figure], str]] = {
         "How much of the variance of all scores each hyperparameter explains (fANOVA), poor regions included: within "
         "a good region the order may differ.",
     ),
+    "fresh_seeds": (fresh_seeds, "The winner and the baseline on the same fresh seeds."),
 }
 
 
 def drawn(t: Tuned, folder: Path) -> dict[str, str]:
     """Draw what there is to draw into `folder`, PNG and SVG; return captions by name."""
-    names = dict(FIGURES)
-    if not t.space.of_role("scientific"):
-        del names["isolation"]
-    if len(t.importance) < 2:
-        del names["importance"]
-    for name, (figure, _) in names.items():
+    undrawn = {
+        "isolation": not t.space.of_role("scientific"),
+        "importance": len(t.importance) < 2,
+        "fresh_seeds": t.judgement is None,
+    }
+    figures = {name: figure for name, figure in FIGURES.items() if not undrawn.get(name)}
+    for name, (figure, _) in figures.items():
         with mpl.rc_context(STYLE):
             save(figure(t), folder, name)
-    return {name: caption for name, (_, caption) in names.items()}
+    return {name: caption for name, (_, caption) in figures.items()}
 
 
 def markdown(t: Tuned, captions: Mapping[str, str]) -> str:
     """The page in Markdown; figures are NAME.png beside it."""
-    figures = {name: f"![{name}]({name}.png)\n*{caption}*" for name, caption in captions.items()}
+    figures = captioned(captions)
     parts = [f"# Tuning {plain(t.name)}", f"**{plain(headline(t))}**", _summary(t)]
     parts += [f"{t.best.name}: `{t.best.settings}`", *map(plain, honesty(t))]
     if warned := list(cautions(t)):
@@ -216,9 +222,7 @@ def markdown(t: Tuned, captions: Mapping[str, str]) -> str:
         parts += ["## Which hyperparameters matter", figures["importance"]]
     parts += ["## Learning curves of the best", figures["curves"]]
     if j := t.judgement:
-        lines = ["| | |", "|---|---|", *(f"| {plain(what)} | {plain(told)} |" for what, told in rows(j.compared))]
-        parts += ["## The winner on fresh seeds", figures.get("fresh_seeds", ""), "\n".join(lines)]
-        parts.append("\n".join(f"- {plain(note)}" for note in notes(j.compared)))
+        parts += ["## The winner on fresh seeds", figures["fresh_seeds"], *verdict_tables(j.compared)]
     parts += ["## Log", _log(t)]
     parts.append(
         "Roles, quasi-random search first and the log are of the [Deep Learning Tuning Playbook]"
@@ -230,14 +234,17 @@ def markdown(t: Tuned, captions: Mapping[str, str]) -> str:
 
 def _summary(t: Tuned) -> str:
     lines = ["| | accuracy, % | seeds |", "|---|---|---|"]
-    spread = "" if math.isnan(t.best.std) else f" ± {t.best.std:.2f}"
-    lines.append(f"| chosen: {t.best.name} as it won | {t.best.score:.2f}{spread} | {len(t.best.scores)} |")
+    lines.append(f"| chosen: {t.best.name} as it won | {_accuracy(t.best)} | {len(t.best.scores)} |")
     if j := t.judgement:
-        arms = {f"honest: {t.best.name} on fresh seeds": j.honest, "baseline on the same": j.baseline}
-        for told, found in arms.items():
+        both = {f"honest: {t.best.name} on fresh seeds": j.honest, "baseline on the same": j.baseline}
+        for told, found in both.items():
             lines.append(f"| {told} | {found.mean():.2f} ± {found.std(ddof=1):.2f} | {len(found)} |")
         lines.append(f"| winner's curse: chosen - honest | {j.curse:+.2f} | |")
     return "\n".join(lines)
+
+
+def _accuracy(trial: Trial) -> str:
+    return f"{trial.score:.2f}" + ("" if math.isnan(trial.std) else f" ± {trial.std:.2f}")
 
 
 def _diverged(t: Tuned) -> str:
@@ -246,13 +253,12 @@ def _diverged(t: Tuned) -> str:
 
 
 def _listed(t: Tuned) -> str:
-    best = sorted(t.finished, key=lambda trial: -trial.score)[:LISTED]
+    best = t.ranked[:LISTED]
     keys = [f"`{key}`" for key in t.space.keys]
     lines = [f"| {' | '.join(['trial', 'accuracy, %', *keys])} |", "|---" * (2 + len(keys)) + "|"]
     for trial in best:
-        spread = "" if math.isnan(trial.std) else f" ± {trial.std:.2f}"
         values = " | ".join(plain(str(trial.point[key])) for key in t.space.keys)
-        lines.append(f"| [{trial.name}](../{trial.name}/study.yaml) | {trial.score:.2f}{spread} | {values} |")
+        lines.append(f"| [{trial.name}](../{trial.name}/study.yaml) | {_accuracy(trial)} | {values} |")
     more = f"\n\nThe {len(best)} best of {len(t.trials)}; trials.csv has all." if len(t.trials) > len(best) else ""
     return "\n".join(lines) + more
 
@@ -269,16 +275,12 @@ def _log(t: Tuned) -> str:
     return "\n".join(lines)
 
 
-def write(t: Tuned, folder: Path, more: Mapping[str, tuple[Figure, str]]) -> Path:
-    """Write page, tables and figures into `folder`, those of `more` with their captions as well; return the page."""
-    folder.mkdir(parents=True, exist_ok=True)
-    captions = drawn(t, folder)
-    for name, (figure, caption) in more.items():
-        captions[name] = caption
-        save(figure, folder, name)
-    text = markdown(t, captions)
-    (folder / "tuning.md").write_text(text)
-    (folder / "index.html").write_text(html_page(text, folder))
-    pd.DataFrame(table(t)).to_csv(folder / "trials.csv", index=False)
-    write_journal(t, folder / "optuna.journal")
+def write(t: Tuned, folder: Path) -> Path:
+    """Write page, tables and figures into `folder`, all of them or none; return the page."""
+    with drafted(folder) as draft:
+        text = markdown(t, drawn(t, draft))
+        (draft / "tuning.md").write_text(text)
+        (draft / "index.html").write_text(html_page(text, draft))
+        pd.DataFrame(table(t)).to_csv(draft / "trials.csv", index=False)
+        write_journal(t, draft / "optuna.journal")
     return folder / "index.html"

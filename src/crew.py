@@ -1,0 +1,169 @@
+"""Worker processes that train one seed after another, of whichever study is handed to them.
+
+They import torch and Lightning once; this process imports neither.
+"""
+
+import multiprocessing
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import setup_globals
+from omegaconf import DictConfig, OmegaConf
+
+from src.command_line import explained
+from src.errors import InputError
+from src.study.store import Study, study_folder
+from src.sweep import DEATHS, ask_for_huge_pages, give_up
+
+PAIRS_BETWEEN_COLLECTIONS = 20
+
+Pair = tuple[DictConfig, int]  # the config of a study, and a seed: the unit of work
+
+
+class Crew:
+    """Workers; the death of one costs the seed it was on, which is begun again, and nothing else."""
+
+    def __init__(self, size: int, forks: bool) -> None:
+        """With `forks` one process imports for all, and their memory is shared; CUDA is not to be forked."""
+        ask_for_huge_pages()
+        self._context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")
+        if forks:
+            self._context.set_forkserver_preload(["src.training"])
+        self._processes: list[BaseProcess] = []  # all there ever were
+        self._busy: dict[Connection, tuple[BaseProcess, Any]] = {}
+        self._idle = [self._hired() for _ in range(size)]
+        self._deaths: Counter[tuple[str, int]] = Counter()
+
+    def _hired(self) -> tuple[Connection, BaseProcess]:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_work, args=(theirs,))
+        self._processes.append(process)
+        with _ctrl_c_ignored():
+            process.start()
+        theirs.close()  # so that its death is the end of the pipe
+        return ours, process
+
+    def __enter__(self) -> "Crew":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        with _ctrl_c_ignored():  # a second one would leave some of them running
+            for process in self._processes:
+                process.kill()
+            for process in self._processes:
+                process.join()
+
+    @property
+    def is_free(self) -> bool:
+        return bool(self._idle)
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._busy)
+
+    def identity(self, cfg: DictConfig) -> dict[str, Any]:
+        """What makes a study of `cfg`, by a worker, which also makes what all its seeds share; the others start up."""
+        self.give(cfg, None)
+        ((_, config),) = self._answers()
+        if config is None:
+            raise InputError("a worker died before it trained anything; is there enough memory? (jobs=)")
+        return config
+
+    def give(self, cfg: DictConfig, seed: int | None) -> None:
+        """Let an idle worker train `seed` of a study; without a seed, settle the config and prepare the data."""
+        pipe, process = self._idle.pop(0)
+        try:
+            pipe.send((cfg, seed))
+        except OSError:  # it died of something while it had nothing to do
+            pipe, process = self._hired()
+            pipe.send((cfg, seed))
+        self._busy[pipe] = process, (cfg, seed)
+
+    def ended(self) -> Iterator[tuple[str, int, str]]:
+        """Wait, and give study, seed and, where it failed, the reason of what has ended.
+
+        Raises InputError for what concerns all seeds.
+        """
+        for (cfg, seed), reason in self._answers():
+            if reason is None:
+                folder = study_folder(cfg.results, cfg.study)
+                self._deaths[cfg.study, seed] += 1
+                Study(folder, {}).release([seed])
+                if self._deaths[cfg.study, seed] < DEATHS:
+                    self.give(cfg, seed)
+                    continue
+                give_up(Study.load(folder), seed, ChildProcessError("its worker died"))
+                reason = f"its worker died {DEATHS} times"
+            yield cfg.study, seed, reason
+
+    def _answers(self) -> Iterator[tuple[Any, Any]]:
+        """What was given to workers that have ended it, with what came of it: of a worker's death None."""
+        for pipe in wait(list(self._busy)):
+            assert isinstance(pipe, Connection)
+            process, work = self._busy.pop(pipe)
+            try:
+                answer = pipe.recv()
+            except (EOFError, OSError):
+                process.join()
+                pipe, process = self._hired()
+                answer = None
+            self._idle.append((pipe, process))
+            if isinstance(answer, InputError):
+                raise answer
+            yield work, answer
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """What is started within the block ignores Ctrl-C, imports included: the parent ends its workers itself."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _work(pipe: Connection) -> None:
+    """A worker: does what comes through `pipe` until its other end is closed, by the death of the parent too."""
+    setup_globals()
+    from src.training import attempt, collect_garbage, identity, opened, prepare, settled, without_epoch_lines
+
+    ready: DictConfig
+    study: Study | None = None
+    trained = 0
+    while True:
+        try:
+            cfg, seed = pipe.recv()
+        except EOFError:
+            return
+        answer: Any
+        try:
+            HydraConfig.instance().set_config(cfg)
+            own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+            if seed is None:
+                answer = identity(settled(own))
+                if own.get("backbone") is not None:
+                    prepare(own)
+            else:
+                if study is None or study.folder != study_folder(own.results, own.study):
+                    ready, study = opened(without_epoch_lines(own))
+                answer = attempt(ready, study, seed) or ""
+                trained += 1
+                if trained % PAIRS_BETWEEN_COLLECTIONS == 1:
+                    collect_garbage()
+        except Exception as error:
+            answer = InputError(explained(error))
+        try:
+            pipe.send(answer)
+        except OSError:
+            return
