@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from src.errors import InputError, input_error_in
 
@@ -55,16 +55,16 @@ def named_studies(cfg: DictConfig) -> list[str]:
 
 
 def whole_number(cfg: DictConfig, key: str, least: int = 1) -> int:
-    """`cfg[key]`, a whole number of at least `least`; InputError otherwise."""
-    value = cfg[key]
+    """What `cfg` has for a dotted `key`, a whole number of at least `least`; InputError otherwise."""
+    value = OmegaConf.select(cfg, key)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError(f"{key}={value}: a whole number of at least {least}")
     return value
 
 
 def positive_number(cfg: DictConfig, key: str, needed: str = "a number above 0") -> float | None:
-    """`cfg[key]`, finite and above 0, or None where it is not given; else an InputError that tells what is `needed`."""
-    value = cfg[key]
+    """What `cfg` has for a dotted `key`, above 0, or None; else an InputError that tells what is `needed`."""
+    value = OmegaConf.select(cfg, key)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:

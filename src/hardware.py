@@ -15,6 +15,7 @@ import torch
 
 from src.errors import InputError
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 _held: list[IO[str]] = []  # locks live as long as their files are open
@@ -64,16 +65,18 @@ def has_fast_bf16(accelerator: str) -> bool:
     return any(probe() for probe in probes if probe is not None)
 
 
-def precision(choice: str | int, accelerator: str) -> str | int:
-    """`choice`, with auto turned into bf16-mixed where that is fast and into 32-true elsewhere.
+def precision(choice: str, accelerator: str, key: str = "trainer.precision") -> str:
+    """`choice` of `key`, with auto turned into bf16-mixed where that is fast and into 32-true elsewhere.
 
-    Raises InputError for what Lightning would replace by another precision on a CPU.
+    Raises InputError for what there is not, and for what Lightning would replace by another precision on a CPU.
     """
+    if choice == "auto":
+        return "bf16-mixed" if has_fast_bf16(accelerator) else "32-true"
+    if choice not in PRECISIONS:
+        raise InputError(f"{key}={choice}: choose auto, {', '.join(PRECISIONS)}")
     if choice == "16-mixed" and accelerator == "cpu":
-        raise InputError(f"trainer.precision={choice}: not on a CPU; say bf16-mixed, or 32-true")
-    if choice != "auto":
-        return choice
-    return "bf16-mixed" if has_fast_bf16(accelerator) else "32-true"
+        raise InputError(f"{key}={choice}: not on a CPU; say bf16-mixed, or 32-true")
+    return choice
 
 
 def memory_format(choice: str, precision: str | int) -> str:

@@ -160,15 +160,16 @@ def missing(folder: Path, seeds: Sequence[int], overwrite: bool = False) -> tupl
 
 
 def next_commands(study: Study, overrides: Sequence[str], asked: int) -> Iterator[str]:
-    """What to type after a sweep: more seeds, and the best seed again."""
+    """What to type after a sweep that has a score: more seeds, and the best seed again."""
+    progress = Progress.among(study.scan().records.values())
+    if not progress.scores:
+        return
     others = [override for override in overrides if not override.startswith(("seed=", "overwrite="))]
     more = shlex.join(["python", "-m", "src.train", "-m", f"seed=range(0,{10 * max(2, asked)})", *others])
     yield f"next: {more}   # adds seeds; recorded ones are kept"
-    progress = Progress.among(study.scan().records.values())
-    if progress.scores:
-        best = max(progress.scores, key=progress.scores.__getitem__)
-        again = shlex.join(["python", "-m", "src.train", f"seed={best}", *others, "overwrite=true"])
-        yield f"      {again}   # the best seed once more: the same bits"
+    best = max(progress.scores, key=progress.scores.__getitem__)
+    again = shlex.join(["python", "-m", "src.train", f"seed={best}", *others, "overwrite=true"])
+    yield f"      {again}   # the best seed once more: the same bits"
 
 
 def give_up(study: Study, seed: int, died: Exception) -> None:

@@ -24,7 +24,7 @@ from src import hardware
 from src.callbacks.checkpoints import Checkpoints
 from src.callbacks.seed_record import SeedRecord
 from src.classifier import METRICS, Classifier
-from src.command_line import whole_number
+from src.command_line import positive_number, whole_number
 from src.environment import machine
 from src.errors import InputError, input_error_in
 from src.models.resnet9 import ResNet9
@@ -74,7 +74,9 @@ def settled(cfg: DictConfig) -> DictConfig:
         cfg.trainer.accelerator = hardware.accelerator(cfg.trainer.accelerator)
         cfg.trainer.precision = hardware.precision(cfg.trainer.precision, cfg.trainer.accelerator)
         if cfg.get("backbone"):
-            cfg.backbone.precision = hardware.precision(cfg.backbone.precision, cfg.trainer.accelerator)
+            cfg.backbone.precision = hardware.precision(
+                cfg.backbone.precision, cfg.trainer.accelerator, "backbone.precision"
+            )
         cfg.memory_format = hardware.memory_format(cfg.memory_format, cfg.trainer.precision)
         # An experiment's settings of rise_and_fall stay in the config where another schedule is chosen.
         if "lr_lambda" in (cfg.schedule or {}) and not str(cfg.schedule.get("_target_")).endswith("LambdaLR"):
@@ -120,14 +122,9 @@ def opened(cfg: DictConfig) -> tuple[DictConfig, Study]:
         raise InputError(
             f"trainer.devices={cfg.trainer.devices}: a seed trains on one device; several train several seeds: jobs="
         )
-    if not isinstance(cfg.trainer.max_epochs, int) or cfg.trainer.max_epochs < 1:
-        raise InputError(f"trainer.max_epochs={cfg.trainer.max_epochs}: at least 1")
-    clip = cfg.trainer.get("gradient_clip_val")
-    if clip is not None and (isinstance(clip, bool | str) or not clip > 0):
-        raise InputError(f"trainer.gradient_clip_val={clip}: a number above 0, or null for none")
-    for key in ("every_minutes", "every_n_epochs"):
-        if (every := cfg.checkpoint[key]) is not None and (isinstance(every, bool | str) or every <= 0):
-            raise InputError(f"checkpoint.{key}={every}: a number above 0, or null for none")
+    whole_number(cfg, "trainer.max_epochs")
+    for key in ("trainer.gradient_clip_val", "checkpoint.every_minutes", "checkpoint.every_n_epochs"):
+        positive_number(cfg, key, "a number above 0, or null for none")
     for key in ("overwrite", "checkpoint.keep"):  # no and off are words to Hydra, and words count as true
         if not isinstance(value := OmegaConf.select(cfg, key), bool):
             raise InputError(f"{key}={value}: true or false")

@@ -326,6 +326,14 @@ def test_every_probe_composes_and_its_parts_fit(config, experiment):
         assert (backbone.blocks, cfg.optimizer.lr, cfg.trainer.max_epochs, cfg.model.init) == (4, 0.001, 100, "dino")
 
 
+def test_a_batch_beyond_the_subset_is_told_before_anything_is_extracted(probe, tmp_path):
+    cfg = probe("data.train_size=12", "data.batch_size=13", f"data.cache={tmp_path}/cache")
+    with pytest.raises(Exception) as raised:
+        train(cfg)
+    assert "data.batch_size=13: cifar10 has 12 pictures to train on" in str(input_error_in(raised.value))
+    assert not (tmp_path / "cache").exists()
+
+
 @pytest.mark.parametrize(
     "override, says",
     [

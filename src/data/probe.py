@@ -201,6 +201,8 @@ class FeatureData(L.LightningDataModule):
             raise InputError(
                 "data.skip_broken=true: pictures are left out of kept features; with data.views=0 none are"
             )
+        if isinstance(train_size, int):  # before the backbone looks at any
+            self._check_batch(batch_size, train_size, name)
         self.shared = _shared(
             read.func if isinstance(read, partial) else read,
             source,
@@ -224,7 +226,10 @@ class FeatureData(L.LightningDataModule):
         self._loader = ProbeLoader if views else LiveLoader
         if classes is not None and classes != self.classes:
             raise InputError(f"data.classes={classes}: {name} has {self.classes} classes")
-        pictures = len(self.pictures.train_labels)
+        self._check_batch(batch_size, self.train_examples, name)
+
+    @staticmethod
+    def _check_batch(batch_size: int, pictures: int, name: str) -> None:
         if batch_size > pictures:
             raise InputError(
                 f"data.batch_size={batch_size}: {name} has {pictures} pictures to train on; choose 1 to {pictures}"

@@ -318,8 +318,9 @@ def honesty(t: Tuned) -> Iterator[str]:
     )
     if j := t.judgement:
         low, high = mean_interval(j.honest)
+        of = f"mean of {len(t.best.scores)} seeds" if len(t.best.scores) > 1 else "one seed"
         yield (
-            f"{t.best.name} was chosen with {t.best.score:.2f} % (mean of {len(t.best.scores)} seeds). On "
+            f"{t.best.name} was chosen with {t.best.score:.2f} % ({of}). On "
             f"{len(j.honest)} seeds that it was not chosen by it scores {j.honest_score:.2f} % (95 % {low:.2f} to "
             f"{high:.2f}): the winner's curse is {j.curse:+.2f} points. The baseline on the same seeds: "
             f"{j.baseline.mean():.2f} %."
