@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 
 import pandas as pd
@@ -13,7 +12,6 @@ from torch import nn
 from src.batch_size import Measured, OutOfMemory, grown, main, measured, memory_left, recommended
 from src.command_line import run
 from src.errors import InputError
-from tests.conftest import ROOT
 from tests.test_features import checkpoint  # noqa: F401
 from tests.test_probe import probe, probe_cache  # noqa: F401
 
@@ -98,22 +96,23 @@ def test_a_linear_probe_is_measured_too(probe, tmp_path):  # noqa: F811
     assert measured(probe(), 16, str(tmp_path / "scratch")).pictures == 36
 
 
-def started(tmp_path, cache, *arguments):
+@pytest.fixture
+def batch_size(invoked, tmp_path, cache):
+    """Run `python -m src.batch_size experiment=digits ARGUMENTS`."""
     fixed = ["experiment=digits", "trainer=cpu", f"results={tmp_path}/results", f"data.cache={cache}"]
-    command = [sys.executable, "-m", "src.batch_size", *fixed, *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return lambda *arguments: invoked(main, *fixed, *arguments)
 
 
-def test_the_command_writes_table_and_figure_and_records_no_seed(tmp_path, cache):
-    ran = started(tmp_path, cache, "start=512", "gain=0", "model.width=2")
-    assert ran.returncode == 0, ran.stderr
-    assert "ended: 2,048 are more than the 1,297 pictures there are" in ran.stdout
+def test_the_command_writes_table_and_figure_and_records_no_seed(batch_size, tmp_path):
+    code, out, err = batch_size("start=512", "gain=0", "model.width=2")
+    assert code == 0, err
+    assert "ended: 2,048 are more than the 1,297 pictures there are" in out
     folder = tmp_path / "results" / "digits"
     table = pd.read_csv(folder / "batch_size" / "batch_size.csv")
     assert table["batch_size"].tolist() == [512, 1024] and (table["peak_mib"] > 100).all()
     assert table["pictures_a_second"].to_numpy() == pytest.approx(1000 * table["batch_size"] / table["ms_a_step"])
     (choice,) = table["batch_size"][table["recommended"]]
-    assert f"recommended: data.batch_size={choice}," in ran.stdout and "tune learning rate, momentum" in ran.stdout
+    assert f"recommended: data.batch_size={choice}," in out and "tune learning rate, momentum" in out
     with Image.open(folder / "batch_size" / "batch_size.png") as picture:
         assert picture.width > 400
     assert "<svg" in (folder / "batch_size" / "batch_size.svg").read_text()
@@ -121,31 +120,31 @@ def test_the_command_writes_table_and_figure_and_records_no_seed(tmp_path, cache
 
 
 @pytest.mark.parametrize("beyond", ["killed", "not enough memory"])
-def test_where_memory_ends_the_sizes_before_are_told(tmp_path, cache, beyond):
+def test_where_memory_ends_the_sizes_before_are_told(batch_size, beyond):
     network = ["model._target_=tests.test_batch_size.Fits", "+model.most=1000", f"+model.beyond='{beyond}'"]
-    ran = started(tmp_path, cache, "start=512", *network, "~model.classes", "~model.channels")
-    assert ran.returncode == 0, ran.stderr
-    assert "ended: out of memory at 1,024 pictures" in ran.stdout and "data.batch_size=512," in ran.stdout
-    assert (", its process was killed" in ran.stdout) == (beyond == "killed")
+    code, out, err = batch_size("start=512", *network, "~model.classes", "~model.channels")
+    assert code == 0, err
+    assert "ended: out of memory at 1,024 pictures" in out and "data.batch_size=512," in out
+    assert (", its process was killed" in out) == (beyond == "killed")
 
 
-def test_fewer_pictures_than_the_start_are_told(tmp_path, cache):
-    ran = started(tmp_path, cache, "start=2000")
-    assert ran.returncode == 1 and len(ran.stderr.strip().splitlines()) <= 2
-    assert "start=2000: digits has 1297 pictures to train on; choose 1 to 1297" in ran.stderr
-    assert not (tmp_path / "results" / "digits").exists() and not ran.stdout
+def test_fewer_pictures_than_the_start_are_told(batch_size, tmp_path):
+    code, out, err = batch_size("start=2000")
+    assert code == 1 and len(err.strip().splitlines()) <= 2
+    assert "start=2000: digits has 1297 pictures to train on; choose 1 to 1297" in err
+    assert not (tmp_path / "results" / "digits").exists() and not out
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path, cache):
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_measured(batch_size, tmp_path):
     (tmp_path / "results").touch()
-    ran = started(tmp_path, cache, "start=512")
-    assert ran.returncode == 1 and not ran.stdout
-    assert ran.stderr.startswith(f"error: cannot write to {tmp_path}/results/digits/batch_size: "), ran.stderr
+    code, out, err = batch_size("start=512")
+    assert code == 1 and not out
+    assert err.startswith(f"error: cannot write to {tmp_path}/results/digits/batch_size: "), err
 
 
-def test_many_runs_at_once_are_refused(tmp_path, cache):
-    ran = started(tmp_path, cache, "-m")
-    assert ran.returncode == 1 and "-m: sizes are measured one after the other" in ran.stderr, ran.stderr
+def test_many_runs_at_once_are_refused(batch_size):
+    code, _, err = batch_size("-m")
+    assert code == 1 and "-m: sizes are measured one after the other" in err, err
 
 
 @pytest.mark.parametrize(

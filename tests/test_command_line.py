@@ -83,13 +83,10 @@ def test_bad_input_gets_one_or_two_lines_and_a_non_zero_exit(command, arguments,
 
 
 def test_a_traceback_is_shown_when_asked_for():
-    arguments = ["seed=-1", "experiment=digits"]
-    for setting, expected in (("0", False), ("1", True)):
-        told = subprocess.run(
-            [sys.executable, "-m", "src.train", *arguments], cwd=ROOT, capture_output=True, text=True,
-            env={"HYDRA_FULL_ERROR": setting, "PATH": ""},
-        )  # fmt: skip
-        assert told.returncode == 1 and ("Traceback" in told.stderr) == expected
+    command = [sys.executable, "-m", "src.train", "seed=-1", "experiment=digits"]
+    environment = {"HYDRA_FULL_ERROR": "1", "PATH": ""}
+    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert told.returncode == 1 and "Traceback" in told.stderr
 
 
 def test_an_input_error_is_found_under_what_hydra_wraps_around_it():

@@ -3,8 +3,6 @@
 import itertools
 import math
 import re
-import subprocess
-import sys
 
 import nbformat
 import numpy as np
@@ -13,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbclient import NotebookClient
 
+from src.luck import main
 from src.study import luck, statistics
 from src.study.statistics import share_right
 from src.study.store import Study
@@ -119,19 +118,14 @@ def study(tmp_path):
     return study
 
 
-def ask(study, *arguments):
-    command = [sys.executable, "-m", "src.luck", f"results={study.folder.parent}", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-
-def test_the_command_tells_and_writes_a_page(study):
-    done = ask(study, "study=dots")
-    assert done.returncode == 0 and "points" in done.stdout and "rank" in done.stdout
+def test_the_command_tells_and_writes_a_page(study, invoked):
+    code, out, _ = invoked(main, f"results={study.folder.parent}", "study=dots")
+    assert code == 0 and "points" in out and "rank" in out
     page = (study.folder / "luck" / "index.html").read_text()
     assert "data:image/svg+xml" in page and "How much of dots is luck?" in page
 
 
-def test_what_cannot_be_said_is_told_in_a_line(study):
+def test_what_cannot_be_said_is_told_in_a_line(study, invoked):
     for path in (study.folder / "correct").iterdir():
         path.unlink()
     for arguments, says in (
@@ -139,8 +133,8 @@ def test_what_cannot_be_said_is_told_in_a_line(study):
         ([], "name a study"),
         (["study=nowhere"], "no study in"),
     ):
-        wrong = ask(study, *arguments)
-        assert wrong.returncode == 1 and says in wrong.stderr and len(wrong.stderr.strip().splitlines()) == 1
+        code, _, err = invoked(main, f"results={study.folder.parent}", *arguments)
+        assert code == 1 and says in err and len(err.strip().splitlines()) == 1
 
 
 def test_the_notebook_runs(study):

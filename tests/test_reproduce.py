@@ -1,8 +1,6 @@
 """Reproducing recorded seeds, varying one source of randomness, and the variance by source."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -11,8 +9,9 @@ import pytest
 from hydra import initialize_config_dir
 from nbclient import NotebookClient
 
+from src import sources
 from src.errors import InputError
-from src.reproduce import compared, reproduce
+from src.reproduce import compared, main, reproduce
 from src.sources import ALL, NOTHING, Source, markdown_table, sweeps
 from src.study.statistics import Interval, std_interval
 from src.study.store import Study
@@ -119,32 +118,29 @@ def test_what_has_no_result_is_refused(recorded):
         again(recorded, 0)
 
 
-def test_a_place_may_be_named_without_a_list_and_a_study_without_a_result_is_told(recorded):
-    command = [sys.executable, "-m", "src.reproduce", f"results={recorded.folder.parent}", f"study={recorded.name}"]
-
+def test_a_place_may_be_named_without_a_list_and_a_study_without_a_result_is_told(recorded, invoked):
     def ran(*arguments):
-        return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
+        return invoked(main, f"results={recorded.folder.parent}", f"study={recorded.name}", *arguments)
 
-    told = ran("seed=3", "with='threads=2'")
-    assert told.returncode == 1 and "with=[threads=2]: digits was trained with a threads of its own" in told.stderr
+    code, _, err = ran("seed=3", "with='threads=2'")
+    assert code == 1 and "with=[threads=2]: digits was trained with a threads of its own" in err
     for path in (recorded.folder / "seeds").iterdir():
         path.unlink()
-    told = ran("n=1")
-    assert told.returncode == 1 and "n=1: " in told.stderr and "has no seed with a result" in told.stderr
+    code, _, err = ran("n=1")
+    assert code == 1 and "n=1: " in err and "has no seed with a result" in err
 
 
-def test_the_command_exits_with_1_where_a_seed_differs(recorded):
+def test_the_command_exits_with_1_where_a_seed_differs(recorded, invoked):
     def ask(*arguments):
-        command = [sys.executable, "-m", "src.reproduce", f"results={recorded.folder.parent}", *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        return invoked(main, f"results={recorded.folder.parent}", *arguments)
 
-    same = ask("study=digits", "n=2")
-    assert same.returncode == 0 and same.stdout.count("identical") == 2
+    code, out, _ = ask("study=digits", "n=2")
+    assert code == 0 and out.count("identical") == 2
     tamper(recorded, 3, lambda record: record["metrics"]["final"].update({"val/acc": 0.999}))
-    assert ask("study=digits", "seed=3").returncode == 1
+    assert ask("study=digits", "seed=3")[0] == 1
     for arguments, says in (([], "name a study and a seed"), (["study=digits", "n=9"], "has 2 recorded seeds")):
-        wrong = ask(*arguments)
-        assert wrong.returncode == 1 and says in wrong.stderr and len(wrong.stderr.strip().splitlines()) == 1
+        code, _, err = ask(*arguments)
+        assert code == 1 and says in err and len(err.strip().splitlines()) == 1
 
 
 QUICK = ("experiment=digits", "trainer.max_epochs=1", "jobs=1")
@@ -205,17 +201,17 @@ def test_variances_by_source_are_those_of_the_scores():
     assert sources[0].variance_interval == Interval(*(side**2 for side in std_interval(scores[0])))
 
 
-def test_the_whole_design_runs_and_resumes(tmp_path, cache):
+def test_the_whole_design_runs_and_resumes(invoked, tmp_path, cache):
     fixed = [f"results={tmp_path}/results", f"data.cache={cache}", "trainer=cpu", "jobs=1", "report=false"]
-    command = [sys.executable, "-m", "src.sources", "experiment=digits", "trainer.max_epochs=1", *fixed]
-    first = subprocess.run([*command, "n=2"], cwd=ROOT, capture_output=True, text=True)
-    assert first.returncode == 0, first.stderr
+    design = ["experiment=digits", "trainer.max_epochs=1", *fixed]
+    code, out, err = invoked(sources.main, *design, "n=2")
+    assert code == 0, err
     folder = tmp_path / "results" / "digits-sources"
     assert {path.name for path in folder.iterdir()} == {f"sources.{kind}" for kind in ("md", "csv", "png", "svg")}
-    assert first.stdout.count("| nothing, determinism off | 2 |") == 1
+    assert out.count("| nothing, determinism off | 2 |") == 1
     for given in ("seed=3", "++seed=3", "++streams.init=1"):
-        refused = subprocess.run([*command, given], cwd=ROOT, capture_output=True, text=True)
-        assert refused.returncode == 1 and f"{given}: the design sets seeds and streams" in refused.stderr
+        code, _, err = invoked(sources.main, *design, given)
+        assert code == 1 and f"{given}: the design sets seeds and streams" in err
 
 
 def test_the_notebook_on_generators_runs():

@@ -4,9 +4,8 @@ import sys
 
 import pytest
 
-from src.status import status
+from src.status import main, status
 from src.study.store import SCHEMA, Study
-from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -47,18 +46,17 @@ def test_a_stop_and_damage_are_told(study):
     assert "stopped: 5 seeds in a row failed" in told and "not counted: 000009.json: empty, torn" in told
 
 
-def test_the_command_lists_all_studies_or_those_named(study, tmp_path):
+def test_the_command_lists_all_studies_or_those_named(study, invoked, tmp_path):
     Study.open(tmp_path / "results" / "other", {"width": 9})
 
     def ask(*arguments):
-        command = [sys.executable, "-m", "src.status", f"results={tmp_path}/results", *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        return invoked(main, f"results={tmp_path}/results", *arguments)
 
-    assert [line.split(":")[0] for line in ask().stdout.splitlines() if line[0] != " "] == ["digits", "other"]
-    assert "digits" not in ask("study=other").stdout
-    assert "digits" in ask("study=[digits,other]").stdout
+    assert [line.split(":")[0] for line in ask()[1].splitlines() if line[0] != " "] == ["digits", "other"]
+    assert "digits" not in ask("study=other")[1]
+    assert "digits" in ask("study=[digits,other]")[1]
     (tmp_path / "results" / "digits" / "study.yaml").write_text("[")
-    partly = ask()
-    assert partly.returncode == 1 and "other" in partly.stdout and "study.yaml is damaged" in partly.stderr
-    missing = ask("study=nowhere")
-    assert missing.returncode == 1 and "no study in" in missing.stderr and "Traceback" not in missing.stderr
+    code, out, err = ask()
+    assert code == 1 and "other" in out and "study.yaml is damaged" in err
+    code, _, err = ask("study=nowhere")
+    assert code == 1 and "no study in" in err and "Traceback" not in err
