@@ -290,7 +290,7 @@ def main(cfg: DictConfig) -> None:
     """Measure, print the table and the recommended size, and write both."""
     with plain_errors():
         if cfg.seeds is not None:
-            raise InputError("-m: sizes are measured one after the other, of one config; leave -m out")
+            raise InputError("-m or seeds=: sizes are measured one after the other, of one config; leave it out")
         start, gain, within = whole_number(cfg, "start"), _percent(cfg, "gain"), _percent(cfg, "within")
         folder = study_folder(cfg.results, cfg.study) / "batch_size"
         there = next(path for path in (folder, *folder.parents) if path.exists())

@@ -24,6 +24,8 @@ from src.sweep import DEATHS, ask_for_huge_pages, give_up
 
 PAIRS_BETWEEN_COLLECTIONS = 20
 
+SETTLE, CHECK = "settle", "check"
+
 Pair = tuple[DictConfig, int]  # the config of a study, and a seed: the unit of work
 
 
@@ -70,14 +72,21 @@ class Crew:
 
     def identity(self, cfg: DictConfig) -> dict[str, Any]:
         """What makes a study of `cfg`, by a worker, which also makes what all its seeds share; the others start up."""
-        self.give(cfg, None)
-        ((_, config),) = self._answers()
-        if config is None:
-            raise InputError("a worker died before it trained anything; is there enough memory? (jobs=)")
-        return config
+        return self._answer(cfg, SETTLE)
 
-    def give(self, cfg: DictConfig, seed: int | None) -> None:
-        """Let an idle worker train `seed` of a study; without a seed, settle the config and prepare the data."""
+    def check(self, cfg: DictConfig) -> None:
+        """InputError where no seed of `cfg` could begin; nothing is written."""
+        self._answer(cfg, CHECK)
+
+    def _answer(self, cfg: DictConfig, task: str) -> Any:
+        self.give(cfg, task)
+        ((_, answer),) = self._answers()
+        if answer is None:
+            raise InputError("a worker died before it trained anything; is there enough memory? (jobs=)")
+        return answer
+
+    def give(self, cfg: DictConfig, seed: int | str) -> None:
+        """Let an idle worker train `seed` of a study, or do what is done before that: SETTLE or CHECK."""
         pipe, process = self._idle.pop(0)
         try:
             pipe.send((cfg, seed))
@@ -136,7 +145,16 @@ def _ctrl_c_ignored() -> Iterator[None]:
 def _work(pipe: Connection) -> None:
     """A worker: does what comes through `pipe` until its other end is closed, by the death of the parent too."""
     setup_globals()
-    from src.training import attempt, collect_garbage, identity, opened, prepare, settled, without_epoch_lines
+    from src.training import (
+        attempt,
+        can_begin,
+        collect_garbage,
+        identity,
+        opened,
+        prepare,
+        settled,
+        without_epoch_lines,
+    )
 
     ready: DictConfig
     study: Study | None = None
@@ -150,7 +168,10 @@ def _work(pipe: Connection) -> None:
         try:
             HydraConfig.instance().set_config(cfg)
             own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-            if seed is None:
+            if seed == CHECK:
+                can_begin(own)
+                answer = ""
+            elif seed == SETTLE:
                 answer = identity(settled(own))
                 if own.get("backbone") is not None:
                     prepare(own)

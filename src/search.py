@@ -86,9 +86,24 @@ class Search:
         began = time.monotonic()
         with interruptible(), ExitStack() as held, Crew(self.workers, forks=not gpus(self.cfg)) as crew:
             baseline = crew.identity(self.composed(BASELINE, {}))
+            self._check_ends(crew)
             held.enter_context(_alone_in(self.folder))  # until the workers are gone
             check_baseline(self.folder, baseline)
             return self._train(crew, Agenda(self), began)
+
+    def _check_ends(self, crew: Crew) -> None:
+        """InputError, before anything is written, where the ends of a range or a choice cannot be trained."""
+        for h in self.space.hyperparameters:
+            for value in h.range:
+                try:
+                    crew.check(self.composed(BASELINE, {h.key: value}))
+                except InputError as error:
+                    raise InputError(f"space.{h.key}.range={list(h.range)}: {error}") from error
+
+    def exploits(self, trial: Trial) -> bool:
+        """Whether `trial` is one that this very search chose where scores promised most."""
+        mine = (self.space.described(), self.cfg.search_seed)
+        return trial.search == "exploit" and (trial.space, trial.search_seed) == mine
 
     def _train(self, crew: Crew, agenda: "Agenda", began: float) -> list[str]:
         last_line = began
@@ -145,8 +160,7 @@ class Agenda:
             if self.total < cfg.trials:
                 print(f"trials={cfg.trials}: the space has {self.total} different points; each is a trial")
         else:
-            ours = [t for t in found if t.search == "exploit" and t.space == search.space.described()]
-            self.planned = deque(ours[: cfg.trials])
+            self.planned = deque([t for t in found if search.exploits(t)][: cfg.trials])
             self.total = cfg.trials
         if done := sum(all(s in t.scores or s in t.diverged for s in search.seeds) for t in self.planned):
             left = self.total - done
@@ -155,8 +169,8 @@ class Agenda:
 
     def _new(self, point: Point) -> Trial:
         number = next((trial.number + 1 for trial in reversed(self.trials.values())), 0)
-        space = self.search.space.described()
-        trial = Trial(f"trial-{number:03d}", point, {}, search=self.search.cfg.search, space=space)
+        cfg, space = self.search.cfg, self.search.space.described()
+        trial = Trial(f"trial-{number:03d}", point, {}, (), (), cfg.search, space, cfg.search_seed)
         self.trials[trial.name] = trial
         return trial
 
@@ -165,8 +179,11 @@ class Agenda:
         folder = self.search.folder / name
         _, todo = missing(folder, seeds)
         if todo:
-            folder.mkdir(parents=True, exist_ok=True)
-            Study(folder, {}).start(asked=spelled(seeds))
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                Study(folder, {}).start(asked=spelled(seeds))
+            except OSError as error:
+                raise unwritable(folder, error) from error
             cfg = self.search.composed(name, point)
             queue.extend((cfg, seed) for seed in todo)
             self.left[name] += len(todo)

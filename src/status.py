@@ -1,5 +1,6 @@
 """How far studies are, from any terminal or node that sees the results: `python -m src.status study=digits`."""
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -54,7 +55,8 @@ def main(cfg: DictConfig) -> None:
     """Print the status of the studies that `cfg` names, or of all in its results folder."""
     with plain_errors():
         names = named_studies(cfg) or studies_in(cfg.results)
-        if not names:
+        searches = [] if named_studies(cfg) else sorted(path.parent for path in Path(cfg.results).glob("*/search.yaml"))
+        if not names and not searches:
             raise InputError(f"no study in {cfg.results}; train one: python -m src.train seed=0 experiment=digits")
         damaged = []
         for name in names:
@@ -62,6 +64,9 @@ def main(cfg: DictConfig) -> None:
                 print(status(Study.load(Path(cfg.results) / name)))
             except InputError as error:
                 damaged.append(str(error))
+        for folder in searches:
+            n = len(list(folder.glob("trial-*/trial.json")))
+            print(f"{folder.name}: {n} trials, each a study: python -m src.status {shlex.quote(f'results={folder}')}")
         if damaged:
             raise InputError("\n".join(damaged))
 

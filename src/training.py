@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning as L
@@ -175,6 +176,14 @@ def begun(cfg: DictConfig, study: Study, seed: int) -> tuple[Classifier, L.Light
         "resumed_from": None,
     }
     return classifier, data, header, device
+
+
+def can_begin(cfg: DictConfig) -> None:
+    """Bring a seed up to its first step and leave nothing of it; raises where `cfg` cannot be."""
+    cfg = cfg.copy()
+    with TemporaryDirectory() as cfg.results:
+        classifier, *_ = begun(*opened(cfg), 0)
+        classifier.optimizer(classifier.model.parameters())
 
 
 _compiled_before: dict[str, tuple[torch.nn.Module, list[torch.Tensor]]] = {}  # the latest network alone

@@ -34,12 +34,14 @@ def next_commands(search: Search, found: Tuned, overrides: Sequence[str]) -> lis
     """What to type after a search: go on where scores promise most, or look at the winner."""
     others = [o for o in overrides if not o.startswith(("search=", "trials=", "report="))]
     where = f"results={typed(str(search.folder))}"
-    spent = sum(t.search == "exploit" and t.space == search.space.described() for t in found.trials)
-    further = shlex.join(["python", "-m", "src.tune", *others, "search=exploit", f"trials={spent + 16}"])
-    lines = [f"{further}   # goes on where scores promise most"]
-    if found.judgement:
-        c = found.judgement.compared
-        arms = [f"baseline={c.baseline.name}", f"candidate={c.candidate.name}", "pair=true"]
+    lines = []
+    if not search.cfg.report:  # by which a search is named with less than what makes it
+        spent = sum(search.exploits(trial) for trial in found.trials)
+        further = shlex.join(["python", "-m", "src.tune", *others, "search=exploit", f"trials={spent + 16}"])
+        lines.append(f"{further}   # goes on where scores promise most")
+    if found.judgement and found.judgement.compared:
+        baseline, winner = found.judgement.arms
+        arms = [f"baseline={baseline.name}", f"candidate={winner.name}", "pair=true"]
         lines.append(f"{shlex.join(['python', '-m', 'src.compare', *arms, where])}   # the verdict in full")
     lines.append(shlex.join(["python", "-m", "src.report", f"study={found.best.name}", where]))
     return lines
@@ -50,7 +52,7 @@ def main(cfg: DictConfig) -> None:
     """Run the search that `cfg` asks for, or only report on what is recorded of it; exit 1 where seeds failed."""
     with plain_errors():
         if cfg.seeds is not None:
-            raise InputError("-m: a search trains many seeds of many trials by itself; leave -m out")
+            raise InputError("-m or seeds=: a search trains many seeds of many trials by itself; leave it out")
         if not isinstance(cfg.report, bool):
             raise InputError(f"report={cfg.report}: true, or leave it out")
         overrides = HydraConfig.get().overrides.task

@@ -144,7 +144,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_measured(bat
 
 def test_many_runs_at_once_are_refused(batch_size):
     code, _, err = batch_size("-m")
-    assert code == 1 and "-m: sizes are measured one after the other" in err, err
+    assert code == 1 and "-m or seeds=: sizes are measured one after the other" in err, err
 
 
 @pytest.mark.parametrize(

@@ -410,8 +410,8 @@ def test_pairs_are_made_of_the_same_seeds_alone_and_words_say_so():
         ([], [90.0, 91], "old has no score"),
         ([90.0, np.nan], [90.0, 91], "old: 1 scores are not finite"),
         ([90.0, 90], [91.0, 91], "all scores are 90 here and 91 there; nothing varies"),
-        ([90.0, 91], [90.0, 91], "the same scores seed by seed"),
-        ([90.0, 91], [90.5, 91.5], "differ by 0.5 for each seed"),
+        ([90.0, 91], [90.0, 91], "the same scores on each of 2 seeds: nothing varies"),
+        ([90.0, 91], [90.5, 91.5], "differ by 0.5 on each of 2 seeds"),
     ],
 )
 def test_what_cannot_be_compared_is_told(a, b, why):

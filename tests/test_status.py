@@ -58,5 +58,10 @@ def test_the_command_lists_all_studies_or_those_named(study, invoked, tmp_path):
     (tmp_path / "results" / "digits" / "study.yaml").write_text("[")
     code, out, err = ask()
     assert code == 1 and "other" in out and "study.yaml is damaged" in err
+    search = tmp_path / "results" / "digits-search"
+    (search / "trial-000").mkdir(parents=True)
+    for name in ("search.yaml", "trial-000/trial.json"):
+        (search / name).touch()
+    assert f"digits-search: 1 trials, each a study: python -m src.status results={search}" in ask()[1]
     code, _, err = ask("study=nowhere")
     assert code == 1 and "no study in" in err and "Traceback" not in err

@@ -41,7 +41,7 @@ from src.study.tuning import (
     trials_in,
 )
 from src.study.tuning_page import write
-from src.study.verdict import Arm, compare
+from src.study.verdict import Arm
 from src.sweep import swept_seeds
 from src.train import main as train_main
 from src.tune import main
@@ -188,7 +188,7 @@ def test_the_chosen_score_is_too_high_and_the_honest_one_is_not():
     standard_error = NOISE / math.sqrt(20 * 400)
     assert abs(honest) < 3 * standard_error
     assert chosen == pytest.approx(2.07 * NOISE / math.sqrt(SEEDS), rel=0.05), "the expected maximum of 32 normal draws"
-    j = Judgement(winner, compare(baseline, [candidate], pair=True)[0])
+    j = Judgement.of(winner, baseline, candidate)
     assert j.curse == pytest.approx(winner.score - candidate.scores.mean()) and j.decision in ("keep", "more seeds")
 
 
@@ -209,16 +209,32 @@ def test_a_winner_is_adopted_only_where_fresh_seeds_show_it_better(difference, n
         for name, better in (("baseline", 0.0), ("trial-000-fresh", difference))
     )
     trial = Trial("trial-000", {}, {0: 91.0})
-    assert Judgement(trial, compare(baseline, [candidate])[0], diverged).decision == decision
+    assert Judgement.of(trial, baseline, candidate, diverged).decision == decision
 
 
 def test_winner_and_baseline_are_told_on_the_fresh_seeds_that_both_finished():
     baseline = Arm("baseline", np.array([10.0, 90, 91, 93]), np.array([0, 1, 2, 3]))
     candidate = Arm("trial-000-fresh", np.array([92.0, 92, 96, 50]), np.array([1, 2, 3, 4]))
-    j = Judgement(Trial("trial-000", {}, {0: 97.0}), compare(baseline, [candidate], pair=True)[0])
+    j = Judgement.of(Trial("trial-000", {}, {0: 97.0}), baseline, candidate)
     assert j.baseline.tolist() == [90, 91, 93] and j.honest.tolist() == [92, 92, 96]
     assert j.honest_score - j.baseline.mean() == pytest.approx(j.compared.primary.value)
     assert j.curse == pytest.approx(97 - 280 / 3)
+
+
+@pytest.mark.parametrize(
+    "difference, decision, says",
+    [
+        (0.0, "keep", "trial-000-fresh and baseline have the same score on each of 2 seeds"),
+        (0.4, "more seeds", "differs from baseline by +0.4 on each of 2 seeds"),
+        (-0.4, "keep", "differs from baseline by -0.4 on each of 2 seeds"),
+    ],
+)
+def test_a_winner_as_far_from_the_baseline_on_each_seed_is_judged_without_a_test(difference, decision, says):
+    scores = np.array([95.2, 96.2])
+    arms = (Arm(n, s, np.array([0, 1])) for n, s in (("baseline", scores), ("trial-000-fresh", scores + difference)))
+    j = Judgement.of(Trial("trial-000", {}, {0: 97.0}), *arms)
+    assert (j.compared, j.decision) == (None, decision) and says in j.reason
+    assert j.curse == pytest.approx(97 - 95.7 - difference)
 
 
 def made_up(tmp_path, points_and_scores, diverged=()):
@@ -240,6 +256,30 @@ def made_up(tmp_path, points_and_scores, diverged=()):
                 | {"command": f"python -m src.train seed={seed} study={trial.name}"}
             )
     return folder
+
+
+def test_damaged_files_of_a_search_are_named(tmp_path):
+    folder = made_up(tmp_path, [(point, [[90.0], [92.0]]) for point in SPACE.explored(3, 0)])
+    (folder / "trial-001" / "seeds" / "000001.json").write_text("{")
+    told = Tuned.of(folder, SPACE)
+    assert any(line.startswith("Not counted: trial-001/seeds/000001.json: ") for line in cautions(told))
+    (folder / "trial-002" / "study.yaml").rename(tmp_path / "study.yaml")
+    with pytest.raises(InputError, match=r"trial-002/study.yaml is not there"):
+        Tuned.of(folder, SPACE)
+    (tmp_path / "study.yaml").rename(folder / "trial-002" / "study.yaml")
+    for damage in ("garbage", "{}", "[]"):
+        (folder / "trial-000" / "trial.json").write_text(damage)
+        with pytest.raises(InputError, match=r"trial-000/trial.json is damaged"):
+            Tuned.of(folder, SPACE)
+
+
+def test_trials_that_were_never_trained_are_no_part_of_a_page(tmp_path):
+    first, *others = SPACE.explored(3, 0)
+    folder = made_up(tmp_path, [(first, [[90.0], [91.0]]), *((point, []) for point in others)])
+    assert [trial.name for trial in Tuned.of(folder, SPACE).trials] == ["trial-000"]
+    fewer = Space(SPACE.hyperparameters[:2])
+    with pytest.raises(InputError, match="trial-000 has optimizer.lr, .*: type the space of that search"):
+        Tuned.of(folder, fewer)
 
 
 def test_warnings_follow_the_records(tmp_path):
@@ -309,6 +349,17 @@ def test_a_config_that_trained_nothing_does_not_bar_the_way(tmp_path):
         check_baseline(folder, {"trainer": {"max_epochs": 21}})
     with pytest.raises(InputError, match=r"6 now; 2 more\)"):
         check_baseline(folder, {f"key{i}": i for i in range(1, 8)})
+    place, config = folder / "search.yaml", {"trainer": {"max_epochs": 20}}
+    kept = place.read_bytes()
+    for damage in (b"", b"x: 1", b"{["):
+        place.write_bytes(damage)
+        with pytest.raises(InputError, match="search.yaml is damaged"):
+            check_baseline(folder, config)
+    place.unlink()
+    with pytest.raises(InputError, match="holds records but no search.yaml"):
+        check_baseline(folder, config)
+    place.write_bytes(kept)
+    check_baseline(folder, config)
     (tmp_path / "file").write_text("")
     for begin in (lambda f: check_baseline(f, {}), lambda f: Trial("trial-000", {}, {}).describe(f)):
         with pytest.raises(InputError, match="cannot write to .*file"):
@@ -413,6 +464,15 @@ def search(tmp_path):
         yield lambda *overrides: Search(
             compose("tune", every := ["experiment=digits", f"results={tmp_path}/results", *overrides]), every
         )
+
+
+def test_an_exploiting_search_is_one_of_a_space_and_a_seed(search):
+    found = search("search_seed=1")
+    space = found.space.described()
+    assert found.exploits(Trial("trial-000", {}, {}, search="exploit", space=space, search_seed=1))
+    for other in ({"search_seed": 0}, {"search": "explore"}, {"space": {}}):
+        mine = {"search": "exploit", "space": space, "search_seed": 1} | other
+        assert not found.exploits(Trial("trial-000", {}, {}, **mine))
 
 
 def test_the_best_is_of_all_in_the_folder_and_the_first_of_equals(search, tmp_path):
@@ -536,6 +596,9 @@ def test_trials_that_diverge_are_results(tune, tmp_path):
         (["+space.optimizer.rate={range:[1,2],scale:log,role:nuisance}"], "the experiment has no optimizer.rate"),
         (["+space.schedule={range:[cosine,square],scale:choice,role:scientific}"], "schedule=square: there is no"),
         (["report=true"], "no trial with a finished seed"),
+        (["seeds=[1,2]"], "-m or seeds=: a search trains many seeds"),
+        (["space.loss.smoothing.range=[0,3]"], "space.loss.smoothing.range=[0, 3]: loss.smoothing=3"),
+        (["+space.model.width={range:[4,-4],scale:choice,role:nuisance}"], "space.model.width.range=[4, -4]: "),
     ],
 )  # fmt: skip
 def test_bad_input_is_told_before_any_training(tune, tmp_path, arguments, says):
@@ -587,6 +650,5 @@ def test_a_winner_that_no_seed_tells_from_the_baseline_is_told_of(tune):
     code, out, err = tune(*QUICK, nothing, "~space.loss", "~space.optimizer")
     assert code == 0, err
     assert "trials=3: the space has 2 different points" in out and "near the best" not in out
-    assert (
-        "not judged on fresh seeds: trial-000-fresh and baseline" in out or "have the same scores seed by seed" in out
-    )
+    assert "Keep the baseline. trial-000-fresh and baseline have the same score on each of 3 seeds" in out
+    assert "the winner's curse is" in out and "src.compare" not in out

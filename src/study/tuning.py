@@ -12,6 +12,7 @@ import math
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +27,8 @@ from src.errors import InputError
 from src.study.scores import NothingFinished, Scores, percent
 from src.study.space import DIGITS, Hyperparameter, Point, Space, Tried, typed
 from src.study.statistics import Array, mean_interval
-from src.study.store import STATUSES, Study, digest_of, told_apart, unwritable, write_atomically
-from src.study.verdict import Arm, Compared, compare
+from src.study.store import STATUSES, Scan, Study, digest_of, told_apart, unwritable, write_atomically
+from src.study.verdict import Arm, Compared, NothingVaries, compare, pairing
 from src.study.verdict_in_words import sentence
 
 FIRST_FRESH_SEED = 10_000  # those below are for choosing by
@@ -54,16 +55,26 @@ class Trial:
     failed: tuple[int, ...] = ()
     search: str = "explore"
     space: dict[str, Any] | None = None  # the one it was chosen from
+    search_seed: int = 0
+    problems: tuple[str, ...] = ()  # files that are not counted, and why
 
     @classmethod
     def read(cls, folder: Path) -> "Trial":
-        """The trial in `folder`, with the records it has by now."""
-        told = json.loads((folder / "trial.json").read_text())
-        records = Study.load(folder).scan().records if (folder / "study.yaml").exists() else {}
+        """The trial in `folder`, with the records it has by now; InputError names a damaged file."""
+        path = folder / "trial.json"
+        try:
+            told = json.loads(path.read_text())
+            point, search, space = told["point"], told["search"], told["space"]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{path} is damaged; put back a copy of it, or remove {folder}") from error
+        begun = (folder / "study.yaml").exists() or any(folder.glob("seeds/*.json"))
+        scan = Study.load(folder).scan() if begun else Scan({}, {})
+        records = scan.records
         ended = {status: [s for s, record in records.items() if record["status"] == status] for status in STATUSES}
         scores = {s: float(percent(records[s]["metrics"]["final"]["val/acc"])) for s in ended["finished"]}
+        problems = tuple(f"{folder.name}/seeds/{name}: {reason}" for name, reason in scan.problems.items())
         diverged, failed = tuple(ended["diverged"]), tuple(ended["failed"])
-        return cls(folder.name, told["point"], scores, diverged, failed, told["search"], told["space"])
+        return cls(folder.name, point, scores, diverged, failed, search, space, told.get("search_seed", 0), problems)
 
     @property
     def score(self) -> float:
@@ -84,6 +95,11 @@ class Trial:
         return int(self.name.removeprefix("trial-"))
 
     @property
+    def was_trained(self) -> bool:
+        """Whether a seed of it came to an end, or left a file that is not counted."""
+        return bool(self.scores or self.diverged or self.failed or self.problems)
+
+    @property
     def has_diverged(self) -> bool:
         """Whether all seeds that came to an end diverged."""
         return bool(self.diverged) and not self.scores
@@ -100,7 +116,7 @@ class Trial:
 
     def describe(self, folder: Path) -> None:
         """Write down the point before it is trained."""
-        told = {"search": self.search, "point": self.point, "space": self.space}
+        told = {"search": self.search, "search_seed": self.search_seed, "point": self.point, "space": self.space}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(folder / "trial.json", json.dumps(told, indent=1).encode())
@@ -133,18 +149,24 @@ def tried(trials: Sequence[Trial]) -> list[Tried]:
 def check_baseline(folder: Path, config: dict[str, Any]) -> None:
     """Remember the config of the baseline until a seed has a record; InputError where later it is another one."""
     place = folder / "search.yaml"
-    if not place.exists() or not any(folder.glob("*/seeds/*.json")):
+    elsewhere = f"name another search, for example study={folder.name.removesuffix('-search')}_2"
+    if not any(folder.glob("*/seeds/*.json")):
         stored = {"digest": digest_of(config), "config": config}
         try:
             write_atomically(place, yaml.safe_dump(stored, sort_keys=False).encode())
         except OSError as error:
             raise unwritable(folder, error) from error
-    theirs = yaml.safe_load(place.read_text())
-    if theirs["digest"] != digest_of(config):
+    if not place.exists():
+        raise InputError(f"{folder} holds records but no search.yaml, which says what of; put it back, or {elsewhere}")
+    try:
+        stored = yaml.safe_load(place.read_text())
+        digest, theirs = stored["digest"], stored["config"]
+    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError) as error:
+        raise InputError(f"{place} is damaged; put back a copy of it, or {elsewhere}") from error
+    if digest != digest_of(config):
         raise InputError(
-            f"{folder} holds a search around another config ({told_apart(theirs['config'], config)}).\n"
-            "Searches around two configs are kept apart: name this one, for example "
-            f"study={folder.name.removesuffix('-search')}_2"
+            f"{folder} holds a search around another config ({told_apart(theirs, config)}).\n"
+            f"Searches around two configs are kept apart: {elsewhere}"
         )
 
 
@@ -156,20 +178,32 @@ class Judgement:
     """The best trial on fresh seeds, beside the baseline on the same ones."""
 
     winner: Trial
-    compared: Compared
-    diverged: tuple[int, int] = (0, 0)  # of the baseline's fresh seeds, and of the winner's
+    arms: tuple[Arm, Arm]  # the baseline and the winner
+    compared: Compared | None  # None where the scores differ by the same on every seed
+    diverged: tuple[int, int]  # of the baseline's fresh seeds, and of the winner's
+
+    @classmethod
+    def of(cls, winner: Trial, baseline: Arm, candidate: Arm, diverged: tuple[int, int] = (0, 0)) -> "Judgement":
+        compared = None
+        with suppress(NothingVaries):  # as where the best of a list of choices is what the baseline has
+            (compared,) = compare(baseline, [candidate], pair=True)
+        return cls(winner, (baseline, candidate), compared, diverged)
+
+    @cached_property
+    def _shared(self) -> tuple[Array, Array]:
+        places = pairing(*self.arms, True).places
+        assert places is not None
+        return self.arms[0].scores[places[0]], self.arms[1].scores[places[1]]
 
     @property
     def baseline(self) -> Array:
         """Scores of the baseline on the fresh seeds that both finished, (seeds,), in percent."""
-        scores, places = self.compared.baseline.scores, self.compared.pairing.places
-        return scores[places[0]] if places else scores
+        return self._shared[0]
 
     @property
     def honest(self) -> Array:
         """Scores of the winner on the same seeds, (seeds,)."""
-        scores, places = self.compared.candidate.scores, self.compared.pairing.places
-        return scores[places[1]] if places else scores
+        return self._shared[1]
 
     @property
     def honest_score(self) -> float:
@@ -185,7 +219,19 @@ class Judgement:
         """adopt; keep, because nothing better is shown; or more seeds, because these could not show it."""
         if self.diverged[1] > self.diverged[0]:
             return "keep"
+        if self.compared is None:
+            return "more seeds" if self.honest_score > self.baseline.mean() else "keep"
         return {"better": "adopt", "too few seeds": "more seeds"}.get(self.compared.verdict, "keep")
+
+    @property
+    def reason(self) -> str:
+        """What the fresh seeds say of the two, in a sentence."""
+        if self.compared is not None:
+            return sentence(self.compared)
+        baseline, winner = (arm.name for arm in self.arms)
+        if difference := self.honest_score - self.baseline.mean():
+            return f"{winner} differs from {baseline} by {difference:+g} on each of {len(self.honest)} seeds: chance?"
+        return f"{winner} and {baseline} have the same score on each of {len(self.honest)} seeds."
 
 
 def judged(folder: Path, winner: Trial) -> Judgement:
@@ -200,9 +246,8 @@ def judged(folder: Path, winner: Trial) -> Judgement:
     assert candidate.seeds is not None
     if len(np.intersect1d(baseline.seeds, candidate.seeds)) < 2:
         raise InputError("fewer than 2 fresh seeds are finished by both; run the search once more")
-    (found,) = compare(baseline, [candidate], pair=True)
-    counts = tuple(len(arm.study.others("diverged")) for arm in arms if arm.study)
-    return Judgement(winner, found, (counts[0], counts[1]))
+    before, now = (len(arm.study.others("diverged")) for arm in arms if arm.study)
+    return Judgement.of(winner, baseline, candidate, (before, now))
 
 
 # The search as a whole.
@@ -223,11 +268,14 @@ class Tuned:
     @classmethod
     def of(cls, folder: Path, space: Space) -> "Tuned":
         """Read the search in `folder`; NothingFinished where no trial has a finished seed."""
-        found = trials_in(folder)
+        found = [trial for trial in trials_in(folder) if trial.was_trained]
         trials = comparable(found, space)
         best = best_of(trials)
         if best is None:
-            more = f" ({len(trials)} trials diverged, failed or were not trained yet)" if trials else ""
+            more = f" ({len(trials)} trials diverged or failed)" if trials else ""
+            if found and not trials:
+                keys = ", ".join(found[-1].point)
+                more = f" of a space with these keys; {found[-1].name} has {keys}: type the space of that search"
             raise NothingFinished(f"{folder}: no trial with a finished seed to report on{more}")
         judgement, unjudged = None, ""
         try:
@@ -307,7 +355,7 @@ def headline(t: Tuned) -> str:
     before, now = t.judgement.diverged
     if now > before:
         told += f", since {t.best.name} diverged on {now} fresh seeds and the baseline on {before}"
-    return f"{told}. {sentence(t.judgement.compared)}"
+    return f"{told}. {t.judgement.reason}"
 
 
 def honesty(t: Tuned) -> Iterator[str]:
@@ -341,6 +389,8 @@ def cautions(t: Tuned) -> Iterator[str]:
         yield f"Seeds diverged and are not in the mean of their trial: {', '.join(partly)}."
     if failed := [f"{trial.name} ({len(trial.failed)})" for trial in t.trials if trial.failed]:
         yield f"Seeds failed: {', '.join(failed)}. The same command tries them again."
+    if damaged := [problem for trial in t.trials for problem in trial.problems]:
+        yield f"Not counted: {'; '.join(damaged)}."
     if len(counts := sorted({len(trial.scores) + len(trial.diverged) for trial in t.finished})) > 1:
         yield f"Trials have {counts[0]} to {counts[-1]} seeds: means of few seeds are luckier, in both directions."
     if t.left_out:

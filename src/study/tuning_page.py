@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from src.study.figures import BLUE, COLUMN, GREEN, GREY, ORANGE, ROW, STYLE, arms, save, whole_numbers
 from src.study.page import captioned, html_page, plain, verdict_tables
@@ -31,6 +32,11 @@ def _axis(ax: Axes, h: Hyperparameter, limits: tuple[float, float]) -> None:
         ax.set_xlim(-0.5, len(h.range) - 0.5)
     else:
         ax.set_xscale(h.scale)
+        if h.scale == "log":
+            decades = math.log10(h.range[1] / h.range[0])
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 1.7 else (1, 3) if decades < 3 else (1,)))
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(limits)
     ax.set_xlabel(h.key)
 
@@ -173,7 +179,7 @@ def importance(t: Tuned) -> Figure:
 def fresh_seeds(t: Tuned) -> Figure:
     """The winner and the baseline on fresh seeds."""
     assert t.judgement is not None
-    return arms([t.judgement.compared.baseline, t.judgement.compared.candidate])
+    return arms(t.judgement.arms)
 
 
 FIGURES: Mapping[str, tuple[Callable[[Tuned], Figure], str]] = {
@@ -222,7 +228,8 @@ def markdown(t: Tuned, captions: Mapping[str, str]) -> str:
         parts += ["## Which hyperparameters matter", figures["importance"]]
     parts += ["## Learning curves of the best", figures["curves"]]
     if j := t.judgement:
-        parts += ["## The winner on fresh seeds", figures["fresh_seeds"], *verdict_tables(j.compared)]
+        parts += ["## The winner on fresh seeds", figures["fresh_seeds"]]
+        parts += verdict_tables(j.compared) if j.compared else []
     parts += ["## Log", _log(t)]
     parts.append(
         "Roles, quasi-random search first and the log are of the [Deep Learning Tuning Playbook]"

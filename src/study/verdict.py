@@ -158,6 +158,10 @@ class Compared:
         return cp.seeds_needed(stds[0], value, POWER, self.alpha, other=stds[1])
 
 
+class NothingVaries(InputError):
+    """Two arms whose scores differ by the same on every seed: no test can tell how far that is luck."""
+
+
 def compare(
     baseline: Arm,
     candidates: Sequence[Arm],
@@ -188,16 +192,17 @@ def _numbers(
 ) -> dict:
     one, other = baseline.scores, candidate.scores
     if st.is_constant(one) and st.is_constant(other):
-        raise InputError(
+        raise NothingVaries(
             f"{baseline.name} and {candidate.name}: all scores are {one[0]:g} here and {other[0]:g} there; nothing "
             "varies to test by. Check that the seeds reach the training"
         )
     pairs = pairing(baseline, candidate, pair)
     a, b = (one[pairs.places[0]], other[pairs.places[1]]) if pairs.places else (one, other)
     if pairs.places and st.is_constant(b - a):
-        what = "have the same scores seed by seed" if not np.any(b - a) else f"differ by {b[0] - a[0]:g} for each seed"
-        raise InputError(
-            f"{baseline.name} and {candidate.name} {what}: one was made from the other; name another study"
+        what = "have the same scores" if not np.any(b - a) else f"differ by {b[0] - a[0]:g}"
+        raise NothingVaries(
+            f"{baseline.name} and {candidate.name} {what} on each of {len(a)} seeds: nothing varies to test by. Train "
+            "more seeds, or name another study where one was made from the other"
         )
     r, r_interval = st.correlation(a, b) if pairs.places else (math.nan, Interval(*st.NOTHING))
     improvement, improvement_interval = cp.probability_of_improvement(a, b, pairs=bool(pairs.places))
