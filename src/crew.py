@@ -85,15 +85,15 @@ class Crew:
             raise InputError("a worker died before it trained anything; is there enough memory? (jobs=)")
         return answer
 
-    def give(self, cfg: DictConfig, seed: int | str) -> None:
-        """Let an idle worker train `seed` of a study, or do what is done before that: SETTLE or CHECK."""
+    def give(self, cfg: DictConfig, task: int | str) -> None:
+        """Let an idle worker train a seed of a study, or do what is done before that: SETTLE or CHECK."""
         pipe, process = self._idle.pop(0)
         try:
-            pipe.send((cfg, seed))
+            pipe.send((cfg, task))
         except OSError:  # it died of something while it had nothing to do
             pipe, process = self._hired()
-            pipe.send((cfg, seed))
-        self._busy[pipe] = process, (cfg, seed)
+            pipe.send((cfg, task))
+        self._busy[pipe] = process, (cfg, task)
 
     def ended(self) -> Iterator[tuple[str, int, str]]:
         """Wait, and give study, seed and, where it failed, the reason of what has ended.
@@ -161,24 +161,24 @@ def _work(pipe: Connection) -> None:
     trained = 0
     while True:
         try:
-            cfg, seed = pipe.recv()
+            cfg, task = pipe.recv()
         except EOFError:
             return
         answer: Any
         try:
             HydraConfig.instance().set_config(cfg)
             own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-            if seed == CHECK:
+            if task == CHECK:
                 can_begin(own)
                 answer = ""
-            elif seed == SETTLE:
+            elif task == SETTLE:
                 answer = identity(settled(own))
                 if own.get("backbone") is not None:
                     prepare(own)
             else:
                 if study is None or study.folder != study_folder(own.results, own.study):
                     ready, study = opened(without_epoch_lines(own))
-                answer = attempt(ready, study, seed) or ""
+                answer = attempt(ready, study, task) or ""
                 trained += 1
                 if trained % PAIRS_BETWEEN_COLLECTIONS == 1:
                     collect_garbage()

@@ -62,10 +62,6 @@ class Search:
         self.overrides = [o for o in overrides if _key(o).split(".")[0] not in OF_THE_SEARCH]
         self.folder = study_folder(cfg.results, f"{cfg.study}-search")
         self.space = space_of(cfg)
-        for h in self.space.hyperparameters:
-            if isinstance(OmegaConf.select(cfg, h.key), DictConfig):  # a group: each choice has to be there
-                for value in h.range:
-                    self.composed(BASELINE, {h.key: value})
         self.workers = workers(cfg)
         self.seeds = range(cfg.seeds_per_trial)
         self.fresh = range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + cfg.fresh_seeds)
@@ -170,7 +166,8 @@ class Agenda:
     def _new(self, point: Point) -> Trial:
         number = next((trial.number + 1 for trial in reversed(self.trials.values())), 0)
         cfg, space = self.search.cfg, self.search.space.described()
-        trial = Trial(f"trial-{number:03d}", point, {}, (), (), cfg.search, space, cfg.search_seed)
+        chosen = {"search": cfg.search, "space": space, "search_seed": cfg.search_seed}
+        trial = Trial(f"trial-{number:03d}", point, {}, **chosen)
         self.trials[trial.name] = trial
         return trial
 

@@ -54,8 +54,10 @@ def _per_hour(records: list[Record]) -> float:
 def main(cfg: DictConfig) -> None:
     """Print the status of the studies that `cfg` names, or of all in its results folder."""
     with plain_errors():
-        names = named_studies(cfg) or studies_in(cfg.results)
-        searches = [] if named_studies(cfg) else sorted(path.parent for path in Path(cfg.results).glob("*/search.yaml"))
+        searches: list[Path] = []
+        if not (names := named_studies(cfg)):
+            names = studies_in(cfg.results)
+            searches = sorted(path.parent for path in Path(cfg.results).glob("*/search.yaml"))
         if not names and not searches:
             raise InputError(f"no study in {cfg.results}; train one: python -m src.train seed=0 experiment=digits")
         damaged = []
@@ -66,7 +68,8 @@ def main(cfg: DictConfig) -> None:
                 damaged.append(str(error))
         for folder in searches:
             n = len(list(folder.glob("trial-*/trial.json")))
-            print(f"{folder.name}: {n} trials, each a study: python -m src.status {shlex.quote(f'results={folder}')}")
+            where = shlex.quote(f"results={folder}")
+            print(f"{folder.name}: {n} trial{'s' * (n != 1)}, each a study: python -m src.status {where}")
         if damaged:
             raise InputError("\n".join(damaged))
 

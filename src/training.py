@@ -181,7 +181,8 @@ def begun(cfg: DictConfig, study: Study, seed: int) -> tuple[Classifier, L.Light
 def can_begin(cfg: DictConfig) -> None:
     """Bring a seed up to its first step and leave nothing of it; raises where `cfg` cannot be."""
     cfg = cfg.copy()
-    with TemporaryDirectory() as cfg.results:
+    with TemporaryDirectory() as scratch:
+        cfg.results = scratch
         classifier, *_ = begun(*opened(cfg), 0)
         classifier.optimizer(classifier.model.parameters())
 

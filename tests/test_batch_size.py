@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 
 import pandas as pd
@@ -12,6 +13,7 @@ from torch import nn
 from src.batch_size import Measured, OutOfMemory, grown, main, measured, memory_left, recommended
 from src.command_line import run
 from src.errors import InputError
+from tests.conftest import ROOT
 from tests.test_features import checkpoint  # noqa: F401
 from tests.test_probe import probe, probe_cache  # noqa: F401
 
@@ -103,16 +105,18 @@ def batch_size(invoked, tmp_path, cache):
     return lambda *arguments: invoked(main, *fixed, *arguments)
 
 
-def test_the_command_writes_table_and_figure_and_records_no_seed(batch_size, tmp_path):
-    code, out, err = batch_size("start=512", "gain=0", "model.width=2")
-    assert code == 0, err
-    assert "ended: 2,048 are more than the 1,297 pictures there are" in out
+def test_the_command_writes_table_and_figure_and_records_no_seed(tmp_path, cache):
+    arguments = ["experiment=digits", "trainer=cpu", f"results={tmp_path}/results", f"data.cache={cache}"]
+    command = [sys.executable, "-m", "src.batch_size", *arguments, "start=512", "gain=0", "model.width=2"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "ended: 2,048 are more than the 1,297 pictures there are" in ran.stdout
     folder = tmp_path / "results" / "digits"
     table = pd.read_csv(folder / "batch_size" / "batch_size.csv")
     assert table["batch_size"].tolist() == [512, 1024] and (table["peak_mib"] > 100).all()
     assert table["pictures_a_second"].to_numpy() == pytest.approx(1000 * table["batch_size"] / table["ms_a_step"])
     (choice,) = table["batch_size"][table["recommended"]]
-    assert f"recommended: data.batch_size={choice}," in out and "tune learning rate, momentum" in out
+    assert f"recommended: data.batch_size={choice}," in ran.stdout and "tune learning rate, momentum" in ran.stdout
     with Image.open(folder / "batch_size" / "batch_size.png") as picture:
         assert picture.width > 400
     assert "<svg" in (folder / "batch_size" / "batch_size.svg").read_text()

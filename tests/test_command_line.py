@@ -84,9 +84,18 @@ def test_bad_input_gets_one_or_two_lines_and_a_non_zero_exit(command, arguments,
 
 def test_a_traceback_is_shown_when_asked_for():
     command = [sys.executable, "-m", "src.train", "seed=-1", "experiment=digits"]
-    environment = {"HYDRA_FULL_ERROR": "1", "PATH": ""}
-    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert told.returncode == 1 and "Traceback" in told.stderr
+    for setting, expected in (("0", False), ("1", True)):
+        environment = {"HYDRA_FULL_ERROR": setting, "PATH": ""}
+        told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert told.returncode == 1 and ("Traceback" in told.stderr) == expected
+
+
+@pytest.mark.parametrize("name", ["reproduce", "sources", "report", "luck", "compare", "status", "batch_size", "tune"])
+def test_a_command_that_is_a_process_of_its_own_tells_a_wrong_key(name):
+    command = [sys.executable, "-m", f"src.{name}", "stduy=x"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 1 and "Could not override 'stduy'" in told.stderr
+    assert len(told.stderr.strip().splitlines()) <= 2
 
 
 def test_an_input_error_is_found_under_what_hydra_wraps_around_it():

@@ -62,6 +62,6 @@ def test_the_command_lists_all_studies_or_those_named(study, invoked, tmp_path):
     (search / "trial-000").mkdir(parents=True)
     for name in ("search.yaml", "trial-000/trial.json"):
         (search / name).touch()
-    assert f"digits-search: 1 trials, each a study: python -m src.status results={search}" in ask()[1]
+    assert f"digits-search: 1 trial, each a study: python -m src.status results={search}" in ask()[1]
     code, _, err = ask("study=nowhere")
     assert code == 1 and "no study in" in err and "Traceback" not in err

@@ -68,7 +68,7 @@ class Trial:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path} is damaged; put back a copy of it, or remove {folder}") from error
         begun = (folder / "study.yaml").exists() or any(folder.glob("seeds/*.json"))
-        scan = Study.load(folder).scan() if begun else Scan({}, {})
+        scan = Study.load(folder).scan() if begun else Scan()
         records = scan.records
         ended = {status: [s for s, record in records.items() if record["status"] == status] for status in STATUSES}
         scores = {s: float(percent(records[s]["metrics"]["final"]["val/acc"])) for s in ended["finished"]}
@@ -230,7 +230,8 @@ class Judgement:
             return sentence(self.compared)
         baseline, winner = (arm.name for arm in self.arms)
         if difference := self.honest_score - self.baseline.mean():
-            return f"{winner} differs from {baseline} by {difference:+g} on each of {len(self.honest)} seeds: chance?"
+            told = f"{winner} differs from {baseline} by {difference:+.2f} on each of {len(self.honest)} seeds"
+            return f"{told}: nothing varies to test by."
         return f"{winner} and {baseline} have the same score on each of {len(self.honest)} seeds."
 
 

@@ -34,7 +34,8 @@ def _axis(ax: Axes, h: Hyperparameter, limits: tuple[float, float]) -> None:
         ax.set_xscale(h.scale)
         if h.scale == "log":
             decades = math.log10(h.range[1] / h.range[0])
-            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 1.7 else (1, 3) if decades < 3 else (1,)))
+            subs = (1, 2, 5) if decades < 1.7 else (1, 3) if decades < 3 else (1,)  # labels that there is room for
+            ax.xaxis.set_major_locator(LogLocator(subs=subs))
             ax.xaxis.set_major_formatter("{x:g}")
             ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(limits)
