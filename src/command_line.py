@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,10 @@ def explained(error: BaseException) -> str:
             f"{error.override}: Hydra cannot read it ({lines[0]})\n"
             "Values with spaces, commas or = want quotes of their own within those of the shell: \"study='a, b=c'\""
         )
+    if isinstance(error, HydraException) and (unknown := re.match(r"Could not override '([^']+)'", lines[0])):
+        from src.keys import hint  # reads every config
+
+        return f"{lines[0].rstrip('.')}: there is no such key; {hint(unknown[1]) or '--cfg job prints those there are'}"
     if isinstance(error, HydraException):
         return "\n".join(lines[:2])
     return f"{type(error).__name__}: {' '.join(lines)}\n(HYDRA_FULL_ERROR=1 shows where)"

@@ -35,8 +35,24 @@ if TYPE_CHECKING:
 LINES_UP_TO = 50  # seeds; a larger sweep has one line in all
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_BETWEEN_POINTS = 15.0  # in TensorBoard, while a sweep runs
+SWEEP_PID = "SEEDSPREAD_SWEEP_PID"
 DEATHS = 3  # a seed whose worker died so often is recorded as failed
 INTERRUPTED = threading.Event()  # Ctrl-C or SIGTERM came to the process of a sweep
+
+
+def watch_parent() -> None:
+    """Have workers that this process starts from here on end with it; see `watched_parent`."""
+    os.environ[SWEEP_PID] = str(os.getpid())
+
+
+def watched_parent() -> int | None:
+    """The process of the sweep, where this process is a worker that it started itself; else None.
+
+    A seed that trains in the sweep's own process outlives its shell, and a worker of Ray or Slurm outlives what
+    started it there: for neither is the end of the parent process a reason to stop.
+    """
+    parent = os.getppid()
+    return parent if os.environ.get(SWEEP_PID) == str(parent) else None
 
 
 def chunks_for_workers(seeds: Sequence[int], workers: int) -> list[list[int]]:

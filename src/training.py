@@ -28,10 +28,11 @@ from src.classifier import METRICS, Classifier
 from src.command_line import positive_number, whole_number
 from src.environment import machine
 from src.errors import InputError, input_error_in
+from src.keys import check_keys
 from src.models.resnet9 import ResNet9
 from src.seeding import Streams, checked_seed, drawing_from, seed_global_generators
 from src.study.store import SCHEMA, Record, Study, study_folder
-from src.sweep import INTERRUPTED, Streak
+from src.sweep import INTERRUPTED, Streak, watched_parent
 
 # What does not change a result: where things lie, how a run is shown or spread over machines, and the seeds themselves.
 NOT_IN_IDENTITY = (
@@ -115,6 +116,7 @@ def identity(cfg: DictConfig) -> dict[str, Any]:
 def opened(cfg: DictConfig) -> tuple[DictConfig, Study]:
     """The settled config and its study on disk; InputError for settings that cannot be, or of another study."""
     _quieten()
+    check_keys(cfg)
     cfg = settled(cfg)
     folder = study_folder(cfg.results, cfg.study)
     if cfg.metric not in METRICS:
@@ -370,12 +372,12 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
 
         return train_stacks(cfg, study, seeds, size)
     trained = failed = 0
-    streak, parent = Streak(), os.getppid()
+    streak, parent = Streak(), watched_parent()
     for seed in seeds:
         if INTERRUPTED.is_set():
             raise KeyboardInterrupt
-        if os.getppid() != parent:
-            break  # whoever asked for these seeds was killed
+        if parent is not None and os.getppid() != parent:
+            raise InputError("the sweep that started this worker is gone")
         if study.stopped():
             break
         if study.is_done(seed) and not cfg.overwrite:

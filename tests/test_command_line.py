@@ -34,6 +34,13 @@ def test_several_seeds_end_with_their_summary(command, tmp_path):
         (["experiment=nothing"], "experiment=nothing: there is no such choice; choose one of cifar_long"),
         ([*QUICK, "modle.width=3"], "Could not override 'modle.width'"),
         ([*QUICK, "model.widht=3"], "Could not override 'model.widht'"),
+        ([*QUICK, "epochs=3"], "did you mean trainer.max_epochs?"),
+        ([*QUICK, "+epochs=3"], "+epochs=3: nothing takes this key; did you mean trainer.max_epochs?"),
+        (
+            ["-m", *QUICK, "seed=0,1", "+epochs=3"],
+            "+epochs=3: nothing takes this key; did you mean trainer.max_epochs?",
+        ),
+        ([*QUICK, "+batch_size=3"], "+batch_size=3: nothing takes this key; did you mean data.batch_size?"),
         ([*QUICK, "seed=-1"], "seed=-1: a seed is a whole number"),
         ([*QUICK, "seed=0.5"], "seed=0.5: a seed is a whole number"),
         ([*QUICK, "seed=range(0,3)"], "requires --multirun"),

@@ -16,6 +16,7 @@ from src.data.cifar10 import read_cifar10
 from src.data.class_folders import read_class_folders
 from src.data.digits import read_digits
 from src.data.module import _resident
+from src.data.picture_files import read_picture_files
 from src.data.pictures import Pictures
 from src.errors import InputError
 
@@ -91,6 +92,21 @@ def test_pictures_of_any_shape_are_resized_and_cropped_in_the_middle(tmp_path):
     found = read_class_folders(str(folder(tmp_path / "in", contents)), tmp_path / "cache", 10)
     assert found.train.images.shape == (6, 10, 10, 3)
     assert (found.train.images[0, :, 2:8] == 200).all()
+
+
+def test_grey_pictures_of_16_bits_are_scaled_and_not_clipped(tmp_path):
+    contents = files()
+    grey = (np.arange(64, dtype=np.uint16) * 1040).reshape(8, 8)  # up to 65,520
+    for name in contents:
+        file = io.BytesIO()
+        Image.fromarray(grey).save(file, "PNG")
+        contents[name] = file.getvalue()
+    root = folder(tmp_path / "grey", contents)
+    expected = np.round(grey / 257).astype(np.uint8)
+    found = read_class_folders(str(root), tmp_path, 8).train.images[0]
+    listed = read_picture_files(str(root), tmp_path, 8).train.picture(0)
+    for picture in (found, np.asarray(listed)):
+        assert (picture == expected[:, :, None]).all() and len(np.unique(picture)) == 64
 
 
 def test_the_cache_is_used_again_follows_changes_and_survives_damage(tmp_path, monkeypatch):

@@ -330,6 +330,7 @@ def test_equal_scores_make_a_report(made, n):
     study = made([58 / EXAMPLES] * n)
     told = words([*findings.distribution(found_in(study)), *findings.black_swans(found_in(study))])
     assert f"all {n} seeds score 28.57 %" in told and "nan" not in told and report([study])
+    assert "are equal to tell" not in told and (f"all {n} scores are equal: no seed is surprising." in told) == (n >= 5)
 
 
 def test_an_ordinary_sample_has_no_black_swan_and_an_outlier_is_one(made):

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -249,6 +250,37 @@ def test_ctrl_c_and_sigterm_leave_within_ten_seconds_saying_how_to_go_on(tmp_pat
     assert process.returncode == 130 and "the same command goes on from there" in err and "Traceback" not in err
     scan = Study.load(folder.parent).scan()
     assert len(scan.records) >= 3 and not scan.problems
+
+
+def test_a_sweep_whose_shell_ends_trains_every_seed(tmp_path, cache):
+    command = [sys.executable, "-m", "src.train", "-m", "seed=range(0,8)", "jobs=1", "report=false", *QUICK]
+    command += [f"results={tmp_path}/results", f"data.cache={cache}", "trainer=cpu"]
+    shell = subprocess.Popen(["sh", "-c", f"nohup {shlex.join(command)} > {tmp_path}/out 2>&1 & read line"],
+                             cwd=ROOT, stdin=subprocess.PIPE)  # fmt: skip
+    folder = tmp_path / "results" / "digits" / "seeds"
+    wait_for_records(folder, 1, shell)
+    shell.communicate(b"\n")
+    deadline = time.monotonic() + 120
+    while "records in" not in (told := (tmp_path / "out").read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "digits, 8 seeds" in told and list(seeds_of(tmp_path)) == list(range(8))
+
+
+def test_a_job_that_ends_well_without_all_of_its_seeds_is_no_success(command, tmp_path, monkeypatch):
+    """As where a cluster loses the node under a worker, which then stops."""
+    from src.training import train_seeds
+
+    monkeypatch.setattr("src.training.train_seeds", lambda cfg, seeds: train_seeds(cfg, [s for s in seeds if s < 1]))
+    code, _, err = command("-m", "seed=range(0,4)", "jobs=1", *QUICK)
+    assert code == 1 and "digits: 3 of 4 seeds have no record (seed 1-3); the same command trains them" in err
+
+
+def test_seeds_that_a_job_left_out_are_handed_out_again(command, tmp_path, monkeypatch):
+    from src.training import train_seeds
+
+    monkeypatch.setattr("src.training.train_seeds", lambda cfg, seeds: train_seeds(cfg, seeds[:2]))
+    assert command("-m", "seed=range(0,5)", "jobs=1", *QUICK)[0] == 0
+    assert list(seeds_of(tmp_path)) == list(range(5))
 
 
 def test_an_interrupt_that_python_drops_ends_the_sweep_before_the_next_seed(small):

@@ -26,7 +26,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.command_line import explained, whole_number
 from src.errors import InputError
+from src.keys import check_keys
 from src.study.progress import Progress, summary_of
+from src.study.scores import few
 from src.study.store import Study, spelled, study_folder
 from src.sweep import (
     DEATHS,
@@ -43,6 +45,7 @@ from src.sweep import (
     next_commands,
     study_name,
     swept_seeds,
+    watch_parent,
     workers,
 )
 
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
 
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+AGAIN = "the same command trains them"
 RAY = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
 
 
@@ -134,6 +138,7 @@ class SeedSweeper(Sweeper):
             raise InputError(f"report={cfg.report}: true or false")
         if cfg.ckpt_path is not None and len(seeds) > 1:
             raise InputError(f"ckpt_path={cfg.ckpt_path}: a checkpoint is of one seed; go on with it without -m")
+        check_keys(cfg)
         workers(cfg)
         check_ray(cfg.hydra.launcher)
         check_writable(study_folder(cfg.results, cfg.study))
@@ -163,8 +168,10 @@ class SeedSweeper(Sweeper):
                 came = watch.came
                 died = self._launch(cfg, overrides, todo)
                 todo = watch.missing()
-                if died is None:
-                    break
+                if died is None:  # a job may end well without all of its seeds, as where the node under it was lost
+                    if watch.came == came or Study.load(folder).stopped():
+                        break
+                    continue
                 blamed = [seed for seed in Study.load(folder).claims()[1] if seed in todo]
                 if not blamed and watch.came == came:
                     raise InputError(f"no worker trained a seed: {type(died).__name__}: {' '.join(str(died).split())}")
@@ -187,6 +194,8 @@ class SeedSweeper(Sweeper):
         failed = [seed for seed in Progress.among(study.scan().records.values()).failed if seed in set(seeds)]
         if failed:
             return f"{cfg.study}: {len(failed)} of {len(seeds)} seeds failed; the same command tries them again", found
+        if left := [seed for seed in seeds if not study.is_done(seed)]:
+            return f"{cfg.study}: {len(left)} of {len(seeds)} seeds have no record (seed {few(left)}); {AGAIN}", found
         for line in next_commands(study, overrides, len(seeds)):
             print(line, flush=True)
         return None, found
@@ -221,6 +230,7 @@ class SeedSweeper(Sweeper):
             hydra_context=self.hydra_context, task_function=self.task_function, config=config
         )
         ask_for_huge_pages()
+        watch_parent()
         jobs = [[*overrides, f"seeds='{spelled(chunk)}'"] for chunk in chunks]
         try:
             returned = launcher.launch(jobs, initial_job_idx=0)

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from rich.progress import track
 
-from src.data.pictures import Pictures, PictureSet, cached, picture_set
+from src.data.pictures import Pictures, PictureSet, cached, in_colour, picture_set
 from src.errors import InputError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
@@ -150,7 +150,7 @@ def _decode(parts: dict[str, dict[str, list[str]]], read: Callable[[str], bytes]
 def _picture(name: str, data: bytes, size: int) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data)) as file:
-            image: Image.Image = file.convert("RGB")
+            image: Image.Image = in_colour(file)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise InputError(f"{name}: not a whole picture ({type(error).__name__}); mend or remove it") from error
     if image.size != (size, size):

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from src.data.class_folders import SUFFIXES, TEST_NAMES, split
-from src.data.pictures import Pictures, PictureSet, balanced
+from src.data.pictures import Pictures, PictureSet, balanced, in_colour
 from src.errors import InputError
 
 EXPECTED = "train/<wnid>/*.JPEG and val/<wnid>/*.JPEG, a folder for each class"
@@ -54,7 +54,7 @@ class PictureFiles:
         path = self.root / self.names[index]
         try:
             with Image.open(path) as file:
-                return file.convert("RGB")
+                return in_colour(file)
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise BrokenPicture(f"{path} ({type(error).__name__})") from error
 

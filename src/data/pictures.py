@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from src.errors import InputError
 
@@ -38,6 +39,14 @@ class Pictures:
             return self
         chosen = balanced(self.labels, size, classes, key)
         return Pictures(np.ascontiguousarray(self.images[chosen]), self.labels[chosen])
+
+
+def in_colour(image: Image.Image) -> Image.Image:
+    """`image` as 8-bit RGB; 16-bit grey is scaled, where Pillow's own conversion would clip all above 255 to white."""
+    if image.mode.startswith("I"):
+        deep = np.asarray(image).astype(np.uint32)
+        image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def balanced(labels: np.ndarray, size: int, classes: int, key: str) -> np.ndarray:

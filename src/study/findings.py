@@ -212,8 +212,9 @@ def black_swans(found: Findings) -> list[str]:
     """Question 2: are there seeds that are surprisingly good or bad?"""
     s = found.scores
     if found.n < 5 or not found.std:
-        why = f"{_too_few(found)}" if found.n < 5 else "The scores are all equal"
-        return [f"{found.name}: {why} to tell a surprising seed from an ordinary one."]
+        if found.n >= 5:
+            return [f"{found.name}: all {found.n:,} scores are equal: no seed is surprising."]
+        return [f"{found.name}: {_too_few(found)} to tell a surprising seed from an ordinary one."]
     below, above = (found.mean - found.min) / found.std, (found.max - found.mean) / found.std
     expected, expected_range = st.expected_extreme(found.n)
     told = (
