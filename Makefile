@@ -17,26 +17,27 @@ help:  ## this list
 
 setup: .venv/ready  ## make .venv and install the pinned packages
 
-.venv/ready: requirements.lock
+.venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 status: setup  ## how far the studies are
-	@$(BIN)/python -m src.status
+	@$(BIN)/seedspread status
 
 report: setup  ## STUDY=digits, or STUDY=[cifar_short,cifar_long]: tables, figures and TensorBoard bands
-	@$(BIN)/python -m src.report 'study=$(or $(STUDY),null)'
+	@$(BIN)/seedspread report 'study=$(or $(STUDY),null)'
 
 compare: setup  ## BASELINE=one CANDIDATE=other: is it better, and how sure
-	@$(BIN)/python -m src.compare 'baseline=$(or $(BASELINE),null)' 'candidate=$(or $(CANDIDATE),null)' $(EXTRA)
+	@$(BIN)/seedspread compare 'baseline=$(or $(BASELINE),null)' 'candidate=$(or $(CANDIDATE),null)' $(EXTRA)
 
 power: setup  ## STD=0.23 DIFFERENCE=0.1: how many seeds show it
-	@$(BIN)/python -m src.power std=$(or $(STD),null) difference=$(or $(DIFFERENCE),null) $(EXTRA)
+	@$(BIN)/seedspread power std=$(or $(STD),null) difference=$(or $(DIFFERENCE),null) $(EXTRA)
 
 tune: setup  ## EXPERIMENT=digits: search its settings, judge the best on fresh seeds; EXTRA="trials=64"
-	@$(BIN)/python -m src.tune experiment=$(or $(EXPERIMENT),digits) $(EXTRA)
+	@$(BIN)/seedspread tune experiment=$(or $(EXPERIMENT),digits) $(EXTRA)
 
 demo: setup  ## 20 seeds of a small ResNet-9 on handwritten digits, offline
 	@$(BIN)/python -m src.train -m 'seed=range(0,20)' experiment=digits
@@ -71,7 +72,7 @@ imagenet-probe: setup  ## the paper's second table by linear probes; IMAGENET=PA
 		$(BIN)/python -m src.train -m 'seed=$(or $(SEEDS),range(0,50))' experiment=imagenet_$$backbone \
 			'data.root=$(IMAGENET)' results=$(RESULTS) $(if $(VIEWS),data.views=$(VIEWS)) $(EXTRA) || exit 1; \
 	done
-	@$(BIN)/python -m src.report "study=[$$(echo $(BACKBONES:%=imagenet_%) $(CIFAR_STUDIES) | tr ' ' ,)]" results=$(RESULTS)
+	@$(BIN)/seedspread report "study=[$$(echo $(BACKBONES:%=imagenet_%) $(CIFAR_STUDIES) | tr ' ' ,)]" results=$(RESULTS)
 
 lock:  ## pin the packages of pyproject.toml anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header -o requirements.lock pyproject.toml

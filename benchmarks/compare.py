@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import made_up
-from src.study import comparison as cp
-from src.study import statistics as st
+from seedspread import statistics as st
 
 # Takes the draws as argument and two arms as JSON from standard input; prints seconds, ε_min and the violation ratio.
 RIVAL = """
@@ -49,13 +48,21 @@ def whole_comparison(seeds: int, rounds: int) -> None:
         took = []
         for _ in range(rounds):
             began = time.perf_counter()
-            command = [sys.executable, "-m", "src.compare", f"results={scratch}", "baseline=old", "candidate=new"]
+            command = [
+                sys.executable,
+                "-m",
+                "seedspread",
+                "compare",
+                f"results={scratch}",
+                "baseline=old",
+                "candidate=new",
+            ]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             took.append(time.perf_counter() - began)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     print(
-        f"src.compare of two studies of {seeds:,} seeds, {cp.DRAWS:,} draws: median of {rounds} {_median(took):.1f} s "
-        f"({min(took):.1f} to {max(took):.1f}), {peak:.2f} GiB at its peak",
+        f"seedspread compare of two studies of {seeds:,} seeds, {st.DRAWS:,} draws: "
+        f"median of {rounds} {_median(took):.1f} s ({min(took):.1f} to {max(took):.1f}), {peak:.2f} GiB at its peak",
         flush=True,
     )
 
@@ -68,10 +75,10 @@ def parts(n: int) -> None:
     """Each function at n seeds an arm."""
     baseline, candidate = _arms(n)
     for function in (
-        cp.permutation_test,
-        cp.sign_flip_test,
-        cp.probability_of_improvement,
-        cp.almost_stochastic_dominance,
+        st.permutation_test,
+        st.sign_flip_test,
+        st.probability_of_improvement,
+        st.almost_stochastic_dominance,
     ):
         began = time.perf_counter()
         function(baseline, candidate)
@@ -84,8 +91,8 @@ def test_examples(seeds: int, examples: int) -> None:
     began = time.perf_counter()
     one, other = (st.share_right(arm, examples) for arm in rows)
     both = st.share_right((a & b for a, b in zip(*rows, strict=True)), examples)
-    cp.example_error(one, other, same=True)
-    cp.shared_variance(one, seeds, other, seeds, both)
+    st.example_error(one, other, same=True)
+    st.shared_variance(one, seeds, other, seeds, both)
     print(f"test examples, two of {seeds:,} x {examples:,}: {time.perf_counter() - began:.1f} s", flush=True)
 
 
@@ -100,7 +107,7 @@ def against_deep_significance(python: str, n: int, draws: int) -> None:
     ours, found = [], []
     for seed in range(40):
         began = time.perf_counter()
-        found.append(cp.almost_stochastic_dominance(baseline, candidate, draws=draws, seed=seed))
+        found.append(st.almost_stochastic_dominance(baseline, candidate, draws=draws, seed=seed))
         ours.append(time.perf_counter() - began)
     told = json.dumps([baseline.tolist(), candidate.tolist()])
     answer = subprocess.run([python, "-c", RIVAL, str(draws)], input=told, capture_output=True, text=True)
@@ -114,7 +121,7 @@ def against_deep_significance(python: str, n: int, draws: int) -> None:
         f"{_median(ours):.3f} s, {seconds / _median(ours):.0f} times as fast; ε_min {theirs:.4f} and "
         f"{statistics.mean(found):.4f} ± {error:.4f} (std over 40 seeds of the bootstrap), "
         f"{abs(theirs - statistics.mean(found)) / error:.1f} std apart; violation ratio by their sum of 10,000 points "
-        f"{ratio:.5f}, ours, exact {cp.violation_ratio(baseline, candidate):.5f}"
+        f"{ratio:.5f}, ours, exact {st.violation_ratio(baseline, candidate):.5f}"
     )
 
 

@@ -21,21 +21,23 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from torch.nn import functional as F
 
-from src import hardware
-from src.data.crops import Crops
-from src.data.features import Extraction, Eye, Features, cores
-from src.data.picture_files import PictureArrays, PictureFiles, PictureSource
-from src.data.pictures import Pictures, PictureSet, picture_set
-from src.data.probe import ProbeLoader, Shared, _memory
-from src.models.backbones import Backbone
-from src.models.linear_probe import LinearProbe, ProbeStack
-from src.seeding import Stream, Streams
-from src.study.store import Study
-from src.training import train_seeds
+from seedspread.config import resolve
+from seedspread.config.streams import Stream, Streams
+from seedspread.data.crops import Crops
+from seedspread.data.extractor import FeatureExtractor, count_cores
+from seedspread.data.feature_data import ProbeLoader, SharedFeatures, _total_memory
+from seedspread.data.features import Extraction, Features
+from seedspread.data.picture_files import PictureArrays, PictureFiles, PictureSource
+from seedspread.data.pictures import Pictures, PictureSet, picture_set
+from seedspread.models.backbones import Backbone
+from seedspread.models.linear_probe import LinearProbe, ProbeStack
+from seedspread.records.study import Study
+from seedspread.training import hardware
+from seedspread.training.worker import train_seeds
 
-ACCELERATOR = hardware.accelerator("auto")
+ACCELERATOR = resolve.resolve_accelerator("auto")
 DEVICE = torch.device("cuda" if ACCELERATOR == "gpu" else "cpu")
-PRECISION = str(hardware.precision("auto", ACCELERATOR))
+PRECISION = str(resolve.resolve_precision("auto", ACCELERATOR))
 TRAIN, TEST, VIEWS, EPOCHS, SEEDS, LIVE_EPOCHS = 1024, 256, 8, 30, 50, 1
 ROUNDS = 7
 
@@ -88,8 +90,8 @@ def fifty_seeds(folder: Path) -> None:
 
     kept = seconds("kept", SEEDS)
     again = seconds("again", SEEDS)
-    torch.set_num_threads(cores())
-    live = seconds("live", 1, "data.views=0", f"trainer.max_epochs={LIVE_EPOCHS}", f"threads={cores()}")
+    torch.set_num_threads(count_cores())
+    live = seconds("live", 1, "data.views=0", f"trainer.max_epochs={LIVE_EPOCHS}", f"threads={count_cores()}")
     seen = TRAIN * EPOCHS * SEEDS
     each = live / (TRAIN * LIVE_EPOCHS)
     print(f"{SEEDS} seeds x {EPOCHS} epochs x {TRAIN} pictures, {VIEWS} views kept")
@@ -111,15 +113,15 @@ def extraction(folder: Path) -> None:
         )
         source = PictureSource(pictures, pictures, ("a",), "")
         pass_ = Extraction(source, backbone, Crops(), VIEWS, 0, 64, 4096, DEVICE, folder, False)
-        torch.set_num_threads(cores())
-        eye = Eye(backbone, DEVICE, 64)
+        torch.set_num_threads(count_cores())
+        eye = FeatureExtractor(backbone, DEVICE, 64)
         crops = np.concatenate([pass_._views(pictures, index) for index in range(n)])
 
-        def bare(eye: Eye = eye, crops: np.ndarray = crops) -> None:
+        def bare(eye: FeatureExtractor = eye, crops: np.ndarray = crops) -> None:
             for start in range(0, len(crops), 64):
                 eye.look(crops[start : start + 64])
 
-        def whole(eye: Eye = eye, pass_: Extraction = pass_, n: int = n) -> None:
+        def whole(eye: FeatureExtractor = eye, pass_: Extraction = pass_, n: int = n) -> None:
             for _ in eye.passes(pass_._views, pass_.source.train, range(n)):
                 pass
 
@@ -167,14 +169,15 @@ def large_cache(folder: Path, gib: int = 30) -> None:
     train, labels = np.load(folder / "train.npy", mmap_mode="r"), np.arange(n) % 1000
     kept = Features(train, np.arange(n), labels, train[:8, 0], np.arange(8), labels[:8], (), "")
     stand_in: Any = SimpleNamespace(device=torch.device("cpu"), features=lambda: kept)
-    loader = ProbeLoader(Shared(stand_in), 256, Streams.of(0))
+    loader = ProbeLoader(SharedFeatures(stand_in), 256, Streams.of(0))
     batches = iter(loader)
     next(batches)
     began = time.perf_counter()
     for _ in range(400):
         next(batches)
     each = (time.perf_counter() - began) / 400
-    print(f"a cache of {gib} GiB, {n} pictures, on a machine of {_memory() / 2**30:.0f} GiB: {before} MiB of its own "
+    memory = _total_memory() / 2**30
+    print(f"a cache of {gib} GiB, {n} pictures, on a machine of {memory:.0f} GiB: {before} MiB of its own "
           f"before, {_own_mib()} after 400 batches; {1e3 * each:.1f} ms a batch")  # fmt: skip
 
 
@@ -217,18 +220,18 @@ def _steps(heads: int) -> dict[str, Callable[[], None]]:
 
 def looks(folder: Path) -> None:
     """Pictures a second of the three backbones at 224 pixels."""
-    torch.set_num_threads(cores())
+    torch.set_num_threads(count_cores())
     batch = 256 if DEVICE.type == "cuda" else 32
     crops = np.random.default_rng(0).integers(0, 256, (batch, 224, 224, 3), np.uint8)
     for name, library in (("resnet50", "torchvision"), ("vit_small_patch16_224", "timm")):
-        eye = Eye(random_backbone(folder, name, library, 224), DEVICE, batch)
+        eye = FeatureExtractor(random_backbone(folder, name, library, 224), DEVICE, batch)
         found = medians({"look": lambda eye=eye: eye.look(crops)})  # type: ignore[misc]
         print(f"{name} at 224, batches of {batch}: {batch / found['look']:.0f} pictures/s")
 
 
 def main() -> None:
     hardware.keep_memory()
-    where = torch.cuda.get_device_name() if DEVICE.type == "cuda" else f"{cores()} cores"
+    where = torch.cuda.get_device_name() if DEVICE.type == "cuda" else f"{count_cores()} cores"
     print(f"{where}, {PRECISION}, medians of {ROUNDS}")
     for measure in (extraction, decoding, stacked, looks, large_cache, fifty_seeds):
         with tempfile.TemporaryDirectory() as folder:

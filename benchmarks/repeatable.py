@@ -17,14 +17,15 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from torchvision.transforms import v2
 
-from src.data.crops import Crops
-from src.data.files import CutPictures, FileLoader, KeyBatches
-from src.data.loader import EpochOrder, Normaliser
-from src.data.picture_files import PictureFiles
-from src.models.backbones import Transform
-from src.seeding import Streams
-from src.train import CONF
-from src.training import opened, train_seed
+from seedspread.config.compose import CONF
+from seedspread.config.streams import Streams
+from seedspread.data.crops import Crops
+from seedspread.data.file_data import CutPictures, FileLoader, KeyBatches
+from seedspread.data.loader import EpochOrder, Normaliser
+from seedspread.data.picture_files import PictureFiles
+from seedspread.models.backbones import Transform
+from seedspread.training.build import open_study
+from seedspread.training.run import train_seed
 
 SIZE, PICTURES, BATCH = 64, 600, 50
 TRANSFORM = Transform(SIZE, 72, "bilinear", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -36,7 +37,7 @@ def checkpoints(cifar: str, rounds: int) -> None:
         for name, every in zip(took, ("null", "1"), strict=True):
             with tempfile.TemporaryDirectory() as results, initialize_config_dir(CONF, version_base="1.3"):
                 overrides = ["experiment=cifar_quick", f"data.source={cifar}", f"results={results}", "trainer=cpu"]
-                cfg, study = opened(compose("train", [*overrides, f"checkpoint.every_n_epochs={every}"]))
+                cfg, study = open_study(compose("train", [*overrides, f"checkpoint.every_n_epochs={every}"]))
                 began = time.process_time()
                 train_seed(cfg, study, 0)
                 took[name].append(time.process_time() - began)

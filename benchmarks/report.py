@@ -19,18 +19,19 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util.tensor_util import make_ndarray
 from torch.utils.tensorboard import SummaryWriter
 
-from src.study.scores import Scores
-from src.study.store import SCHEMA, Study
+from seedspread.records.record import SCHEMA
+from seedspread.records.scores import Scores
+from seedspread.records.study import Study
 from tests import browser
 
 # What tensorboard-reducer does, our way: from records to one run. Both are timed as commands, start-up included.
 OURS = """
 import sys
 from pathlib import Path
-from src.study.findings import Findings
-from src.study.scores import Scores
-from src.study.store import Study
-from src.study.tensorboard import write_run
+from seedspread.report.wording import Findings
+from seedspread.records.scores import Scores
+from seedspread.records.study import Study
+from seedspread.report.tensorboard import write_run
 write_run(Findings.of(Scores.of(Study.load(Path(sys.argv[1])))), {}, {})
 """
 CONFIG = {"data": {"name": "made_up", "batch_size": 500}, "trainer": {"max_epochs": 45}}
@@ -78,7 +79,7 @@ def whole_report(study: Study) -> None:
     reading = time.perf_counter() - began
     began = time.perf_counter()
     arguments = [f"study={study.name}", f"results={study.folder.parent}"]
-    subprocess.run([sys.executable, "-m", "src.report", *arguments], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", "seedspread", "report", *arguments], check=True, stdout=subprocess.DEVNULL)
     whole = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     print(f"report of {study.name}: {whole:.1f} s, {peak:.2f} GiB at its peak; reading the records {reading:.1f} s")

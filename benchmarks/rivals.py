@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from src.data.augment import Augment
-from src.data.pictures import Pictures, PictureSet, picture_set
+from seedspread.data.augment import Augment
+from seedspread.data.pictures import Pictures, PictureSet, picture_set
 
 
 def random_pictures(source: str | None, cache: Path, size: int) -> PictureSet:

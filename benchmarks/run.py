@@ -101,10 +101,10 @@ def in_parts() -> Clock:
     """A clock on the parts of a seed of ours. On a GPU it waits for the device at each turn, which costs time too."""
     import lightning as L
 
-    from src import training
-    from src.classifier import Classifier
-    from src.data.loader import ScoreLoader, TrainLoader
-    from src.study.store import Study
+    from seedspread.data.loader import ScoreLoader, TrainLoader
+    from seedspread.records.study import Study
+    from seedspread.training import build
+    from seedspread.training.module import Classifier
 
     clock = Clock()
     clock.watch(L.Trainer, "fit", "Lightning")
@@ -119,7 +119,7 @@ def in_parts() -> Clock:
     for name in ("validation_step", "on_validation_epoch_start", "on_validation_epoch_end"):
         clock.watch(Classifier, name, "scoring")
     clock.watch(Study, "write", "records")
-    clock.watch(training, "_optimizer", "set-up")
+    clock.watch(build, "build_optimizer", "set-up")
     # SGD.step also calls the closure that does the rest of the step: only its arithmetic counts.
     clock.watch(import_module("torch.optim.sgd"), "sgd", "training")
     return clock
@@ -130,7 +130,7 @@ def train_ours(overrides: list[str], seeds: int, parts: bool) -> dict[str, Any]:
     began = time.perf_counter()
     cfg = composed([*overrides, f"trainer={'gpu' if GPU else 'cpu'}"])
     hydra = time.perf_counter() - began
-    from src.training import train_seeds
+    from seedspread.training.worker import train_seeds
 
     clock = in_parts() if parts else None
     with tempfile.TemporaryDirectory() as results:
@@ -301,7 +301,7 @@ def main() -> None:
         found = train_ours(overrides, seeds, parts) if name == "ours" else train_rival(name, overrides, seeds)
         print(json.dumps(found))
         return
-    from src.environment import machine
+    from seedspread.training.environment import describe_machine
 
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda number, _: sys.exit(128 + number))  # on the way out sweeps are ended
@@ -309,7 +309,7 @@ def main() -> None:
     small = SMALL if options.small else []
     rounds = 1 if options.small else options.rounds
     wanted = options.part or ["seed", "sweep", "growth", "step"]
-    measured: dict[str, Any] = {"machine": machine(), "when": datetime.now(UTC).isoformat(timespec="seconds")}
+    measured: dict[str, Any] = {"machine": describe_machine(), "when": datetime.now(UTC).isoformat(timespec="seconds")}
     measured |= {"cores": os.cpu_count(), "rounds": rounds, "lost": step.lost}
     keep(options.json, measured)  # what cannot be written is told before half an hour
     sizes = list(SIZES.items())

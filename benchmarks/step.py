@@ -26,7 +26,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.rivals import Recipe, objective, plain, resnet9
-from src.study.store import write_atomically
+from seedspread.records.files import write_atomically
 
 EPOCHS = 3  # the first is not counted
 GPU = torch.cuda.is_available()
@@ -99,8 +99,8 @@ def composed(overrides: list[str]) -> Any:
 
 
 def _train_ours(overrides: list[str]) -> list[float]:
-    from src import hardware
-    from src.train import train
+    from seedspread.commands.train import train
+    from seedspread.training import hardware
 
     if "stock malloc" in overrides:
         overrides.remove("stock malloc")

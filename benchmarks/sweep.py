@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from src.study.store import Study
+from seedspread.records.study import Study
 
 STOCK = ("hydra/sweeper=basic", "hydra/launcher=basic")
 

@@ -5,15 +5,17 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from src.command_line import run
-from src.study.store import SCHEMA, Study, seeds_in
-from src.train import CONF
+from seedspread.commands.console import run_command
+from seedspread.config.compose import CONF
+from seedspread.config.overrides import expand_seeds
+from seedspread.records.record import SCHEMA
+from seedspread.records.study import Study
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="train")
 def main(cfg: DictConfig) -> None:
     study = Study.open(Path(cfg.results) / cfg.study, {"trivial": True})
-    for seed in [cfg.seed] if cfg.seeds is None else seeds_in(cfg.seeds):
+    for seed in [cfg.seed] if cfg.seeds is None else expand_seeds(cfg.seeds):
         final = {"train/loss": 1.0, "train/acc": 0.9, "val/loss": 1.0, "val/acc": 0.9 + seed % 100 / 10_000}
         study.write(
             {
@@ -30,4 +32,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

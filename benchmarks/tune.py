@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from src.study.store import Study
+from seedspread.records.study import Study
 
 JOBS = 2
 
@@ -20,7 +20,7 @@ def search(trials: int, seeds: int) -> None:
         asked = [f"trials={trials}", f"seeds_per_trial={seeds}", f"jobs={JOBS}", f"results={folder}"]
         began = time.time()
         process = subprocess.Popen(
-            [sys.executable, "-m", "src.tune", "experiment=digits", *asked], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "seedspread", "tune", "experiment=digits", *asked], stdout=subprocess.PIPE, text=True
         )
         while process.poll() is None and not list(Path(folder).glob("*/trial-*/running/*.json")):
             time.sleep(0.01)

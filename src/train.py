@@ -1,62 +1,15 @@
-"""Train a seed and record it: `python -m src.train seed=3 experiment=digits`; several: `-m 'seed=range(0,20)'`.
-
-Imports nothing heavy: torch and Lightning come in where training begins, in the process that trains.
-"""
+"""`python -m src.train`: seedspread's train command from a checkout, installed or not. Defines nothing."""
 
 import os
+import sys
 from pathlib import Path
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
+sys.path.insert(0, str(Path(__file__).parent))
+# Workers of sweeps start as processes of their own and find the package here as well.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
 
-from src.command_line import plain_errors, run
-from src.study.progress import told
-from src.study.store import Record, seeds_in
-
-CONF = str(Path(__file__).resolve().parent.parent / "conf")
-
-
-def train(cfg: DictConfig) -> Record:
-    """Train the seed that `cfg` names and return its record; a seed already recorded is returned as found.
-
-    Raises InputError for settings that cannot be, and where the study belongs to another config.
-    """
-    from src.seeding import checked_seed
-    from src.training import opened, train_seed
-
-    seed = checked_seed(cfg.seed)
-    cfg, study = opened(cfg)
-    if study.is_done(seed) and not cfg.overwrite and (found := study.record(seed)):
-        print(f"{told(found)}  recorded before: overwrite=true trains it again", flush=True)
-        return found
-    if problem := study.problem(seed):
-        print(f"{study.record_path(seed)}: {problem}; it is put into damaged/ and seed {seed} trained again")
-    with study.claimed(seed):
-        record = train_seed(cfg, study, seed)
-    print(told(record), flush=True)
-    return record
-
-
-@hydra.main(version_base="1.3", config_path=CONF, config_name="train")
-def main(cfg: DictConfig) -> float | None:
-    """Train one seed and return its `cfg.metric`, for sweepers that optimise; or train a sweeper's chunk of seeds."""
-    if cfg.seeds is not None:
-        from src.training import train_seeds
-
-        # A cluster's worker starts elsewhere; the folders of the config are meant from where the sweep was started.
-        os.chdir(HydraConfig.get().runtime.cwd)
-        return train_seeds(cfg, seeds_in(cfg.seeds))
-    if HydraConfig.get().mode == RunMode.MULTIRUN:  # the sweeper tells what went wrong
-        return _metric(cfg)
-    with plain_errors():
-        return _metric(cfg)
-
-
-def _metric(cfg: DictConfig) -> float | None:
-    return train(cfg)["metrics"]["final"][cfg.metric]
-
+from seedspread.commands.console import run_command
+from seedspread.commands.train import main
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

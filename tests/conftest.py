@@ -9,8 +9,8 @@ from hydra import compose, initialize_config_dir
 from hypothesis import settings
 from omegaconf import DictConfig
 
-from src.command_line import run
-from src.train import main
+from seedspread.commands.console import run_command
+from seedspread.commands.train import main
 
 settings.register_profile("any machine", deadline=None)  # a busy disk is no failure
 settings.load_profile("any machine")
@@ -65,7 +65,7 @@ def invoked(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
         monkeypatch.setenv("HYDRA_FULL_ERROR", os.environ.get("HYDRA_FULL_ERROR", ""))
         code: int | str | None = 0
         try:
-            run(main)
+            run_command(main)
         except SystemExit as exit_:
             code = exit_.code
         out, err = capfd.readouterr()

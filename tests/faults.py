@@ -6,7 +6,7 @@ from pathlib import Path
 
 import lightning as L
 
-from src.callbacks.seed_record import SeedRecord
+from seedspread.training.callbacks.seed_record import SeedRecord
 
 
 def seed_of(trainer: L.Trainer) -> int:

@@ -1,1 +1,0 @@
-"""Hydra finds its plugins in packages of the name hydra_plugins."""

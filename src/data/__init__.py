@@ -1,1 +1,0 @@
-"""Pictures on the device, in batches."""

@@ -1,0 +1,67 @@
+"""The batch size that trains fastest here: `seedspread batch_size experiment=cifar_short`."""
+
+import os
+import tempfile
+
+import hydra
+from omegaconf import DictConfig
+
+from seedspread.commands.console import plain_errors
+from seedspread.config.compose import CONF
+from seedspread.config.errors import InputError
+from seedspread.config.schema import whole_number
+from seedspread.records.files import unwritable_error
+from seedspread.records.study import study_folder
+from seedspread.report.batch_size import REMINDER, TABLE_HEAD, table_line, write_batch_size
+from seedspread.training.batch_size import (
+    Measured,
+    double_batch_size,
+    measure_batch_size,
+    memory_left,
+    prepare_features,
+    recommend,
+    run_alone,
+)
+
+
+def _percent(cfg: DictConfig, key: str) -> float:
+    value = cfg[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 100:
+        raise InputError(f"{key}={value}: percent, from 0 to below 100")
+    return value
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="batch_size")
+def main(cfg: DictConfig) -> None:
+    """Measure, print the table and the recommended size, and write both."""
+    with plain_errors():
+        if cfg.seeds is not None:
+            raise InputError("-m or seeds=: sizes are measured one after the other, of one config; leave it out")
+        start, gain, within = whole_number(cfg, "start"), _percent(cfg, "gain"), _percent(cfg, "within")
+        folder = study_folder(cfg.results, cfg.study) / "batch_size"
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK)):  # told before minutes of measuring
+            raise unwritable_error(folder, OSError(0, f"{there} is no folder that can be written to"))
+        with tempfile.TemporaryDirectory() as scratch:
+
+            def measure(batch: int) -> Measured:
+                try:
+                    return run_alone(measure_batch_size, cfg, batch, scratch)
+                except InputError as error:
+                    told = str(error)
+                    if told.startswith(key := f"data.batch_size={batch}"):
+                        raise InputError(f"start={batch}{told.removeprefix(key)}") from None
+                    raise
+
+            def show(one: Measured) -> None:
+                print(*([TABLE_HEAD] if one.batch == start else []), table_line(one), sep="\n", flush=True)
+
+            if cfg.get("backbone"):
+                run_alone(prepare_features, cfg, scratch)
+                print("of one head alone; stacks of heads (stack=) are not measured")
+            found, why = double_batch_size(measure, start, gain, memory_left, show)
+        choice = recommend(found, within)
+        write_batch_size(found, choice, folder)
+        print(f"ended: {why}\n")
+        print(f"recommended: data.batch_size={choice.batch}, the smallest within {within:g} % of the best rate")
+        print(f"{REMINDER}\ntable and figure in {folder}")

@@ -1,0 +1,46 @@
+"""`seedspread COMMAND key=value ...`: finds the command and hands it the rest of the line.
+
+Only the command that was asked for is imported, so that the list of commands is there at once.
+"""
+
+import difflib
+import sys
+from importlib import import_module
+
+COMMANDS = {
+    "train": "train a seed, or with -m and seed=range(0,20) a sweep of seeds",
+    "report": "page, tables, figures and TensorBoard bands of a study",
+    "compare": "is one study better than another, and how sure is that",
+    "reproduce": "train a recorded seed again and compare every bit",
+    "luck": "how much of a study's spread is luck with the test set",
+    "power": "how many seeds show a difference",
+    "tune": "search an experiment's settings and judge the best on fresh seeds",
+    "sources": "the spread that each source of randomness causes alone",
+    "status": "how far the studies are",
+    "batch_size": "the batch size that trains fastest here",
+}
+
+
+def usage() -> str:
+    """The commands in a line each."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
+    return "\n".join(["usage: seedspread COMMAND [key=value ...]     seedspread COMMAND --help", "", *lines])
+
+
+def main() -> None:
+    """Run the command that the command line names."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return
+    name = arguments[0].replace("-", "_")
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        sys.exit(
+            f"error: {arguments[0]}: no such command; {f'did you mean {near[0]}?' if near else 'seedspread lists them'}"
+        )
+    sys.argv = [f"seedspread {name}", *arguments[1:]]
+    from seedspread.commands.console import run_command
+
+    run_command(import_module(f"seedspread.commands.{name}").main)

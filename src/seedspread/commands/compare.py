@@ -1,0 +1,86 @@
+"""Is the candidate better than the baseline, and how sure: `seedspread compare baseline=A candidate=B`.
+
+Arms are studies, from their records alone, or CSV files of scores from anywhere. Neither torch nor Lightning is
+imported.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, ListConfig
+
+from seedspread.commands.console import plain_errors
+from seedspread.config.compose import CONF
+from seedspread.config.errors import InputError
+from seedspread.config.schema import positive_number
+from seedspread.decide.arms import check_units, is_score_file, read_arm
+from seedspread.decide.verdict import Arm, compare_arms
+from seedspread.records.files import combined_folder
+from seedspread.records.scores import Scores
+from seedspread.records.study import Study, list_studies, study_folder
+from seedspread.report.comparison_page import format_comparison, write_comparison
+from seedspread.report.verdict_words import verdict_sentence
+
+
+def named_arms(cfg: DictConfig) -> tuple[Arm, list[Arm]]:
+    """The baseline and the candidates that `cfg` names; InputError where one is missing, or named twice."""
+    named = {"baseline": cfg.baseline, "candidate": cfg.candidate}
+    lists = {key: list(value) if isinstance(value, ListConfig) else [value] for key, value in named.items()}
+    for key, values in lists.items():
+        if not values or any(value is None for value in values):
+            there = ", ".join(list_studies(cfg.results)) or "none"
+            raise InputError(f"{key}=?: name a study ({cfg.results} has {there}), or a file of scores ending in .csv")
+    if len(lists["baseline"]) > 1:
+        raise InputError(f"baseline={cfg.baseline}: one baseline; candidates may be several, 'candidate=[ONE,OTHER]'")
+    every = [str(value) for values in lists.values() for value in values]
+    places = [(Path(n) if is_score_file(n) else study_folder(cfg.results, n)).resolve() for n in every]
+    for i, place in enumerate(places):
+        if place in places[:i]:
+            raise InputError(f"candidate={every[i]}: it is named twice, here and as {every[places.index(place)]}")
+    found = [_named_arm(cfg, "candidate" if i else "baseline", name) for i, name in enumerate(every)]
+    names = [arm.name for arm in found]
+    if len(set(names)) < len(names):  # files of one name in several folders
+        found = [
+            Arm(f"{place.parent.name}_{arm.name}", arm.scores, arm.seeds, arm.study)
+            for arm, place in zip(found, places, strict=True)
+        ]
+    check_units(found)
+    return found[0], found[1:]
+
+
+def _named_arm(cfg: DictConfig, key: str, name: str) -> Arm:
+    if is_score_file(name):
+        return read_arm(Path(name), cfg.column, cfg.seed_column)
+    folder = study_folder(cfg.results, name)
+    if not folder.exists():
+        there = ", ".join(list_studies(cfg.results)) or "none"
+        raise InputError(f"{key}={name}: no such study in {cfg.results} ({there}); a file of scores ends in .csv")
+    return Arm.of(Scores.of(Study.load(folder)))
+
+
+def _settings(cfg: DictConfig) -> dict[str, Any]:
+    """What is set of how to compare; InputError where a value cannot be."""
+    for key in ("pair", "same_examples"):
+        if cfg[key] is not None and not isinstance(cfg[key], bool):
+            raise InputError(f"{key}={cfg[key]}: true or false, or leave it out")
+    worth = positive_number(
+        cfg, "worth", "the smallest difference that matters, a positive number in the scores' units"
+    )
+    return {"pair": cfg.pair, "same_examples": cfg.same_examples, "worth": worth}
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="compare")
+def main(cfg: DictConfig) -> None:
+    """Compare the arms that `cfg` names: the verdict of each candidate, then what it stands on."""
+    with plain_errors():
+        settings = _settings(cfg)
+        baseline, candidates = named_arms(cfg)
+        names = "+".join(arm.name for arm in candidates)
+        folder = combined_folder(Path(cfg.results), f"{names}-against-{baseline.name}")
+        found = compare_arms(baseline, candidates, **settings)
+        write_comparison(found, folder)
+        print("\n".join(verdict_sentence(c) for c in found))
+        for c in found:
+            print(f"\n{c.candidate.name} against {c.baseline.name}\n{format_comparison(c)}")
+        print(f"\nwritten: {folder / 'compare.md'}, compare.csv, compare.png, compare.svg")

@@ -1,0 +1,42 @@
+"""How an entry point meets its user: results on standard output, errors in one or two lines, an exit code."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig
+
+from seedspread.config.errors import explain_error
+
+_SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn an exception into one or two lines and a non-zero exit; with HYDRA_FULL_ERROR=1 let it through."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\ninterrupted: finished seeds are recorded; the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if _SHOW_TRACEBACK:
+            raise
+        sys.exit(f"error: {explain_error(error)}")
+
+
+def study_names(cfg: DictConfig) -> list[str]:
+    """The names in `cfg.study`: one, a list of several, or none."""
+    if isinstance(cfg.study, ListConfig):
+        return [str(name) for name in cfg.study]
+    return [] if cfg.study is None else [str(cfg.study)]
+
+
+def run_command(main: Callable[[], Any]) -> None:
+    """Run a Hydra main under `plain_errors`: what Hydra itself finds wrong is told in the same way."""
+    # Told so, Hydra hands every exception on as it is instead of printing it over many lines.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    with plain_errors():
+        main()

@@ -1,0 +1,28 @@
+"""How much of a study's spread is luck with its test set: `seedspread luck study=digits`."""
+
+import hydra
+from omegaconf import DictConfig
+
+from seedspread.commands.console import plain_errors, study_names
+from seedspread.config.compose import CONF
+from seedspread.config.errors import InputError
+from seedspread.records.scores import Scores
+from seedspread.records.study import Study, study_folder
+from seedspread.report.findings import Findings
+from seedspread.report.luck_page import write_luck
+from seedspread.report.page import luck_words
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="luck")
+def main(cfg: DictConfig) -> None:
+    """Say what of each named study's spread is luck, and write it as a page."""
+    with plain_errors():
+        names = study_names(cfg)
+        if not names:
+            raise InputError("study=?: name a study, for example study=digits")
+        for name in names:
+            found = Findings.of(Scores.of(Study.load(study_folder(cfg.results, name))))
+            if found.luck is None:
+                raise InputError(" ".join(luck_words([found])))
+            print("\n\n".join(luck_words([found])))
+            print(f"\npage in {write_luck(found)}")

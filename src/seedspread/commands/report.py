@@ -1,0 +1,28 @@
+"""What a study says, as a page, tables, figures and TensorBoard bands: `seedspread report study=digits`.
+
+From the records alone; neither torch nor Lightning is imported.
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from seedspread.commands.console import plain_errors, study_names
+from seedspread.config.compose import CONF
+from seedspread.config.errors import InputError
+from seedspread.records.study import Study, list_studies, study_folder
+from seedspread.report.study_page import write_reports
+from seedspread.report.wording import headline
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="report")
+def main(cfg: DictConfig) -> None:
+    """Write the reports that `cfg` asks for, and say where."""
+    with plain_errors():
+        names = list(dict.fromkeys(study_names(cfg)))
+        if not names:
+            there = ", ".join(list_studies(cfg.results)) or "none"
+            raise InputError(f"study=?: name one, or several as study=[ONE,OTHER]; {cfg.results} has {there}")
+        page, several = write_reports([Study.load(study_folder(cfg.results, name)) for name in names])
+        for found in several:
+            print(headline(found))
+        print(f"report in {page}\nbands: tensorboard --logdir {cfg.results}")

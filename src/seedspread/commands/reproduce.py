@@ -1,0 +1,40 @@
+"""Train recorded seeds again and compare every bit: `seedspread reproduce study=digits seed=3`."""
+
+import sys
+
+import hydra
+import numpy as np
+from omegaconf import DictConfig
+
+from seedspread.commands.console import plain_errors
+from seedspread.config.compose import CONF
+from seedspread.config.errors import InputError
+from seedspread.records.study import Study, study_folder
+from seedspread.training.reproduction import reproduce
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="reproduce")
+def main(cfg: DictConfig) -> None:
+    """Reproduce the seeds that `cfg` names and say what came of it; exit 1 where one differs."""
+    with plain_errors():
+        if cfg.study is None or (cfg.seed is None) == (cfg.n is None):
+            raise InputError("name a study and a seed, or how many: study=digits seed=3, or study=digits n=5")
+        study = Study.load(study_folder(cfg.results, cfg.study))
+        if cfg.n is None:
+            from seedspread.config.streams import check_seed
+
+            seeds = [check_seed(cfg.seed)]
+        else:
+            there = [seed for seed, record in study.scan().records.items() if record["status"] != "failed"]
+            if not there:
+                raise InputError(f"n={cfg.n}: {study.folder} has no seed with a result; seedspread status says more")
+            if not isinstance(cfg.n, int) or not 1 <= cfg.n <= len(there):
+                raise InputError(f"n={cfg.n}: {study.folder} has {len(there)} recorded seeds; choose 1 to {len(there)}")
+            seeds = sorted(np.random.default_rng().choice(there, cfg.n, replace=False).tolist())
+        different, places = 0, [cfg["with"]] if isinstance(cfg["with"], str) else list(cfg["with"] or [])
+        for seed in seeds:
+            comparison = reproduce(study, seed, places)
+            print(comparison.told(seed), flush=True)
+            different += bool(comparison.differing)
+    if different:
+        sys.exit(1)

@@ -1,0 +1,57 @@
+"""The spread that each source of randomness causes alone: `seedspread sources experiment=digits n=50`."""
+
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from seedspread.commands.console import plain_errors
+from seedspread.config.compose import CONF
+from seedspread.config.errors import InputError
+from seedspread.config.overrides import override_key
+from seedspread.config.schema import whole_number
+from seedspread.records.study import Study, study_folder
+from seedspread.report.sources import ALL, NOTHING, VARIED, read_source, sources_table, write_sources
+
+
+def plan_sweeps(study: str, n: int, streams: Iterable[str]) -> dict[str, tuple[str, list[str]]]:
+    """For each source the study that varies it, and what to sweep; `streams` are the names of all there are."""
+    design = {
+        varied: (f"{study}-{stream}", [f"study={study}", "seed=0", f"streams.{stream}=range(0,{n})"])
+        for varied, stream in VARIED.items()
+    }
+    design[ALL] = (study, [f"study={study}", f"seed=range(0,{n})"])
+    # Every stream is held: the seed only numbers the runs.
+    held = [f"streams.{name}=0" for name in streams]
+    off = [f"seed=range(0,{n})", *held, "trainer.deterministic=false", f"study={study}-nothing"]
+    design[NOTHING] = (f"{study}-nothing", off)
+    return design
+
+
+def run_sweeps(design: Mapping[str, tuple[str, list[str]]], overrides: Sequence[str]) -> None:
+    """Run the sweeps one after the other, each on the whole machine; InputError where one fails."""
+    for varied, (_, swept) in design.items():
+        print(f"\n== {varied}", flush=True)
+        command = [sys.executable, "-m", "src.train", "-m", *overrides, *swept]
+        if code := subprocess.run(command, cwd=HydraConfig.get().runtime.cwd).returncode:
+            raise InputError(f"the sweep of {varied} ended with {code}; the same command goes on from here")
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="sources")
+def main(cfg: DictConfig) -> None:
+    """Train what is missing of the five studies, then print and draw the spread by source."""
+    with plain_errors():
+        n = whole_number(cfg, "n", least=2)
+        overrides = HydraConfig.get().overrides.task
+        if given := [o for o in overrides if override_key(o).split(".")[0] in ("seed", "seeds", "streams")]:
+            raise InputError(f"{given[0]}: the design sets seeds and streams; say how many runs with n=")
+        design = plan_sweeps(cfg.study, n, cfg.streams)
+        run_sweeps(design, [o for o in overrides if override_key(o) not in ("n", "study")])
+        studies = {varied: Study.load(study_folder(cfg.results, name)) for varied, (name, _) in design.items()}
+        sources = [read_source(varied, study, n) for varied, study in studies.items()]
+        folder = study_folder(cfg.results, f"{cfg.study}-sources")
+        write_sources(sources, folder)
+        print(f"\n{sources_table(sources)}\n\ntable and figure in {folder}")

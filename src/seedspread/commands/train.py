@@ -1,0 +1,58 @@
+"""Train a seed and record it: `python -m src.train seed=3 experiment=digits`; several: `-m 'seed=range(0,20)'`.
+
+Imports nothing heavy: torch and Lightning come in where training begins, in the process that trains.
+"""
+
+import os
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from seedspread.commands.console import plain_errors
+from seedspread.config.compose import CONF
+from seedspread.config.overrides import expand_seeds
+from seedspread.records.progress import format_record
+from seedspread.records.record import Record
+
+
+def train(cfg: DictConfig) -> Record:
+    """Train the seed that `cfg` names and return its record; a seed already recorded is returned as found.
+
+    Raises InputError for settings that cannot be, and where the study belongs to another config.
+    """
+    from seedspread.config.streams import check_seed
+    from seedspread.training.build import open_study
+    from seedspread.training.run import train_seed
+
+    seed = check_seed(cfg.seed)
+    cfg, study = open_study(cfg)
+    if study.is_done(seed) and not cfg.overwrite and (found := study.record(seed)):
+        print(f"{format_record(found)}  recorded before: overwrite=true trains it again", flush=True)
+        return found
+    if problem := study.problem(seed):
+        print(f"{study.record_path(seed)}: {problem}; it is put into damaged/ and seed {seed} trained again")
+    with study.claimed(seed):
+        record = train_seed(cfg, study, seed)
+    print(format_record(record), flush=True)
+    return record
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="train")
+def main(cfg: DictConfig) -> float | None:
+    """Train one seed and return its `cfg.metric`, for sweepers that optimise; or train a sweeper's chunk of seeds."""
+    if cfg.seeds is not None:
+        from seedspread.training.worker import train_seeds
+
+        # A cluster's worker starts elsewhere; the folders of the config are meant from where the sweep was started.
+        os.chdir(HydraConfig.get().runtime.cwd)
+        return train_seeds(cfg, expand_seeds(cfg.seeds))
+    if HydraConfig.get().mode == RunMode.MULTIRUN:  # the sweeper tells what went wrong
+        return _train_and_score(cfg)
+    with plain_errors():
+        return _train_and_score(cfg)
+
+
+def _train_and_score(cfg: DictConfig) -> float | None:
+    return train(cfg)["metrics"]["final"][cfg.metric]

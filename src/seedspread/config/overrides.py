@@ -1,0 +1,95 @@
+"""Overrides as they are typed: seeds, keys, values, and the command that trains a seed again."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, open_dict
+
+from seedspread.config.errors import InputError
+from seedspread.config.streams import LARGEST_SEED
+
+if TYPE_CHECKING:
+    pass
+
+
+def reproduction_command(seed: int) -> str | None:
+    """The command that trains `seed` as this run does; None outside a Hydra command."""
+    if not HydraConfig.initialized():
+        return None
+    dropped = ("seed", "seeds", "overwrite", "ckpt_path")
+    overrides = [o for o in HydraConfig.get().overrides.task if o.split("=")[0] not in dropped]
+    return shlex.join(["python", "-m", "src.train", f"seed={seed}", *overrides])
+
+
+def without_epoch_lines(cfg: DictConfig) -> DictConfig:
+    """`cfg` for a worker among several, whose parent tells how far they are."""
+    with open_dict(cfg):
+        cfg.callbacks = {name: c for name, c in (cfg.callbacks or {}).items() if name != "epoch_lines"}
+    return cfg
+
+
+def parse_seeds(override: Override) -> list[int]:
+    """The seeds that `seed=...` names, each once, in their order; InputError for what is no seed, or for none."""
+    try:
+        values: list[Any] = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+    except ValueError as error:  # range(0,5,0)
+        raise InputError(f"{override.input_line}: {error}; for example 'seed=range(0,20)'") from error
+    if not values:
+        raise InputError(f"{override.input_line}: no seeds; a range runs up to but without its end: 'seed=range(0,20)'")
+    for value in values:
+        if isinstance(value, str) and value.isdigit():
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_SEED:
+            key = override.get_key_element()
+            raise InputError(f"{key}={value}: a seed is a whole number from 0 to 2**63-1, for example {key}=3")
+    return list(dict.fromkeys(int(value) for value in values))
+
+
+def name_study(base: str, swept: Sequence[tuple[str, str]]) -> str:
+    """The study of one combination of swept keys: digits-width16 for model.width=16."""
+    parts = [f"{key.split('.')[-1].lstrip('+/~')}{value}" for key, value in swept]
+    return re.sub(r"[^A-Za-z0-9._=+-]+", "_", "-".join([base, *parts]))
+
+
+def override_key(override: str) -> str:
+    """The dotted key of an override: model.width of +model.width=16."""
+    return override.lstrip("+~").split("=")[0]
+
+
+def typed_overrides() -> list[str]:
+    """The overrides that this command was typed with; none outside a Hydra command."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
+def format_value(value: Any) -> str:
+    """A value as an override on the command line has it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    words = r"(?!(true|false|null|nan|inf)$)[A-Z_/.][\w/.-]*"
+    if not isinstance(value, str) or re.fullmatch(words, value, re.ASCII | re.IGNORECASE):
+        return str(value)
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda m: 2 * m[1] + m[2].replace("'", "\\'"), value) + "'"
+
+
+def format_seeds(seeds: Sequence[int]) -> str:
+    """Seeds in short: [0, 1, 2, 7] is "0-2,7"."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][1] + 1:
+            runs[-1][1] = seed
+        else:
+            runs.append([seed, seed])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def expand_seeds(text: str | int) -> list[int]:
+    """The inverse of `spelled`."""
+    seeds: list[int] = []
+    for part in str(text).split(","):
+        first, _, last = part.partition("-")
+        seeds.extend(range(int(first), int(last or first) + 1))
+    return seeds

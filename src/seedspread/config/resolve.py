@@ -1,0 +1,133 @@
+"""What `auto` means on this machine: accelerator, precision, memory format, number of workers."""
+
+import difflib
+import inspect
+import os
+import shutil
+from pathlib import Path
+
+from hydra.utils import get_method
+from omegaconf import DictConfig, open_dict
+
+from seedspread.config.errors import InputError
+from seedspread.config.keys import known_keys
+from seedspread.config.overrides import override_key, typed_overrides
+from seedspread.config.schema import whole_number
+
+MEMORY_FORMATS = ("channels_last", "contiguous")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
+
+
+def resolve_accelerator(choice: str) -> str:
+    """`choice`, with auto turned into gpu where CUDA is there and into cpu elsewhere."""
+    if choice not in ("auto", "cpu", "gpu"):
+        raise InputError(f"trainer.accelerator={choice}: choose auto, cpu or gpu")
+    if choice == "cpu":
+        return choice
+    import torch
+
+    if choice == "gpu" and not torch.cuda.is_available():
+        raise InputError("trainer=gpu: torch sees no CUDA device here; trainer=cpu trains without one")
+    if choice == "auto":
+        return "gpu" if torch.cuda.is_available() else "cpu"
+    return choice
+
+
+def has_fast_bf16(accelerator: str) -> bool:
+    """Whether the hardware multiplies in bfloat16: a GPU from Ampere on, a CPU with AVX512-BF16 or AMX."""
+    import torch
+
+    if accelerator == "gpu":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    probes = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(probe() for probe in probes if probe is not None)
+
+
+def resolve_precision(choice: str, accelerator: str, key: str = "trainer.precision") -> str:
+    """`choice` of `key`, with auto turned into bf16-mixed where that is fast and into 32-true elsewhere.
+
+    Raises InputError for what there is not, and for what Lightning would replace by another precision on a CPU.
+    """
+    if choice == "auto":
+        return "bf16-mixed" if has_fast_bf16(accelerator) else "32-true"
+    if choice not in PRECISIONS:
+        raise InputError(f"{key}={choice}: choose auto, {', '.join(PRECISIONS)}")
+    if choice == "16-mixed" and accelerator == "cpu":
+        raise InputError(f"{key}={choice}: not on a CPU; say bf16-mixed, or 32-true")
+    return choice
+
+
+def resolve_memory_format(choice: str, precision: str | int) -> str:
+    """`choice`, with auto turned into channels_last for half precision and contiguous for single."""
+    if choice != "auto":
+        if choice not in MEMORY_FORMATS:
+            raise InputError(f"memory_format={choice}: choose auto, {' or '.join(MEMORY_FORMATS)}")
+        return choice
+    return "channels_last" if "16" in str(precision) else "contiguous"
+
+
+def resolve_config(cfg: DictConfig) -> DictConfig:
+    """`cfg` with every `auto` decided for this machine, and the model free of settings that are not its own."""
+    cfg = cfg.copy()
+    with open_dict(cfg):
+        cfg.trainer.accelerator = resolve_accelerator(cfg.trainer.accelerator)
+        cfg.trainer.precision = resolve_precision(cfg.trainer.precision, cfg.trainer.accelerator)
+        if cfg.get("backbone"):
+            cfg.backbone.precision = resolve_precision(
+                cfg.backbone.precision, cfg.trainer.accelerator, "backbone.precision"
+            )
+        cfg.memory_format = resolve_memory_format(cfg.memory_format, cfg.trainer.precision)
+        # An experiment's settings of rise_and_fall stay in the config where another schedule is chosen.
+        if "lr_lambda" in (cfg.schedule or {}) and not str(cfg.schedule.get("_target_")).endswith("LambdaLR"):
+            cfg.schedule.pop("lr_lambda")
+        _drop_foreign_keys(cfg)
+    return cfg
+
+
+def _drop_foreign_keys(cfg: DictConfig) -> None:
+    """Leave out of `cfg.model` what its target does not take and conf/ has for another network.
+
+    InputError for such a key that was typed or swept: the target would train without it.
+    """
+    target = str(cfg.model._target_)
+    try:
+        parameters = inspect.signature(get_method(target)).parameters
+    except (ValueError, TypeError):
+        return  # no signature to go by
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        taken = {*parameters, *(key for key in cfg.model if f"model.{key}" not in known_keys())}
+    else:
+        taken = set(parameters)
+    typed = {override_key(override) for override in typed_overrides()}
+    for key in [str(key) for key in cfg.model if key not in taken and not str(key).startswith("_")]:
+        if f"model.{key}" in typed:
+            near = difflib.get_close_matches(key, taken, n=1)
+            hint = f"; did you mean model.{near[0]}?" if near else ", which takes " + ", ".join(sorted(taken)[:8])
+            raise InputError(f"model.{key}={cfg.model[key]}: not a setting of {target}{hint}")
+        if f"model.{key}" in known_keys():
+            del cfg.model[key]
+
+
+def count_workers(cfg: DictConfig) -> int:
+    """How many processes train at once on this machine: `jobs`; by default one a GPU, or one for `threads` cores."""
+    if cfg.jobs != "auto":
+        return whole_number(cfg, "jobs")
+    per_gpu = whole_number(cfg, "workers_per_gpu")
+    if found := count_gpus(cfg):
+        return found * per_gpu
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // whole_number(cfg, "threads"))
+
+
+def count_gpus(cfg: DictConfig) -> int:
+    """How many GPUs a sweep on this machine trains on."""
+    if cfg.trainer.accelerator != "cpu" and (Path("/proc/driver/nvidia").exists() or shutil.which("nvidia-smi")):
+        import torch
+
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return 0
+
+
+def trains_in_stacks(cfg: DictConfig) -> bool:
+    """Whether several seeds train in one step, which a worker wants in one chunk."""
+    return cfg.get("backbone") is not None and (count_gpus(cfg) > 0 if cfg.stack == "auto" else cfg.stack != 1)

@@ -1,0 +1,67 @@
+"""The independent random streams that a seed drives; NumPy alone, so that data and functions can draw from them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seedspread.config.errors import InputError
+
+STREAMS = ("init", "order", "augment", "other")
+
+# Spawn keys are part of what a seed reproduces: never renumber them.
+_SPAWN_KEYS = {"init": 0, "order": 1, "augment": 2, "other": 3}
+
+
+def check_seed(value: Any, key: str = "seed") -> int:
+    """Return `value` as a seed, a whole number from 0 to 2**63 - 1; raise InputError naming `key` otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_SEED:
+        raise InputError(f"{key}={value}: a seed is a whole number from 0 to 2**63-1, for example {key}=3")
+    return value
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One source of randomness of a run."""
+
+    name: str
+    seed: int
+
+    def sequence(self, *key: int) -> np.random.SeedSequence:
+        """The seed sequence of this stream at `key`, for example an epoch."""
+        return np.random.SeedSequence(self.seed, spawn_key=(_SPAWN_KEYS[self.name], *key))
+
+    def rng(self, *key: int) -> np.random.Generator:
+        """A generator that depends on the stream's name, its seed and `key` only."""
+        return np.random.default_rng(self.sequence(*key))
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The streams of one run; each follows the run's seed unless it was given its own."""
+
+    init: Stream
+    order: Stream
+    augment: Stream
+    other: Stream
+
+    @classmethod
+    def of(cls, seed: int, **own: int | None) -> "Streams":
+        """The streams of `seed`; `own` holds the seeds of streams set on their own, as `streams.init=7` does."""
+        unknown = sorted(set(own) - set(STREAMS))
+        if unknown:
+            raise InputError(f"streams.{unknown[0]}: the streams are {', '.join(STREAMS)}")
+        seeds = {name: own.get(name) for name in STREAMS}
+        return cls(
+            **{
+                name: Stream(name, check_seed(seed if value is None else value, f"streams.{name}"))
+                for name, value in seeds.items()
+            }
+        )
+
+    def seeds(self) -> dict[str, int]:
+        """The seed of each stream, by name."""
+        return {name: getattr(self, name).seed for name in STREAMS}
+
+
+LARGEST_SEED = 2**63 - 1

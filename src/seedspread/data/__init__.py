@@ -1,0 +1,1 @@
+"""Readers, caches, loaders, augmentation."""

@@ -1,0 +1,245 @@
+"""Features of a frozen backbone as a LightningDataModule: what a linear probe trains on."""
+
+import json
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+
+from seedspread.config.errors import InputError
+from seedspread.config.streams import Streams
+from seedspread.data.crops import Crops
+from seedspread.data.extractor import FeatureExtractor
+from seedspread.data.features import Extraction, Features
+from seedspread.data.loader import EpochOrder, EpochPosition
+from seedspread.data.picture_files import BrokenPicture, PictureArrays, PictureFiles, PictureSource, source_of
+from seedspread.data.pictures import PictureSet
+from seedspread.models.backbones import Backbone
+
+Reader = Callable[[str | None, Path, int], PictureSet | PictureSource]
+COPIED_AT_ONCE = 65536  # rows
+
+
+def _total_memory() -> int:
+    """Bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+class SharedFeatures:
+    """What all seeds of a process read and none writes to."""
+
+    def __init__(self, extraction: Extraction) -> None:
+        self.extraction, self.device = extraction, extraction.device
+        self.features: Features = extraction.features()
+        self.described = json.loads(json.dumps(extraction.description()))  # as a record has it: lists, no tuples
+        self.train_labels, self.test_labels = (
+            torch.from_numpy(labels).to(self.device)
+            for labels in (self.features.train_labels, self.features.test_labels)
+        )
+        train = self.features.train
+        self._rows = train.reshape(-1, train.shape[2])  # all views of a picture, then those of the next
+        if isinstance(train, np.memmap) and 2 * train.nbytes > _total_memory():
+            # Batches are read row by row from all over the disk: what lies around a row would only push others out.
+            train._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
+
+    @cached_property
+    def _resident(self) -> Tensor | None:
+        """All rows on a GPU with room for twice as many; made when the first batch is asked for."""
+        if self.device.type != "cuda" or 2 * self._rows.nbytes > torch.cuda.mem_get_info(self.device)[0]:
+            return None
+        resident = torch.empty(self._rows.shape, dtype=torch.float16, device=self.device)
+        for start in range(0, len(self._rows), COPIED_AT_ONCE):
+            piece = slice(start, start + COPIED_AT_ONCE)
+            resident[piece] = torch.from_numpy(np.array(self._rows[piece]))
+        return resident
+
+    def gather(self, pictures: np.ndarray, views: np.ndarray) -> Tensor:
+        """Training features (*shape, d) float32 of `pictures` and `views`, both of that shape.
+
+        On a GPU from its memory, where they fill no more than half of it. Else from the map, batch by batch: what of it
+        stays in memory is the system's file cache, which gives way to whoever needs the room.
+        """
+        rows = self.features.train_rows[pictures] * self.features.train.shape[1] + views
+        if self._resident is not None:
+            return self._resident[torch.from_numpy(rows).to(self.device)].float()
+        order = np.argsort(rows, axis=None)  # a disk is read in one direction
+        found = np.empty((rows.size, self._rows.shape[1]), np.float16)
+        found[order] = self._rows[rows.reshape(-1)[order]]
+        return torch.from_numpy(found.reshape(*rows.shape, -1)).to(self.device).float()
+
+    @cached_property
+    def eye(self) -> FeatureExtractor:
+        """The backbone itself, for `views=0`."""
+        return FeatureExtractor(self.extraction.backbone, self.device, self.extraction.batch_size)
+
+
+@lru_cache(maxsize=1)
+def _share_features(
+    read: Reader, source: str | None, size: int, subset: tuple[int | None, int | None], **rest: Any
+) -> SharedFeatures:
+    found = read(source, rest["cache"], size)
+    if isinstance(found, PictureSet) or subset != (None, None):
+        found = source_of(found, *subset)
+    return SharedFeatures(Extraction(source=found, **rest))
+
+
+class ProbeLoader(EpochPosition):
+    """Batches of an epoch, shuffled: features (batch, d) float32 of one view of each picture, and labels (batch,).
+
+    The view of each picture is drawn for the whole epoch from the augment stream. A last incomplete batch is left out.
+    """
+
+    def __init__(self, shared: SharedFeatures, batch_size: int, streams: Streams) -> None:
+        self.shared, self.batch_size, self.streams = shared, batch_size, streams
+        self.sampler = EpochOrder(len(shared.train_labels), streams)
+
+    def __len__(self) -> int:
+        return len(self.shared.train_labels) // self.batch_size
+
+    def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Pictures and views of each batch."""
+        order, epoch = self.sampler.permutation().numpy(), self.sampler.epoch
+        views = self.streams.augment.rng(epoch).integers(0, self.shared.features.train.shape[1], len(order))
+        for step in self.steps():
+            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+            yield chosen, views[chosen]
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for pictures, views in self.batches():
+            yield self.shared.gather(pictures, views), self.shared.train_labels[pictures]
+
+
+class LiveLoader(ProbeLoader):
+    """The same batches from crops that are cut and looked at when they are needed, each picture anew in each epoch.
+
+    A crop depends on the augment stream, the epoch and the picture.
+    """
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        extraction, epoch, augment = self.shared.extraction, self.sampler.epoch, self.streams.augment
+
+        def cut(pictures: PictureFiles | PictureArrays, index: int) -> np.ndarray:
+            try:
+                return extraction.crop(pictures.picture(index), augment.rng(epoch, index))[None]
+            except BrokenPicture as error:
+                raise InputError(f"{error}: not a whole picture; mend or remove it") from error
+
+        order = self.sampler.permutation().numpy()
+        for step in self.steps():
+            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+            rows = np.concatenate(list(self.shared.eye.passes(cut, extraction.source.train, chosen.tolist())))
+            yield torch.from_numpy(rows).to(self.shared.device).float(), self.shared.train_labels[chosen]
+
+
+class ScoreLoader:
+    """The features of all pictures to score, in the order of the set; batches as those of ProbeLoader."""
+
+    def __init__(self, shared: SharedFeatures, batch_size: int) -> None:
+        self.shared, self.batch_size = shared, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.shared.test_labels) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        features, device = self.shared.features, self.shared.device
+        for start in range(0, len(features.test_rows), self.batch_size):
+            rows = features.test[features.test_rows[start : start + self.batch_size]]
+            yield torch.from_numpy(rows).to(device).float(), self.shared.test_labels[start : start + self.batch_size]
+
+
+class FeatureData(L.LightningDataModule):
+    """Features for training and scoring; extracted where the cache does not have them (see seedspread.data.features).
+
+    `read` finds the pictures: read_cifar10 of seedspread.data.cifar10 and its like, or read_picture_files of
+    seedspread.data.picture_files for pictures that do not go into one array. `views` crops of each picture are kept
+    and each epoch takes one of them; with 0 nothing is kept and the backbone looks at fresh crops in every step. Raises
+    InputError where the pictures do not fit the settings.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        read: "partial[Any] | Reader",
+        source: str | None,
+        cache: str,
+        size: int,
+        classes: int | None,
+        backbone: Backbone,
+        augment: Crops,
+        views: int,
+        view_seed: int,
+        skip_broken: bool,
+        batch_size: int,
+        score_batch_size: int,
+        extract_batch_size: int,
+        shard: int,
+        streams: Streams,
+        device: torch.device,
+        train_size: int | None = None,
+        test_size: int | None = None,
+        root: str | None = None,
+    ) -> None:
+        super().__init__()
+        least = {
+            "views": 0,
+            "view_seed": 0,
+            "batch_size": 1,
+            "score_batch_size": 1,
+            "extract_batch_size": 1,
+            "shard": 1,
+        }
+        given = locals()
+        for key, lowest in least.items():
+            if isinstance(given[key], bool) or not isinstance(given[key], int) or given[key] < lowest:
+                raise InputError(f"data.{key}={given[key]}: a whole number of at least {lowest}")
+        if skip_broken and not views:
+            raise InputError(
+                "data.skip_broken=true: pictures are left out of kept features; with data.views=0 none are"
+            )
+        if isinstance(train_size, int):  # before the backbone looks at any
+            self._check_batch(batch_size, train_size, name)
+        self.shared = _share_features(
+            read.func if isinstance(read, partial) else read,
+            source,
+            size,
+            (train_size, test_size),
+            cache=Path(cache).expanduser(),
+            backbone=backbone,
+            crops=augment,
+            views=views,
+            view_seed=view_seed,
+            batch_size=extract_batch_size,
+            shard=shard,
+            device=device,
+            skip_broken=skip_broken,
+        )
+        self.pictures = self.shared.features
+        self.described = self.shared.described
+        self.train_examples = len(self.pictures.train_labels)
+        self.classes, self.features = len(self.pictures.classes), self.pictures.test.shape[1]
+        self.batch_size, self.score_batch_size, self.streams = batch_size, score_batch_size, streams
+        self._loader = ProbeLoader if views else LiveLoader
+        if classes is not None and classes != self.classes:
+            raise InputError(f"data.classes={classes}: {name} has {self.classes} classes")
+        self._check_batch(batch_size, self.train_examples, name)
+
+    @staticmethod
+    def _check_batch(batch_size: int, pictures: int, name: str) -> None:
+        if batch_size > pictures:
+            raise InputError(
+                f"data.batch_size={batch_size}: {name} has {pictures} pictures to train on; choose 1 to {pictures}"
+            )
+
+    def train_dataloader(self) -> ProbeLoader:
+        return self._loader(self.shared, self.batch_size, self.streams)
+
+    def val_dataloader(self) -> ScoreLoader:
+        return ScoreLoader(self.shared, self.score_batch_size)

@@ -1,0 +1,173 @@
+"""Picture files decoded by worker processes while a network trains on them: for sets too large to keep decoded.
+
+Each crop is keyed by the augment stream, the epoch and the picture. So 0, 1, 2 or 5 workers, kept or started anew each
+epoch, give the same bytes: torch's own way, a base seed plus the worker's number, gives others for each number.
+"""
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset
+
+from seedspread.config.errors import InputError
+from seedspread.config.streams import Streams
+from seedspread.data.crops import Crops, centre
+from seedspread.data.loader import EpochOrder, EpochPosition, Normaliser
+from seedspread.data.picture_files import BrokenPicture, PictureFiles, PictureSource
+from seedspread.models.backbones import Transform
+
+Key = tuple[int, int]  # epoch, picture
+
+
+class CutPictures(Dataset[tuple[Tensor, int]]):
+    """Pixels (size, size, 3) uint8 and label of a picture at (epoch, picture): a random crop, or without `crops` the
+    centre."""
+
+    def __init__(self, pictures: PictureFiles, transform: Transform, crops: Crops | None, streams: Streams) -> None:
+        self.pictures, self.transform, self.crops, self.streams = pictures, transform, crops, streams
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, int]:
+        epoch, index = key
+        try:
+            picture = self.pictures.picture(index)
+        except BrokenPicture as error:
+            raise InputError(f"{error}: not a whole picture; mend or remove it") from error
+        if self.crops is None:
+            pixels = centre(picture, self.transform)
+        else:
+            box, flipped = self.crops.draw(self.streams.augment.rng(epoch, index), *picture.size)
+            pixels = self.crops.apply(picture, box, flipped, self.transform)
+        return torch.from_numpy(np.array(pixels)), int(self.pictures.labels[index])
+
+
+class KeyBatches:
+    """The keys of each batch of an epoch, from `begin` on; Lightning tells `sampler` the epoch."""
+
+    def __init__(self, sampler: EpochOrder, batch_size: int) -> None:
+        self.sampler, self.batch_size, self.begin = sampler, batch_size, 0
+
+    def __len__(self) -> int:
+        return self.sampler.pictures // self.batch_size
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        order, epoch = self.sampler.permutation().tolist(), self.sampler.epoch
+        for step in range(self.begin, len(self)):
+            yield [(epoch, index) for index in order[step * self.batch_size : (step + 1) * self.batch_size]]
+
+
+class FileLoader(EpochPosition, DataLoader[tuple[Tensor, Tensor]]):
+    """Batches of CutPictures: images (batch, 3, size, size) float, channels last, and labels (batch,), on `device`."""
+
+    def __init__(
+        self,
+        pictures: CutPictures,
+        keys: KeyBatches | BatchSampler,
+        normalise: Normaliser,
+        device: torch.device,
+        workers: int,
+    ) -> None:
+        DataLoader.__init__(
+            self,
+            pictures,
+            batch_sampler=keys,
+            num_workers=workers,
+            # In a sweep's worker the default is loky's own way to start a process, which is none for others.
+            multiprocessing_context=multiprocessing.get_all_start_methods()[0] if workers else None,
+            persistent_workers=workers > 0,
+            pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # a DataLoader draws a base seed: not from the generator of the seed's run
+        )
+        self.keys, self.normalise, self.target = keys, normalise, device
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]
+        if isinstance(self.keys, KeyBatches):
+            self.keys.begin = self._next
+        for _, (images, labels) in zip(self.steps(), DataLoader.__iter__(self), strict=True):
+            images, labels = (part.to(self.target, non_blocking=True) for part in (images, labels))
+            yield self.normalise(images).permute(0, 3, 1, 2), labels
+
+
+@lru_cache(maxsize=1)
+def _list_pictures(read: "partial[PictureSource]", source: str | None, size: int) -> PictureSource:
+    """Listed once per process."""
+    return read(source, Path(), size)
+
+
+class FileData(L.LightningDataModule):
+    """Pictures that stay in their files; `workers` processes decode and cut them.
+
+    Crops are `size` x `size`; for scoring the short side is resized to `resize` and the middle kept. Raises InputError
+    where the pictures do not fit the settings.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        read: "partial[PictureSource]",
+        source: str | None,
+        size: int,
+        resize: int,
+        interpolation: str,
+        mean: Sequence[float],
+        std: Sequence[float],
+        classes: int | None,
+        augment: Crops,
+        batch_size: int,
+        score_batch_size: int,
+        workers: int,
+        streams: Streams,
+        device: torch.device,
+        channels: int = 3,
+        root: str | None = None,
+    ) -> None:
+        super().__init__()
+        for key, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"data.{key}={value}: a whole number of at least {least}")
+        if not channels == len(mean) == len(std) == 3:
+            raise InputError(
+                f"data.channels={channels}: pictures from files have 3, and so must data.mean and data.std"
+            )
+        self.transform = Transform(size, resize, interpolation, tuple(mean), tuple(std))
+        self.pictures = _list_pictures(read, source, size)
+        self.train_examples = len(self.pictures.train)
+        self.classes = len(self.pictures.classes)
+        if classes not in (None, self.classes):
+            raise InputError(f"data.classes={classes}: {name} has {self.classes} classes")
+        if batch_size > len(self.pictures.train):
+            raise InputError(
+                f"data.batch_size={batch_size}: {name} has {len(self.pictures.train)} pictures to train on"
+            )
+        self.crops, self.batch_size, self.score_batch_size, self.workers = (
+            augment,
+            batch_size,
+            score_batch_size,
+            workers,
+        )
+        self.streams, self.device = streams, device
+        self._normalise = Normaliser(mean, std, size, device)
+
+    def train_dataloader(self) -> FileLoader:
+        keys = KeyBatches(EpochOrder(len(self.pictures.train), self.streams), self.batch_size)
+        return self._loader(CutPictures(self.pictures.train, self.transform, self.crops, self.streams), keys)  # type: ignore[arg-type]
+
+    def val_dataloader(self) -> FileLoader:
+        every = [(0, index) for index in range(len(self.pictures.test))]
+        keys = BatchSampler(every, self.score_batch_size, drop_last=False)  # type: ignore[arg-type]
+        return self._loader(CutPictures(self.pictures.test, self.transform, None, self.streams), keys)  # type: ignore[arg-type]
+
+    def _loader(self, pictures: CutPictures, keys: KeyBatches | BatchSampler) -> FileLoader:
+        return FileLoader(pictures, keys, self._normalise, self.device, self.workers)

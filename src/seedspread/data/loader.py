@@ -1,0 +1,114 @@
+"""Batches from pictures that live on the device: no worker processes, no copies from the host within an epoch."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from seedspread.config.streams import Streams
+from seedspread.data.augment import Augment
+
+
+class EpochOrder:
+    """The order of an epoch's pictures, drawn from the order stream at that epoch.
+
+    Lightning calls `set_epoch` on a loader's `sampler` before each epoch, a resumed one included.
+    """
+
+    def __init__(self, pictures: int, streams: Streams) -> None:
+        self.pictures = pictures
+        self.streams = streams
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def permutation(self) -> Tensor:
+        return torch.from_numpy(self.streams.order.rng(self.epoch).permutation(self.pictures))
+
+
+class Normaliser:
+    """Turns uint8 images (n, h, w, c) into floats with the data's mean and standard deviation taken out."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], width: int, device: torch.device) -> None:
+        # A whole row of pixels at a time: four times as fast on a CPU as broadcasting over the channels alone.
+        mean_row, std_row = (torch.tensor(values, dtype=torch.float32).repeat(width) for values in (mean, std))
+        self.scale = (1 / (255 * std_row)).to(device)
+        self.shift = (-mean_row / std_row).to(device)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        n, h, w, c = images.shape
+        return images.reshape(n, h, w * c).float().mul_(self.scale).add_(self.shift).view(n, h, w, c)
+
+
+class EpochPosition:
+    """How far a loader is within its epoch: Lightning keeps it in checkpoints, and a resumed run goes on from there."""
+
+    _next = _done = 0
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, int]:
+        return {"batches_done": self._done}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Let the next pass begin after so many batches."""
+        self._next = state["batches_done"] % len(self)
+
+    def steps(self) -> Iterator[int]:
+        """The numbers of the batches that are left of the epoch."""
+        begin, self._next = self._next, 0
+        for step in range(begin, len(self)):
+            self._done = step + 1
+            yield step
+
+
+class TrainLoader(EpochPosition):
+    """Batches of an epoch, shuffled, then varied: images (batch, c, h, w) float, channels last, and labels (batch,).
+
+    A last incomplete batch is left out; another one each epoch.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        normalise: Normaliser,
+        streams: Streams,
+        augment: Augment | None,
+    ) -> None:
+        self.images, self.labels, self.batch_size = images, labels, batch_size
+        self.normalise, self.streams, self.augment = normalise, streams, augment
+        self.sampler = EpochOrder(len(labels), streams)
+
+    def __len__(self) -> int:
+        return len(self.labels) // self.batch_size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        device, size = self.images.device, self.images.shape[1]
+        order = self.sampler.permutation().to(device, non_blocking=True)
+        if self.augment is not None:
+            drawn = self.augment.draw(self.streams.augment.rng(self.sampler.epoch), len(self.labels), size)
+            draws = torch.from_numpy(drawn).to(device, non_blocking=True)
+        for step in self.steps():
+            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+            images = self.normalise(self.images[chosen])
+            if self.augment is not None:
+                images = self.augment.apply(images, draws[chosen])
+            yield images.permute(0, 3, 1, 2), self.labels[chosen]
+
+
+class ScoreLoader:
+    """All pictures as they are, in the order of the set; batches as those of TrainLoader."""
+
+    def __init__(self, images: Tensor, labels: Tensor, batch_size: int, normalise: Normaliser) -> None:
+        self.images, self.labels, self.batch_size, self.normalise = images, labels, batch_size, normalise
+
+    def __len__(self) -> int:
+        return -(-len(self.labels) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in zip(self.images.split(self.batch_size), self.labels.split(self.batch_size), strict=True):
+            yield self.normalise(images).permute(0, 3, 1, 2), labels

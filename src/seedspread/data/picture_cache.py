@@ -1,0 +1,76 @@
+"""Decoded pictures on disk: arrays that several processes map together."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from seedspread.config.errors import InputError
+from seedspread.data.pictures import Pictures, PictureSet, picture_set
+
+_PARTS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def load_or_build(folder: Path, name: str, source: str, build: Callable[[], PictureSet]) -> PictureSet:
+    """The pictures of `source` from `folder`, made with `build` the first time.
+
+    `source` describes what the pictures were made from (paths, sizes, times, settings): another description makes
+    another entry. An entry is written beside its place and renamed, so it is whole or absent; where two processes
+    build it at once, the second finds the first's. A damaged entry is built again.
+    """
+    entry = folder / f"{name}-{hashlib.sha256(source.encode()).hexdigest()[:12]}"
+    if (found := load_entry(entry)) is not None:
+        return found
+    made = build()
+    try:
+        store_entry(made, entry, source)
+    except OSError as error:
+        raise InputError(
+            f"cannot keep the decoded pictures in {folder}: {error.strerror or error}; mend that, or name another "
+            "folder with data.cache=PATH"
+        ) from error
+    return load_entry(entry) or made
+
+
+def load_entry(entry: Path) -> PictureSet | None:
+    try:
+        manifest = json.loads((entry / "manifest.json").read_text())
+        # Copy-on-write maps: torch takes them without a copy, and nothing written to them reaches the disk.
+        arrays = [np.load(entry / f"{part}.npy", mmap_mode="c") for part in _PARTS]
+        if [list(array.shape) for array in arrays] != manifest["shapes"]:
+            return None
+        train, test = Pictures(arrays[0], np.array(arrays[1])), Pictures(arrays[2], np.array(arrays[3]))
+        # Records vouch for this fingerprint: taken again from the bytes, once per process.
+        found = picture_set(train, test, tuple(manifest["classes"]))
+        return found if found.fingerprint == manifest["fingerprint"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def store_entry(pictures: PictureSet, entry: Path, source: str) -> None:
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=entry.parent, prefix=f".{entry.name}."))
+    try:
+        arrays = (pictures.train.images, pictures.train.labels, pictures.test.images, pictures.test.labels)
+        for part, array in zip(_PARTS, arrays, strict=True):
+            np.save(draft / f"{part}.npy", array)
+        manifest = {
+            "source": source,
+            "classes": pictures.classes,
+            "fingerprint": pictures.fingerprint,
+            "shapes": [array.shape for array in arrays],
+        }
+        (draft / "manifest.json").write_text(json.dumps(manifest, indent=2))
+        if entry.exists() and load_entry(entry) is None:
+            shutil.rmtree(entry)
+        try:
+            draft.rename(entry)
+        except OSError:
+            if load_entry(entry) is None:
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

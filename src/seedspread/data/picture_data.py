@@ -1,0 +1,115 @@
+"""The pictures of a run as a LightningDataModule."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from seedspread.config.errors import InputError
+from seedspread.config.streams import Streams
+from seedspread.data.augment import Augment
+from seedspread.data.loader import Normaliser, ScoreLoader, TrainLoader
+from seedspread.data.pictures import PictureSet
+
+Reader = Callable[[str | None, Path, int], PictureSet]
+
+
+class Resident(NamedTuple):
+    """Pictures on a device: images (n, h, w, c) uint8 and labels (n,) int64."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    classes: tuple[str, ...]
+    fingerprint: str
+
+
+@lru_cache(maxsize=1)
+def load_resident(
+    read: Reader,
+    source: str | None,
+    cache: Path,
+    size: int,
+    train_size: int | None,
+    test_size: int | None,
+    device: torch.device,
+) -> Resident:
+    """Read once per process: the seeds of a sweep share the tensors, which nothing writes to."""
+    pictures = read(source, cache, size)
+    classes = len(pictures.classes)
+    parts = (
+        pictures.train.balanced(train_size, classes, "data.train_size"),
+        pictures.test.balanced(test_size, classes, "data.test_size"),
+    )
+    tensors = [torch.from_numpy(array).to(device) for part in parts for array in (part.images, part.labels)]
+    train_images, train_labels, test_images, test_labels = tensors
+    return Resident(train_images, train_labels, test_images, test_labels, pictures.classes, pictures.fingerprint)
+
+
+class PictureData(L.LightningDataModule):
+    """Pictures for training and scoring, resident on one device.
+
+    `read` finds and decodes them (see seedspread.data.cifar10 for one); a reader of your own takes (source, cache,
+    size) and returns a PictureSet. `train_size` and `test_size` take a fixed balanced subset. `classes` may be None: as
+    found. Raises InputError where the pictures do not fit the settings.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        read: "partial[PictureSet] | Reader",
+        source: str | None,
+        cache: str,
+        size: int,
+        channels: int,
+        classes: int | None,
+        mean: Sequence[float],
+        std: Sequence[float],
+        batch_size: int,
+        score_batch_size: int,
+        augment: Augment | None,
+        streams: Streams,
+        device: torch.device,
+        train_size: int | None = None,
+        test_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(size, int) or size < 1:
+            raise InputError(f"data.size={size}: a whole number of pixels, at least 1")
+        reader = read.func if isinstance(read, partial) else read
+        self.pictures = load_resident(reader, source, Path(cache).expanduser(), size, train_size, test_size, device)
+        self.train_examples = len(self.pictures.train_labels)
+        self.classes = len(self.pictures.classes)
+        self.batch_size, self.score_batch_size = batch_size, score_batch_size
+        self.augment, self.streams = augment, streams
+
+        found_channels = self.pictures.train_images.shape[3]
+        if not channels == found_channels == len(mean) == len(std):
+            raise InputError(
+                f"data.channels={channels}, data.mean and data.std must agree with the pictures of {name}, which have "
+                f"{found_channels} channels"
+            )
+        if classes is not None and classes != self.classes:
+            raise InputError(f"data.classes={classes}: {name} has {self.classes} classes")
+        pictures = len(self.pictures.train_labels)
+        if not isinstance(batch_size, int) or not 1 <= batch_size <= pictures:
+            raise InputError(
+                f"data.batch_size={batch_size}: {name} has {pictures} pictures to train on; choose 1 to {pictures}"
+            )
+        if not isinstance(score_batch_size, int) or score_batch_size < 1:
+            raise InputError(f"data.score_batch_size={score_batch_size}: a whole number of at least 1")
+
+        self._normalise = Normaliser(mean, std, size, device)
+
+    def train_dataloader(self) -> TrainLoader:
+        images, labels = self.pictures.train_images, self.pictures.train_labels
+        return TrainLoader(images, labels, self.batch_size, self._normalise, self.streams, self.augment)
+
+    def val_dataloader(self) -> ScoreLoader:
+        return ScoreLoader(self.pictures.test_images, self.pictures.test_labels, self.score_batch_size, self._normalise)

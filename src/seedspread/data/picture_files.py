@@ -1,0 +1,147 @@
+"""Pictures too many or too large for one array: a list of files and labels, decoded when they are asked for.
+
+    train/<wnid>/*.JPEG and val/<wnid>/*.JPEG      ImageNet (Russakovsky et al. 2015)
+    train/<class>/*.jpg and test/<class>/*.jpg     any other folder that seedspread.data.class_folders reads
+
+Nothing is cached here, and nothing hashed but names and sizes: 1.3 million files are listed in seconds and hold 150 GB.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from seedspread.config.errors import InputError
+from seedspread.data.class_folders import SUFFIXES, TEST_NAMES, split_names
+from seedspread.data.pictures import Pictures, PictureSet, balanced, in_colour
+
+EXPECTED = "train/<wnid>/*.JPEG and val/<wnid>/*.JPEG, a folder for each class"
+SORT = (
+    "sort val/ with LOC_val_solution.csv of the archive: cd val && tail -n +2 PATH/LOC_val_solution.csv | "
+    "while IFS=', ' read f c _; do mkdir -p $c && mv $f.JPEG $c/; done"
+)
+
+
+class BrokenPicture(Exception):
+    """A file that is no whole picture; its text names it."""
+
+
+@dataclass(frozen=True)
+class PictureFiles:
+    """Files under `root`, and their labels (n,) int64."""
+
+    root: Path
+    names: tuple[str, ...]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def balanced(self, size: int | None, classes: int, key: str) -> "PictureFiles":
+        """As Pictures.balanced."""
+        if size is None:
+            return self
+        chosen = balanced(self.labels, size, classes, key)
+        return PictureFiles(self.root, tuple(self.names[i] for i in chosen), self.labels[chosen])
+
+    def picture(self, index: int) -> Image.Image:
+        """The decoded picture, in colour; raises BrokenPicture."""
+        path = self.root / self.names[index]
+        try:
+            with Image.open(path) as file:
+                return in_colour(file)
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise BrokenPicture(f"{path} ({type(error).__name__})") from error
+
+
+@dataclass(frozen=True)
+class PictureArrays:
+    """Decoded pictures under the same names as PictureFiles."""
+
+    pictures: Pictures
+
+    def balanced(self, size: int | None, classes: int, key: str) -> "PictureArrays":
+        """As Pictures.balanced."""
+        return PictureArrays(self.pictures.balanced(size, classes, key))
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.pictures.labels
+
+    def picture(self, index: int) -> Image.Image:
+        image = np.asarray(self.pictures.images[index])
+        return Image.fromarray(image if image.shape[2] == 3 else np.repeat(image, 3, axis=2))
+
+
+@dataclass(frozen=True)
+class PictureSource:
+    """What a backbone looks at: pictures to train on, pictures to score, and what tells them from others."""
+
+    train: PictureFiles | PictureArrays
+    test: PictureFiles | PictureArrays
+    classes: tuple[str, ...]
+    fingerprint: str
+
+
+def source_of(pictures: PictureSet | PictureSource, train_size: int | None, test_size: int | None) -> PictureSource:
+    """Pictures as a source, or a fixed balanced subset of them."""
+    if isinstance(pictures, PictureSet):
+        train, test = PictureArrays(pictures.train), PictureArrays(pictures.test)
+        pictures = PictureSource(train, test, pictures.classes, pictures.fingerprint)
+    classes = len(pictures.classes)
+    return PictureSource(
+        pictures.train.balanced(train_size, classes, "data.train_size"),
+        pictures.test.balanced(test_size, classes, "data.test_size"),
+        pictures.classes,
+        f"{pictures.fingerprint} {train_size} {test_size}",
+    )
+
+
+def read_picture_files(source: str | None, cache: Path, size: int) -> PictureSource:
+    """The pictures in the folder `source`; `cache` and `size` are not used. Raises InputError with what is expected."""
+    if source is None:
+        raise InputError(f"data.root is not set: give the folder that holds {EXPECTED}; data.root=PATH")
+    root = Path(source).expanduser()
+    if not root.is_dir():
+        raise InputError(f"data.root={source}: no such folder; it should hold {EXPECTED}")
+    found = dict(_pictures_under(root))
+    sorted_ones = {part for part in TEST_NAMES for name in found if Path(name).parent.parent == Path(part)}
+    if sorted_ones:  # as in the folder of ImageNet's own archive, whose test/ has no labels
+        found = {name: size for name, size in found.items() if Path(name).parent.name not in TEST_NAMES}
+    for part in ("train", *TEST_NAMES):
+        if any(Path(name).parent == Path(part) for name in found):
+            how = SORT if part == "val" else f"sort them into {part}/<class>/"
+            raise InputError(f"data.root={source}: pictures lie loose in {part}/; expected: {EXPECTED}.\n{how}")
+    if not found:
+        raise InputError(f"data.root={source}: no pictures in it; it should hold {EXPECTED}")
+    parts = split_names(list(found), f"data.root={source} (expected: {EXPECTED})")
+    classes = tuple(sorted(parts["train"]))
+    digest = hashlib.sha256(json.dumps(classes).encode())
+    lists = []
+    for part in ("train", "test"):
+        rows = [(name, label) for label, kind in enumerate(classes) for name in parts[part][kind]]
+        digest.update("".join(f"{name} {found[name]} {label}\n" for name, label in rows).encode())
+        names, labels = zip(*rows, strict=True)
+        lists.append(PictureFiles(root, names, np.array(labels, np.int64)))
+    return PictureSource(lists[0], lists[1], classes, digest.hexdigest())
+
+
+def _pictures_under(root: Path, inside: str = "") -> Iterator[tuple[str, int]]:
+    """Names below `root` and sizes in bytes, in the order of names."""
+    with os.scandir(root / inside) as listing:
+        entries = sorted(listing, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _pictures_under(root, f"{inside}{entry.name}/")
+        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122  # pathlib takes ten times as long
+            yield f"{inside}{entry.name}", entry.stat().st_size

@@ -1,0 +1,64 @@
+"""Arms of a comparison from files of scores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from seedspread.config.errors import InputError
+from seedspread.decide.verdict import Arm
+
+# Where scores come from.
+
+
+def is_score_file(name: str) -> bool:
+    return name.lower().endswith((".csv", ".csv.gz"))
+
+
+def read_arm(path: Path, column: str | None, seed_column: str | None) -> Arm:
+    """The scores in a column of a CSV file as they stand, and its seeds where it has them; InputError otherwise."""
+    try:
+        table = pd.read_csv(path, skipinitialspace=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; paths are taken from {Path.cwd()}") from error
+    except (OSError, ValueError) as error:  # what pandas raises of a file that is no table is a ValueError
+        raise InputError(
+            f"{path}: not a CSV file with a line of column names ({' '.join(str(error).split())})"
+        ) from error
+    there = ", ".join(map(str, table.columns))
+    if column is None:
+        raise InputError(f"column=?: name the column of scores in {path}; it has {there}")
+    if column not in table.columns:
+        raise InputError(f"column={column}: {path} has no such column; it has {there}")
+    scores = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=float)
+    if len(bad := np.flatnonzero(~np.isfinite(scores))):
+        value = table[column].iloc[bad[0]]
+        more = f", and {len(bad) - 1} more rows" if len(bad) > 1 else ""
+        raise InputError(
+            f"{path}: {column} is {value} in row {bad[0] + 1}{more}: not a finite number; leave such rows out, and say "
+            "so where you tell the result"
+        )
+    seeds = None
+    if seed_column in table.columns:
+        again = table[seed_column].duplicated() | table[seed_column].isna()
+        if again.any():
+            raise InputError(
+                f"{path}: {seed_column} is {table[seed_column][again].iloc[0]} in two rows or missing. Keep "
+                "one row a seed, or seed_column=null to leave seeds out of it"
+            )
+        numeric = pd.api.types.is_numeric_dtype(table[seed_column])
+        seeds = (table[seed_column] if numeric else table[seed_column].astype(str)).to_numpy(
+            dtype=None if numeric else str
+        )
+    return Arm(path.name.removesuffix(".gz").removesuffix(".csv"), scores, seeds)
+
+
+def check_units(found: Sequence[Arm]) -> None:
+    """Refuse fractions beside percent: scores within 0 to 1 beside a study, or beside scores far above."""
+    fractions = [arm for arm in found if arm.study is None and arm.n and 0 <= arm.scores.min() <= arm.scores.max() <= 1]
+    percent = [arm for arm in found if arm.study is not None or (arm.n and np.median(arm.scores) > 5)]
+    if fractions and percent:
+        raise InputError(
+            f"{fractions[0].name} has scores within 0 to 1, {percent[0].name} has percent; multiply the former by 100"
+        )

@@ -1,0 +1,300 @@
+"""Whether one arm is better than another, in numbers.
+
+One test decides: the paired t-test where both arms ran the same seeds, else Welch's, Holm-corrected over candidates.
+Which of the two is settled without a look at the scores, or it would reject too often. All else is context.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from seedspread import statistics as st
+from seedspread.config.errors import InputError
+from seedspread.records.scores import Scores
+from seedspread.statistics.comparison import Difference
+from seedspread.statistics.spread import Array, Interval
+
+ALPHA, POWER = 0.05, 0.8
+FEW = 10  # seeds an arm below which bootstraps call equals different too often, and Welch's test may
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One side: scores (S,), larger is better, where known their seeds (S,), and the study they are of.
+
+    Scores of a study are percent; those of a file are as they stand there.
+    """
+
+    name: str
+    scores: Array
+    seeds: Array | None = None
+    study: Scores | None = None
+
+    @classmethod
+    def of(cls, study: Scores) -> "Arm":
+        return cls(study.name, study.accuracy, study.seeds, study)
+
+    @property
+    def n(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Places in the baseline's and the candidate's scores that have the same seed, (P,) each, or None; and why."""
+
+    places: tuple[Array, Array] | None
+    why: str
+
+
+def pair_arms(baseline: Arm, candidate: Arm, wanted: bool | None) -> Pairing:
+    """Pair where both ran the very same seeds, or where `wanted`; InputError where that cannot be."""
+    if wanted is False:
+        return Pairing(None, "pair=false")
+    if baseline.seeds is None or candidate.seeds is None:
+        without = baseline.name if baseline.seeds is None else candidate.name
+        if wanted:
+            raise InputError(f"pair=true: {without} has no column of seeds; name it with seed_column=NAME")
+        return Pairing(None, f"the seeds of {without} are not known")
+    common, ours, theirs = np.intersect1d(baseline.seeds, candidate.seeds, return_indices=True)
+    if wanted and len(common) < 2:
+        raise InputError(
+            f"pair=true: {baseline.name} and {candidate.name} have {len(common)} seeds in common; train 2 or more of "
+            "the same, or leave pair out"
+        )
+    if wanted or len(common) == baseline.n == candidate.n:
+        left = f", of {baseline.n:,} and {candidate.n:,}" if len(common) < max(baseline.n, candidate.n) else ""
+        return Pairing((ours, theirs), f"both ran the same {len(common):,} seeds{left}")
+    told = f"{len(common):,} seeds are in both, of {baseline.n:,} and {candidate.n:,}"
+    return Pairing(None, told + ("; pair=true compares these alone" if len(common) > 1 else ""))
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What the choice of test examples adds, in points: its standard error, and the difference with both errors."""
+
+    same: bool
+    count: int
+    error: float
+    whole: Difference
+
+
+@dataclass(frozen=True)
+class ArmComparison:
+    """A candidate against a baseline: every number that is told, in the units of the scores."""
+
+    baseline: Arm
+    candidate: Arm
+    pairing: Pairing
+    welch: Difference
+    paired: Difference | None
+    correlation: float
+    correlation_interval: Interval
+    p_permutation: float
+    improvement: float
+    improvement_interval: Interval
+    dominance: float
+    effect: float
+    effect_interval: Interval
+    std_ratio: float
+    std_ratio_interval: Interval
+    p_spreads: float
+    examples: Examples | None
+    candidates: int
+    worth: float | None
+    p: float
+
+    @property
+    def primary(self) -> Difference:
+        """The one that decides."""
+        return self.paired or self.welch
+
+    @property
+    def alpha(self) -> float:
+        """The level that seeds are planned for: Bonferroni's, which is at most Holm's."""
+        return ALPHA / self.candidates
+
+    @property
+    def fewest(self) -> int:
+        """Seeds in the smaller arm."""
+        return min(self.baseline.n, self.candidate.n)
+
+    @property
+    def detectable(self) -> float:
+        """The smallest true difference that these seeds show with 80 % power, going by their spread."""
+        return self.primary.error * st.detectable_errors(self.primary.freedom, POWER, self.alpha)
+
+    @property
+    def verdict(self) -> str:
+        """better, worse, not shown, or too few seeds to show a difference that is worth it.
+
+        What is worth it is a std between seeds where nothing is said of it.
+        """
+        if self.p < ALPHA:
+            return "better" if self.primary.value > 0 else "worse"
+        spread = math.sqrt((self.baseline.scores.var(ddof=1) + self.candidate.scores.var(ddof=1)) / 2)
+        return "too few seeds" if self.detectable > (self.worth or spread) and not self.is_small else "not shown"
+
+    @property
+    def is_small(self) -> bool:
+        """Whether any difference is shown to be smaller than what is worth it."""
+        return self.worth is not None and max(map(abs, self.primary.interval)) < self.worth
+
+    @property
+    def needed(self) -> float:
+        """Seeds an arm that show the difference seen, if it is the true one, with 80 % power; inf where it is 0."""
+        value = self.primary.value
+        if not value or not self.primary.error:
+            return math.inf
+        if self.pairing.places and self.paired:
+            std = self.paired.error * math.sqrt(self.paired.freedom + 1)
+            return st.seeds_needed(std, value, POWER, self.alpha, pairs=True)
+        stds = [float(st.sample_std(arm.scores)) for arm in (self.baseline, self.candidate)]
+        if not all(stds):
+            stds = [max(stds)] * 2  # one that is constant so far need not stay so
+        return st.seeds_needed(stds[0], value, POWER, self.alpha, other=stds[1])
+
+
+class NothingVaries(InputError):
+    """Two arms whose scores differ by the same on every seed: no test can tell how far that is luck."""
+
+
+def compare_arms(
+    baseline: Arm,
+    candidates: Sequence[Arm],
+    pair: bool | None = None,
+    same_examples: bool | None = None,
+    worth: float | None = None,
+) -> list[ArmComparison]:
+    """Compare each candidate with the baseline; InputError where scores cannot be compared, naming the arm."""
+    for arm in (baseline, *candidates):
+        _check(arm)
+    found = [_numbers(baseline, arm, pair, same_examples, worth, len(candidates)) for arm in candidates]
+    adjusted = st.holm(np.array([one["paired"].p if one["paired"] else one["welch"].p for one in found]))
+    return [ArmComparison(**one, p=float(p)) for one, p in zip(found, adjusted, strict=True)]
+
+
+def _check(arm: Arm) -> None:
+    if arm.n < 2:
+        raise InputError(
+            f"{arm.name} has {arm.n or 'no'} score{'s' * (arm.n != 1)}: one seed has no spread, and luck cannot "
+            "be told from a difference; train at least 2, better 20"
+        )
+    if not np.isfinite(arm.scores).all():
+        raise InputError(f"{arm.name}: {int((~np.isfinite(arm.scores)).sum())} scores are not finite; leave them out")
+
+
+def _numbers(
+    baseline: Arm, candidate: Arm, pair: bool | None, same_examples: bool | None, worth: float | None, candidates: int
+) -> dict:
+    one, other = baseline.scores, candidate.scores
+    if st.is_constant(one) and st.is_constant(other):
+        raise NothingVaries(
+            f"{baseline.name} and {candidate.name}: all scores are {one[0]:g} here and {other[0]:g} there; nothing "
+            "varies to test by. Check that the seeds reach the training"
+        )
+    pairs = pair_arms(baseline, candidate, pair)
+    a, b = (one[pairs.places[0]], other[pairs.places[1]]) if pairs.places else (one, other)
+    if pairs.places and st.is_constant(b - a):
+        what = "have the same scores" if not np.any(b - a) else f"differ by {b[0] - a[0]:g}"
+        raise NothingVaries(
+            f"{baseline.name} and {candidate.name} {what} on each of {len(a)} seeds: nothing varies to test by. Train "
+            "more seeds, or name another study where one was made from the other"
+        )
+    r, r_interval = st.correlation(a, b) if pairs.places else (math.nan, Interval(*st.NOTHING))
+    improvement, improvement_interval = st.probability_of_improvement(a, b, pairs=bool(pairs.places))
+    effect, effect_interval = st.effect_size(one, other)
+    ratio, ratio_interval = st.std_ratio(other, one)
+    welch = st.welch_test(one, other, cautious=needs_caution(one, other))
+    paired = st.paired_t_test(a, b) if pairs.places else None
+    return {
+        "baseline": baseline,
+        "candidate": candidate,
+        "pairing": pairs,
+        "welch": welch,
+        "paired": paired,
+        "correlation": r,
+        "correlation_interval": r_interval,
+        "p_permutation": st.sign_flip_test(a, b) if pairs.places else st.permutation_test(one, other),
+        "improvement": improvement,
+        "improvement_interval": improvement_interval,
+        "dominance": st.almost_stochastic_dominance(one, other, alpha=ALPHA / candidates),
+        "effect": effect,
+        "effect_interval": effect_interval,
+        "std_ratio": ratio,
+        "std_ratio_interval": ratio_interval,
+        "p_spreads": st.brown_forsythe([one, other]),
+        "examples": _examples(baseline, candidate, paired or welch, pairs, same_examples),
+        "candidates": candidates,
+        "worth": worth,
+    }
+
+
+def needs_caution(one: Array, other: Array) -> bool:
+    """Whether Welch's degrees of freedom may reject too often: few seeds beside more."""
+    return min(len(one), len(other)) < FEW and len(one) != len(other)
+
+
+# Test examples.
+
+
+def same_test_set(one: Scores, other: Scores) -> bool:
+    """Whether two studies were scored on the same examples in the same order, as far as their records say."""
+
+    def known(scores: Scores) -> tuple:
+        data = scores.study.config.get("data") or {}
+        return {record.get("data_sha256") for record in scores.finished}, scores.examples, data.get("test_size")
+
+    prints, *_ = known(one)
+    return known(one) == known(other) and len(prints) == 1 and None not in prints
+
+
+def _examples(
+    baseline: Arm, candidate: Arm, over_seeds: Difference, pairs: Pairing, wanted: bool | None
+) -> Examples | None:
+    """By the predictions of either study, in percent; None where one has none."""
+    one, other = baseline.study, candidate.study
+    if wanted and (one is None or other is None):
+        raise InputError("same_examples=true: a file of scores says nothing of single examples; leave it out")
+    if one is None or other is None:
+        return None
+    if wanted and one.examples != other.examples:
+        raise InputError(
+            f"same_examples=true: {one.name} was scored on {one.examples:,} test examples, {other.name} on "
+            f"{other.examples:,}; leave it out, and they are compared as different test sets"
+        )
+    if not one.correct or not other.correct:
+        return None
+    same = same_test_set(one, other) if wanted is None else wanted
+    share_one, share_other = (st.share_right(scores.correct.values(), scores.examples) for scores in (one, other))
+    both = None
+    if same and pairs.places and one.correct.keys() == other.correct.keys():
+        shared_bits = (one.correct[seed] & other.correct[seed] for seed in one.correct)
+        both = st.share_right(shared_bits, one.examples)
+    error = 100 * st.example_error(share_one, share_other, same)
+    shared = 1e4 * st.shared_variance(share_one, len(one.correct), share_other, len(other.correct), both)
+    count = min(one.examples, other.examples)
+    if math.isnan(shared) or count < 2:
+        return None
+    return Examples(same, count, error, st.over_seeds_and_examples(over_seeds, error, shared, count))
+
+
+def comparison_row(c: ArmComparison) -> dict[str, object]:
+    """All of it unrounded, as a row of a table."""
+    row: dict[str, object] = {"baseline": c.baseline.name, "candidate": c.candidate.name, "verdict": c.verdict}
+    for name, arm in (("baseline", c.baseline), ("candidate", c.candidate)):
+        row |= {f"{name}_seeds": arm.n, f"{name}_mean": arm.scores.mean(), f"{name}_std": arm.scores.std(ddof=1)}
+    row |= {"test": "paired t" if c.paired else "Welch", "difference": c.primary.value, "p": c.primary.p}
+    row |= {"p_holm": c.p, "difference_low": c.primary.interval.low, "difference_high": c.primary.interval.high}
+    row |= {"p_welch": c.welch.p, "p_permutation": c.p_permutation, "correlation": c.correlation}
+    for name in ("improvement", "effect", "std_ratio"):
+        low, high = getattr(c, f"{name}_interval")
+        row |= {name: getattr(c, name), f"{name}_low": low, f"{name}_high": high}
+    row |= {"aso_epsilon_min": c.dominance, "p_brown_forsythe": c.p_spreads}
+    row |= {"detectable": c.detectable, "seeds_needed": c.needed}
+    if e := c.examples:
+        row |= {"examples_paired": e.same, "examples_error": e.error, "whole_p": e.whole.p}
+        row |= {"whole_low": e.whole.interval.low, "whole_high": e.whole.interval.high}
+    return row

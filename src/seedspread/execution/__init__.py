@@ -1,0 +1,1 @@
+"""Many tasks on many processes; imports neither torch nor training."""

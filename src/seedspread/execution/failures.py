@@ -1,0 +1,34 @@
+"""Failures of seeds: how many in a row, and those whose worker died."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from seedspread.records.study import Study
+
+if TYPE_CHECKING:
+    pass
+
+DEATHS = 3  # a seed whose worker died so often is recorded as failed
+
+
+def record_dead_worker(study: Study, seed: int, died: Exception) -> None:
+    """Record `seed` as failed, whose worker died too often."""
+    from seedspread.records.study import record_failure
+
+    reason = f"its worker died {DEATHS} times; is there enough memory for so many workers? (jobs=)"
+    header = {"config_digest": study.digest, "study": study.name}
+    record_failure(study, seed, reason, f"{type(died).__name__}: {died}\n", header)
+
+
+@dataclass
+class FailureStreak:
+    """Failures in a row that have one reason."""
+
+    reason: str | None = None
+    length: int = 0
+
+    def add(self, reason: str | None) -> int:
+        """Count a failure, or without a reason a success, which ends them; how many they are now."""
+        self.length = 0 if not reason else self.length + 1 if reason == self.reason else 1
+        self.reason = reason
+        return self.length

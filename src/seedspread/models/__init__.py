@@ -1,0 +1,1 @@
+"""Networks, frozen backbones, heads."""

@@ -1,0 +1,1 @@
+"""Records of seeds, studies on disk, and the arrays and tables made of them."""

@@ -1,0 +1,110 @@
+"""How far a study is: seeds by status, and their scores so far."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from seedspread.records.record import Record
+from seedspread.records.study import Study
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Scores over n seeds: mean, sample standard deviation (ddof=1; nan for one seed), and the extremes' seeds."""
+
+    n: int
+    mean: float
+    std: float
+    min: float
+    min_seed: int
+    max: float
+    max_seed: int
+
+
+def summarise(scores: Mapping[int, float]) -> Summary:
+    """The summary of at least one score, by seed; the smallest seed is named where several share an extreme."""
+    seeds = sorted(scores)
+    values = np.array([scores[seed] for seed in seeds])
+    low, high = int(values.argmin()), int(values.argmax())
+    return Summary(
+        n=len(seeds),
+        mean=float(values.mean()),
+        std=float(values.std(ddof=1)) if len(seeds) > 1 else math.nan,
+        min=float(values[low]),
+        min_seed=seeds[low],
+        max=float(values[high]),
+        max_seed=seeds[high],
+    )
+
+
+def format_record(record: Record) -> str:
+    """A record in one line: seed, accuracy in percent or what went wrong, seconds."""
+    if record["status"] != "finished":
+        return f"seed {record['seed']:>4}  {record['status']}: {record['reason']}"
+    accuracy = 100 * record["metrics"]["final"]["val/acc"]
+    return f"seed {record['seed']:>4}  {accuracy:6.2f} %  {sum(record['seconds'].values()):7.1f} s"
+
+
+@dataclass
+class Progress:
+    """Accuracies in percent of the finished seeds, and the seeds that diverged or failed, with their reasons."""
+
+    scores: dict[int, float] = field(default_factory=dict)
+    diverged: dict[int, str] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def among(cls, records: Iterable[Record]) -> "Progress":
+        """The progress that these records make up."""
+        progress = cls()
+        for record in records:
+            progress.add(record)
+        return progress
+
+    def add(self, record: Record) -> None:
+        """Count a record; a seed counted before moves to its new status."""
+        seed, status = record["seed"], record["status"]
+        for known in (self.scores, self.diverged, self.failed):
+            known.pop(seed, None)
+        if status == "finished":
+            self.scores[seed] = 100 * record["metrics"]["final"]["val/acc"]
+        else:
+            (self.diverged if status == "diverged" else self.failed)[seed] = record["reason"]
+
+    def line(self) -> str:
+        """Mean ± std, extremes with their seeds, and what went wrong, in one line."""
+        parts = []
+        if self.scores:
+            s = summarise(self.scores)
+            spread = f"{s.mean:.2f} ± {s.std:.2f} %" if s.n > 1 else f"{s.mean:.2f} %"
+            parts.append(f"{spread}   min {s.min:.2f} (seed {s.min_seed})   max {s.max:.2f} (seed {s.max_seed})")
+        parts += [
+            f"{len(seeds)} {word}" for word, seeds in (("diverged", self.diverged), ("failed", self.failed)) if seeds
+        ]
+        return "   ".join(parts)
+
+
+def summarise_study(study: Study) -> str:
+    """The end of a sweep: scores, seeds that diverged or failed, files that are no records, and where all is."""
+    scan = study.scan()
+    progress = Progress.among(scan.records.values())
+    n = len(progress.scores)
+    lines = [f"{study.name}, {n} seed{'s' * (n != 1)}: {'accuracy ' if n else ''}{progress.line()}"]
+    for word, seeds in (("diverged", progress.diverged), ("failed", progress.failed)):
+        lines += [f"  {word}: seed {seed}: {reason}" for seed, reason in list(seeds.items())[:10]]
+        if len(seeds) > 10:
+            lines.append(f"  {word}: {len(seeds) - 10} more")
+    lines += [f"  not counted: {study.folder / 'seeds' / name}: {reason}" for name, reason in scan.problems.items()]
+    if progress.failed:
+        lines.append(f"  tracebacks in {study.folder / 'failed'}; the same command tries the failed seeds again")
+    return "\n".join([*lines, f"records in {study.folder / 'seeds'}"])
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as a person would say them: 45 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,93 @@
+"""What all figures share: style, panels, bands, files."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from seedspread.report.findings import Findings
+from seedspread.statistics.curves import Bands
+from seedspread.statistics.spread import Array, Interval
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5f5f5f"
+COLUMN, ROW = 5.6, 3.1  # inches
+MANY = 500  # points; more are drawn as pixels in an SVG
+STYLE: Any = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": "medium",
+    "figure.dpi": 110,
+    "font.size": 9,
+    "grid.color": "#e6e6e6",
+    "legend.frameon": False,
+    "legend.fontsize": "small",
+    "savefig.dpi": 160,
+    "svg.hashsalt": "seedspread",  # the same study gives the same file
+}
+
+
+def panels(several: Sequence[Findings], rows: int = 1, share: bool = False) -> tuple[Figure, Array]:
+    fig = Figure(figsize=(COLUMN * len(several), ROW * rows), layout="constrained")
+    return fig, fig.subplots(rows, len(several), squeeze=False, sharey="row" if share else "none")
+
+
+def verbatim(name: str) -> str:
+    """A name in a figure, none of which is taken for mathematics."""
+    return name.replace("$", r"\$")
+
+
+def title(ax: Axes, found: Findings, more: str = "") -> None:
+    ax.set_title(f"{verbatim(found.name)}, {found.n:,} seed{'s' * (found.n > 1)}{more}")
+
+
+def legend(ax: Axes) -> None:
+    """The legend beside the title, where it hides nothing."""
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.985), ncols=4, borderpad=0, columnspacing=1.0, handlelength=1.4)
+
+
+def whole_numbers(*axes: Axes) -> None:
+    for ax in axes:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def draw_bands(ax: Axes, x: Array, band: Bands, around: Array | float = 0.0) -> None:
+    if len(x) == 1:  # there is nothing to draw a band between: a block around the one epoch
+        x = x + np.array([-0.1, 0.1])
+        band = Bands(*(np.repeat(part, 2) for part in (band.mean, band.std, band.min, band.max)))
+    ax.fill_between(x, band.min - around, band.max - around, color=BLUE, alpha=0.18, linewidth=0, label="min to max")
+    if len(band.std) and np.isfinite(band.std).any():
+        low, high = band.mean - band.std - around, band.mean + band.std - around
+        ax.fill_between(x, low, high, color=BLUE, alpha=0.45, linewidth=0, label="± 1 std")
+    ax.plot(x, band.mean - around, color="black", linewidth=1.2, label="mean")
+
+
+@mpl.rc_context(STYLE)
+def dots(rows: Sequence[tuple[str, float, Interval, str]], what: str) -> Figure:
+    """A row for each label, value, interval and colour: a dot, and a line where there is an interval; all from 0 up."""
+    fig = Figure(figsize=(COLUMN * 1.4, 1.1 + 0.42 * len(rows)), layout="constrained")
+    ax = fig.subplots()
+    for row, (_, value, interval, colour) in enumerate(rows):
+        if not math.isnan(interval.low):
+            ax.plot(interval, [row, row], color=colour, linewidth=2)
+        ax.plot([value], [row], "o", color=colour)
+    ax.set_yticks(range(len(rows)), [verbatim(label) for label, *_ in rows])
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_xlim(left=0)
+    ax.set_xlabel(what)
+    return fig
+
+
+@mpl.rc_context(STYLE)
+def save_figure(figure: Figure, folder: Path, name: str) -> None:
+    """Write `figure` as NAME.png and NAME.svg into `folder`, the same bytes each time."""
+    figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+    figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})

@@ -1,0 +1,372 @@
+"""Figures of studies, one column for each; made to be read in print and by the colour-blind (Okabe and Ito 2008)."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+from scipy import stats
+
+from seedspread import statistics as st
+from seedspread.decide.verdict import Arm
+from seedspread.report.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    MANY,
+    ORANGE,
+    STYLE,
+    dots,
+    draw_bands,
+    legend,
+    panels,
+    save_figure,
+    title,
+    verbatim,
+    whole_numbers,
+)
+from seedspread.report.findings import Findings
+from seedspread.report.wording import TITLE_SEED
+from seedspread.statistics.curves import Bands
+from seedspread.statistics.spread import Array
+
+FAMOUS_SEEDS = (0, 42, TITLE_SEED)
+
+Drawing = Callable[[Sequence[Findings]], Figure]
+
+
+def learning_curves(several: Sequence[Findings]) -> Figure:
+    """The paper's figure 1: the mean curve with its bands; below, the same as deviation from the mean."""
+    fig, axes = panels(several, rows=2)
+    limits = []
+    for (top, below), found in zip(axes.T, several, strict=True):
+        epochs, band = found.scores.epochs, st.bands(found.scores.curves["val/acc"])
+        draw_bands(top, epochs, band)
+        title(top, found)
+        top.set_ylabel("test accuracy, %")
+        legend(top)
+        draw_bands(below, epochs, band, around=band.mean)
+        below.set_ylabel("points from the mean")
+        below.set_xlabel("epochs trained")
+        whole_numbers(top, below)
+        late = slice(-max(2, len(epochs) // 4), None)
+        limits.append(1.2 * max(np.abs(band.max - band.mean)[late].max(), np.abs(band.min - band.mean)[late].max()))
+    for below in axes[1]:
+        _limit(below, max(limits))
+    return fig
+
+
+def _limit(ax: Axes, limit: float) -> None:
+    """The same scale in every column, by the later epochs; what earlier ones have beyond it is cut."""
+    if limit > 0:
+        ax.set_ylim(-limit, limit)
+
+
+def losses(several: Sequence[Findings]) -> Figure:
+    """Mean and bands of the test loss, and below of the training loss."""
+    fig, axes = panels(several, rows=2)
+    for column, found in zip(axes.T, several, strict=True):
+        for ax, metric, told in zip(column, ("val/loss", "train/loss"), ("test loss", "training loss"), strict=True):
+            draw_bands(ax, found.scores.epochs, st.bands(found.scores.curves[metric]))
+            ax.set_ylabel(told)
+        legend(column[0])
+        whole_numbers(*column)
+        title(column[0], found)
+        column[1].set_xlabel("epochs trained")
+    return fig
+
+
+def histogram(several: Sequence[Findings]) -> Figure:
+    """The paper's figures 2 and 3: final accuracies with a density, a normal distribution, and seeds of note.
+
+    The axis is as wide for every study, so that spreads compare. Outliers are left outside and counted in the title.
+    """
+    fig, axes = panels(several)
+    bulks = [np.delete(found.scores.accuracy, found.outliers) for found in several]
+    all_edges = [_edges(bulk, found.step) for found, bulk in zip(several, bulks, strict=True)]
+    half = max(max(0.6 * np.ptp(edges), 3 * found.step) for found, edges in zip(several, all_edges, strict=True))
+    for ax, found, bulk, edges in zip(axes[0], several, bulks, all_edges, strict=True):
+        middle = (edges[0] + edges[-1]) / 2
+        ax.set_xlim(max(middle - half, -found.step), min(middle + half, 100 + found.step))
+        ax.hist(bulk, bins=edges.tolist(), density=True, color=BLUE, alpha=0.3, linewidth=0)
+        if len(bulk) <= MANY:
+            ax.plot(bulk, np.zeros(len(bulk)), "|", color="black", markersize=9, clip_on=False)
+        if len(bulk) >= 5 and not st.is_constant(bulk):
+            left, right = ax.get_xlim()
+            x = np.linspace(left, right, 400)
+            ax.plot(x, stats.gaussian_kde(bulk)(x), color=BLUE, label="density")
+            normal = stats.norm(bulk.mean(), bulk.std(ddof=1)).pdf(x)
+            ax.plot(x, normal, color="black", linestyle="--", linewidth=1, label="normal")
+            legend(ax)
+        _mark_seeds(ax, found)
+        ax.set_xlabel("final test accuracy, %")
+        ax.set_ylabel("density of seeds")
+        title(ax, found, f" ({len(found.outliers)} outside)" if len(found.outliers) else "")
+    return fig
+
+
+def _edges(scores: Array, step: float) -> Array:
+    """Edges of bars, between possible accuracies: bins that do not keep to these would show a comb of their own."""
+    wanted = 2 * stats.iqr(scores) / np.cbrt(len(scores))  # Freedman and Diaconis 1981
+    width = step * max(1, round(wanted / step))
+    return np.arange(scores.min() - step / 2, scores.max() + step / 2 + width, width)
+
+
+def _mark_seeds(ax: Axes, found: Findings) -> None:
+    """Vertical lines at the worst, the best and the famous seeds; labels step down where they would meet."""
+    s = found.scores
+    where = {seed: s.accuracy[i] for i, seed in enumerate(s.seeds.tolist())}
+    marks = [(s.worst, f"worst: seed {s.worst}", ORANGE), (s.best, f"best: seed {s.best}", ORANGE)]
+    if s.worst == s.best:
+        marks = [(s.best, f"seed {s.best}", ORANGE)]
+    marks += [(seed, f"seed {seed}", GREEN) for seed in FAMOUS_SEEDS if seed in where and seed not in (s.worst, s.best)]
+    low, high = ax.get_xlim()
+    marks = [mark for mark in marks if low <= where[mark[0]] <= high]
+    top = ax.get_ylim()[1]
+    ax.set_ylim(0, top * (1 + 0.13 * (len(marks) + 1)))
+    for level, (seed, label, colour) in enumerate(sorted(marks, key=lambda mark: where[mark[0]])):
+        height = top * (1.08 + 0.13 * level)
+        ax.plot([where[seed]] * 2, [0, height], color=colour, linewidth=1, linestyle=":" if colour == GREEN else "-")
+        right = where[seed] > sum(ax.get_xlim()) / 2
+        ax.annotate(
+            f" {label}, {where[seed]:.2f} ",
+            (where[seed], height),
+            ha="right" if right else "left",
+            va="center",
+            fontsize="small",
+            color=colour,
+        )
+
+
+def spread_over_epochs(several: Sequence[Findings]) -> Figure:
+    """The std over seeds after each epoch with its 95 % band: does it shrink once the curve is flat?"""
+    fig, axes = panels(several, share=True)
+    for ax, found in zip(axes[0], several, strict=True):
+        curves, epochs = found.scores.curves["val/acc"], found.scores.epochs
+        if found.n > 1:
+            low, high = np.transpose([st.std_interval(column) for column in curves.T])
+            if np.isfinite(low).any():
+                ax.fill_between(epochs, low, high, color=BLUE, alpha=0.25, linewidth=0, label="95 % interval")
+            ax.plot(epochs, st.sample_std(curves), color=BLUE, marker=".", markersize=4, label="std over seeds")
+            if found.flat_from < len(epochs) - 1:
+                ax.axvspan(epochs[found.flat_from], epochs[-1], color=GREY, alpha=0.12, label="mean curve flat")
+            if found.std:
+                ax.set_yscale("log")
+                ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                ax.yaxis.set_major_formatter("{x:g}")
+                ax.yaxis.set_minor_formatter("")
+            ax.legend(loc="upper right")
+            whole_numbers(ax)
+        ax.set_xlabel("epochs trained")
+        ax.set_ylabel("std of the accuracy, points")
+        title(ax, found)
+    return fig
+
+
+def as_seeds_are_added(several: Sequence[Findings]) -> Figure:
+    """Mean, extremes and std of the first 1, 2, ... seeds: how many seeds settle which number."""
+    fig, axes = panels(several, rows=2)
+    for (top, below), found in zip(axes.T, several, strict=True):
+        band, n = st.running(found.scores.accuracy), _some(found.n)
+        band = Bands(*(line[n - 1] for line in (band.mean, band.std, band.min, band.max)))
+        draw_bands(top, n, band)
+        legend(top)
+        top.set_ylabel("test accuracy, %")
+        below.plot(n, band.std, color=BLUE)
+        if not math.isnan(found.std_interval.low):
+            low, high = found.std_interval
+            below.axhspan(low, high, color=BLUE, alpha=0.15, label=f"95 % interval from all {found.n:,}", linewidth=0)
+            legend(below)
+        below.set_ylim(bottom=0)
+        below.set_ylabel("std, points")
+        below.set_xlabel("seeds, in the order of their numbers")
+        if found.n > 200:
+            top.set_xscale("log")
+            below.set_xscale("log")
+        else:
+            whole_numbers(top, below)
+        title(top, found)
+    return fig
+
+
+def _some(n: int) -> Array:
+    """1 to n, thinned out towards n where they are many."""
+    return np.arange(1, n + 1) if n <= MANY else np.unique(np.geomspace(1, n, MANY).round().astype(int))
+
+
+def sorted_accuracies(several: Sequence[Findings]) -> Figure:
+    """Every seed from the worst to the best, with the 95 % interval that its finite test set leaves."""
+    fig, axes = panels(several)
+    for ax, found in zip(axes[0], several, strict=True):
+        s, rank = found.scores, np.arange(1, found.n + 1)
+        scores = s.accuracy[s.by_score]
+        low, high = (100 * side for side in st.accuracy_interval(scores / 100, s.examples))
+        if found.n > 60:
+            at = np.linspace(0, found.n - 1, min(found.n, MANY)).astype(int)
+            ax.fill_between(
+                rank[at], low[at], high[at], color=BLUE, alpha=0.2, linewidth=0, label="95 % by the test set"
+            )
+        else:
+            error = np.abs([scores - low, high - scores])
+            ax.errorbar(rank, scores, error, fmt="none", color=BLUE, alpha=0.5, label="95 % by the test set")
+        ax.plot(rank, scores, ".", color="black", markersize=3, rasterized=found.n > MANY)
+        ax.axhline(found.mean, color=ORANGE, linewidth=1, label="mean")
+        if found.n <= 40:
+            ax.set_xticks(rank, [str(seed) for seed in s.seeds[s.by_score]], fontsize="x-small", rotation=90)
+            ax.set_xlabel("seed, from the worst to the best")
+        else:
+            ax.set_xlabel("seeds, from the worst to the best")
+        ax.set_ylabel("final test accuracy, %")
+        legend(ax)
+        title(ax, found)
+    return fig
+
+
+def luck(several: Sequence[Findings]) -> Figure:
+    """Above: each seed on one half of the test examples and on the other. Below: what picking the best of k gains."""
+    fig, axes = panels(several, rows=2)
+    for (top, below), found in zip(axes.T, several, strict=True):
+        title(top, found)
+        if found.luck is None:
+            continue
+        one, other = found.luck.one_half, found.luck.other_half
+        top.plot(one, other, "o", color=BLUE, markersize=3, alpha=0.5, rasterized=found.n > MANY)
+        top.set_xlabel("accuracy on a half of the test set, %")
+        top.set_ylabel("on the other half, %")
+        if found.luck.choices:
+            k = [choice.k for choice in found.luck.choices]
+            low, high = np.transpose([choice.real_interval for choice in found.luck.choices])
+            below.fill_between(k, low, high, color=GREEN, alpha=0.2, linewidth=0)
+            below.plot(k, [choice.apparent for choice in found.luck.choices], "--", color=ORANGE, label="in appearance")
+            below.plot(k, [choice.real for choice in found.luck.choices], color=GREEN, label="on new examples, 95 %")
+            below.set_xscale("log")
+            below.set_xticks(k, [str(choice) for choice in k])
+            below.minorticks_off()
+            below.axhline(0, color="black", linewidth=0.8)
+            legend(below)
+        below.set_xlabel("best of so many seeds")
+        below.set_ylabel("points above the mean")
+    return fig
+
+
+def spreads(several: Sequence[Findings]) -> Figure:
+    """The std of several studies, each with its 95 % interval."""
+    rows = [
+        (f"{found.name}, {found.n:,} seeds", found.std, found.std_interval, ORANGE if found.pretrained else BLUE)
+        for found in several
+    ]
+    return dots(rows, "std of the accuracy over seeds, points, with its 95 % interval")
+
+
+@mpl.rc_context(STYLE)
+def arms_figure(several: Sequence[Arm]) -> Figure:
+    """Scores of every arm, the baseline first, with their density, and above them the mean with its 95 % interval."""
+    fig = Figure(figsize=(6.4, 0.9 + 0.85 * len(several)), layout="constrained")
+    ax = fig.subplots()
+    for row, arm in enumerate(several):
+        colour = GREY if row == 0 else BLUE
+        if arm.n >= 5 and not st.is_constant(arm.scores):
+            x = np.linspace(arm.scores.min(), arm.scores.max(), 300)
+            density = stats.gaussian_kde(arm.scores)(x)
+            ax.fill_between(x, row, row - 0.55 * density / density.max(), color=colour, alpha=0.3, linewidth=0)
+        ax.plot(arm.scores, [row] * arm.n, "|", color=colour, markersize=8, rasterized=arm.n > MANY)
+        interval = st.mean_interval(arm.scores)
+        ax.plot(interval, [row + 0.22] * 2, color=ORANGE, linewidth=2)
+        ax.plot([arm.scores.mean()], [row + 0.22], "o", color=ORANGE, markersize=4)
+    labels = [f"{verbatim(arm.name)}\n{arm.n:,} seeds" for arm in several]
+    ax.set_yticks(range(len(several)), labels)
+    ax.set_ylim(len(several) - 0.5, -0.75)
+    ax.set_xlabel("final test accuracy, %" if several[0].study else "score")
+    ax.set_title("each seed, density, and the mean with its 95 % interval")
+    return fig
+
+
+def gradient_norms(several: Sequence[Findings]) -> Figure:
+    """The largest gradient norm of each epoch, with the band of its seeds, and the 90th percentile."""
+    fig, axes = panels(several)
+    for ax, found in zip(axes[0], several, strict=True):
+        title(ax, found)
+        largest, high = (found.scores.known(f"grad_norm/{kind}") for kind in ("max", "p90"))
+        if not len(largest):
+            continue
+        epochs = found.scores.epochs
+        for curves, colour, label in ((largest, ORANGE, "largest"), (high, BLUE, "90th percentile")):
+            ax.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+            ax.plot(epochs, np.median(curves, axis=0), color=colour, marker=".", markersize=4, label=label)
+        if clip := found.scores.study.config["trainer"].get("gradient_clip_val"):
+            ax.axhline(clip, color="black", linestyle="--", linewidth=1, label="clipped to")
+        if largest.min() > 0 and high.min() > 0:
+            ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_formatter("")
+        ax.set_xlabel("epochs trained")
+        ax.set_ylabel("gradient norm")
+        whole_numbers(ax)
+        legend(ax)
+    return fig
+
+
+FIGURES: Mapping[str, tuple[Drawing, str]] = {
+    "learning_curves": (
+        learning_curves,
+        "Accuracy on the test set after each epoch: mean (line), ± 1 std (dark), smallest to largest (light). Below, "
+        "the same as distance from the mean curve, at the scale of the later epochs.",
+    ),
+    "histogram": (
+        histogram,
+        "Final accuracies of all seeds with their density, the normal distribution of the same mean and std, and seeds "
+        "of note.",
+    ),
+    "spread_over_epochs": (
+        spread_over_epochs,
+        "Standard deviation over seeds after each epoch, with its 95 % interval. Grey: the mean curve is flat.",
+    ),
+    "as_seeds_are_added": (
+        as_seeds_are_added,
+        "What the first 1, 2, 3, ... seeds would have told: mean, ± 1 std, extremes; below, the std.",
+    ),
+    "sorted_accuracies": (
+        sorted_accuracies,
+        "Every seed from the worst to the best, with the 95 % interval (Wilson) that comes from testing on a finite "
+        "set of examples.",
+    ),
+    "luck": (
+        luck,
+        "Each seed on a random half of the test examples and on the other: a cloud without a slope means that good "
+        "seeds do not stay good. Below, what the best of k seeds gains on the half it was picked on, and on the other.",
+    ),
+    "losses": (losses, "Test loss and training loss: mean, ± 1 std, smallest to largest."),
+    "gradient_norms": (
+        gradient_norms,
+        "Gradient norm over the steps of each epoch, before clipping: largest and 90th percentile, medians over seeds "
+        "with the range of seeds.",
+    ),
+}
+SEVERAL: Mapping[str, tuple[Drawing, str]] = {
+    "spreads": (spreads, "Standard deviation over seeds of each study; orange: a probe on a pretrained backbone."),
+}
+
+NEED_SEVERAL_SEEDS = ("spread_over_epochs", "as_seeds_are_added")
+
+
+def draw_figures(several: Sequence[Findings], folder: Path, only: str | None = None) -> dict[str, str]:
+    """Draw all figures of these studies, or `only` one, as PNG and SVG into `folder`; return captions by name."""
+    figures = {**FIGURES, **(SEVERAL if len(several) > 1 else {})}
+    if all(found.n < 2 for found in several):
+        for name in NEED_SEVERAL_SEEDS:
+            del figures[name]
+    if all(found.luck is None for found in several):
+        del figures["luck"]
+    if not any(len(found.scores.known("grad_norm/max")) for found in several):
+        del figures["gradient_norms"]
+    if only is not None:
+        figures = {name: figure for name, figure in figures.items() if name == only}
+    for name, (function, _) in figures.items():
+        with mpl.rc_context(STYLE):
+            save_figure(function(several), folder, name)
+    return {name: caption for name, (_, caption) in figures.items()}

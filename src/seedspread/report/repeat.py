@@ -1,0 +1,100 @@
+"""What a reader needs to repeat a study: commands, data, settings, hardware, time."""
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from seedspread.config.identity import flatten
+from seedspread.records.progress import format_duration
+from seedspread.records.scores import Scores, shorten_seeds
+from seedspread.report.markdown import escape_markdown
+from seedspread.report.wording import shortcomings
+
+
+def shortcomings_note(scores: Scores) -> str:
+    """What is missing, diverged, failed, damaged or mixed, as a note; empty where nothing is."""
+    if not (lines := shortcomings(scores)):
+        return ""
+    first = f"{scores.name} stands on {len(scores.seeds):,} finished seeds."
+    return "\n".join(f"> {escape_markdown(line)}  " for line in (first, *lines))
+
+
+def how_to_repeat(scores: Scores) -> Iterator[str]:
+    """What must be told so that others can repeat a study: commands, data, settings, hardware, time."""
+    yield f"## How to repeat {escape_markdown(scores.name)}"
+    yield commands(scores)
+    yield "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in _facts(scores))])
+    config = yaml.safe_dump(scores.study.config, sort_keys=False).rstrip()
+    yield (
+        f'<details markdown="1"><summary>The whole config (digest {scores.study.digest[:12]})</summary>\n\n'
+        f"```yaml\n{config}\n```\n\n</details>"
+    )
+
+
+def commands(scores: Scores) -> str:
+    """The commands that train the study, and its best seed, again, as a block of Markdown."""
+    overrides, seeds = _overrides(scores), sorted(scores.records)
+    where = [] if str(scores.study.folder.parent) == "results" else [f"results={scores.study.folder.parent}"]
+    if len(seeds) > 1 and (seeds[-1] - seeds[0] < 2 * len(seeds)):
+        spelt = f"range({seeds[0]},{seeds[-1] + 1})"  # some of it may be missing
+    else:
+        spelt = ",".join(map(str, seeds))
+    lines = [
+        shlex.join(["python", "-m", "src.train", "-m", f"seed={spelt}", *overrides]),
+        shlex.join(["seedspread", "reproduce", f"study={scores.name}", f"seed={scores.best}", *where])
+        + "   # the best seed once more: the same bits?",
+        shlex.join(["seedspread", "report", f"study={scores.name}", *where]),
+    ]
+    return "```\n" + "\n".join(lines) + "\n```"
+
+
+def _overrides(scores: Scores) -> list[str]:
+    """What the study's seeds were trained with, as most of their records say; without seed and folder of results."""
+    found: Counter[str] = Counter(record["command"] for record in scores.finished if record.get("command"))
+    counted: Counter[tuple[str, ...]] = Counter()
+    for command, count in found.items():
+        words = shlex.split(command)[3:]  # python -m src.train
+        counted[tuple(word for word in words if not word.startswith(("seed=", "results=")))] += count
+    return list(counted.most_common(1)[0][0]) if counted else [f"study={scores.name}"]
+
+
+def _facts(scores: Scores) -> Iterator[tuple[str, str]]:
+    config: dict[str, Any] = dict(flatten(scores.study.config))
+    first = scores.finished[0]
+    yield "seeds", f"{len(scores.seeds):,} finished: {shorten_seeds(scores.seeds.tolist())}"
+    streams = {key: value for key, value in config.items() if key.startswith("streams.") and value is not None}
+    if held := [f"{key.removeprefix('streams.')}={value}" for key, value in streams.items()]:
+        yield "streams held", ", ".join(held)
+    shas = sorted({str(record.get("data_sha256")) for record in scores.finished})
+    hashed = "the features" if "features" in first else "the pictures as read"
+    yield "data", f"{config.get('data.name', 'unknown')}, SHA-256 of {hashed} {', '.join(shas)}"
+    if "features" in first:
+        known = dict(flatten(first["features"]))
+        yield "backbone", escape_markdown(", ".join(f"{key} {value}" for key, value in known.items()))
+    sizes = {"training": config.get("data.train_size"), "test": config.get("data.test_size")}
+    counted = {"training": first.get("train_examples"), "test": scores.examples}
+    split = ", ".join(
+        f"{part} {counted[part] or 'all'}{f' (a balanced subset of {size:,})' if size else ''}"
+        for part, size in sizes.items()
+    )
+    yield "split", f"{split}; scored on the test examples after every epoch"
+    preprocessing = {key: value for key, value in config.items() if re.match(r"data\.(mean|std|size|augment)", key)}
+    yield "preprocessing", escape_markdown(", ".join(f"{key[5:]} {value}" for key, value in preprocessing.items()))
+    yield "training", f"{len(scores.epochs)} epochs, batch {config.get('data.batch_size', 'unknown')}"
+    parts = {part: sum(record["seconds"][part] for record in scores.finished) for part in first["seconds"]}
+    yield (
+        "time",
+        f"{format_duration(sum(parts.values()))} in all: "
+        + ", ".join(f"{p} {format_duration(s)}" for p, s in parts.items()),
+    )
+    for key, values in scores.environments.items():
+        if len(values) == 1:
+            if (value := next(iter(values))) != "None":
+                yield escape_markdown(key), escape_markdown(value)
+        else:
+            which = "; ".join(f"{value} (seed {shorten_seeds(sorted(seeds))})" for value, seeds in values.items())
+            yield escape_markdown(key), f"**mixed:** {escape_markdown(which)}"

@@ -1,0 +1,216 @@
+"""The figures of a search."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from seedspread.report.drawing import BLUE, COLUMN, GREEN, GREY, ORANGE, ROW, STYLE, save_figure, whole_numbers
+from seedspread.report.figures import arms_figure
+from seedspread.search.results import SearchResults
+from seedspread.search.space import Hyperparameter
+from seedspread.search.trials import Trial
+
+COLOURS = (BLUE, ORANGE, GREEN)
+SEARCHES = {"explore": BLUE, "exploit": ORANGE}
+LABELS = {"explore": "explored", "exploit": "exploited"}
+DOTS: Any = {"marker": "o", "linestyle": "", "markersize": 4, "alpha": 0.7}
+
+
+def _axis(ax: Axes, h: Hyperparameter, limits: tuple[float, float]) -> None:
+    if h.scale == "choice":
+        ax.set_xticks(range(len(h.range)), [str(value) for value in h.range])
+        ax.set_xlim(-0.5, len(h.range) - 0.5)
+    else:
+        ax.set_xscale(h.scale)
+        if h.scale == "log":
+            decades = math.log10(h.range[1] / h.range[0])
+            subs = (1, 2, 5) if decades < 1.7 else (1, 3) if decades < 3 else (1,)  # labels that there is room for
+            ax.xaxis.set_major_locator(LogLocator(subs=subs))
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylim(limits)
+    ax.set_xlabel(h.key)
+
+
+def _points(ax: Axes, h: Hyperparameter, trials: Sequence[Trial], **style: Any) -> None:
+    """Trials along one hyperparameter; choices that are no longer among its values are left out."""
+    shown = [trial for trial in trials if h.scale != "choice" or h.holds(trial.point[h.key])]
+    if shown:
+        ax.plot([_x(h, trial) for trial in shown], [trial.score for trial in shown], **style)
+
+
+def _x(h: Hyperparameter, trial: Trial) -> float:
+    value = trial.point[h.key]
+    return h.range.index(value) if h.scale == "choice" else value
+
+
+def _limits(t: SearchResults) -> tuple[float, float]:
+    """The scores that are drawn: those of the better three quarters, or more where that costs little room."""
+    scores = np.array([trial.score for trial in t.finished])
+    if t.judgement:
+        scores = np.append(scores, [t.judgement.honest_score, t.judgement.baseline.mean()])
+    best, middle = scores.max(), np.median(scores)
+    low = max(scores.min(), best - 3 * max(best - middle, 0.5))
+    room = 0.06 * max(best - low, 0.5)
+    return low - room, best + room
+
+
+def _baseline(ax: Axes, t: SearchResults) -> None:
+    if j := t.judgement:
+        ax.axhline(j.baseline.mean(), color="black", linewidth=1, linestyle="--", label="baseline, fresh seeds")
+
+
+def scores_figure(t: SearchResults) -> Figure:
+    """The score of every trial against each hyperparameter; those below the scale stand at its lower edge."""
+    fig, panels = _grid(len(t.space.hyperparameters))
+    low, high = _limits(t)
+    below = [replace(trial, scores={0: low}) for trial in t.finished if trial.score < low]
+    diverged = [replace(trial, scores={0: low}) for trial in t.diverged]
+    for ax, h in zip(panels, t.space.hyperparameters, strict=True):
+        for search, colour in SEARCHES.items():
+            chosen = [trial for trial in t.finished if trial.search == search and trial.score >= low]
+            _points(ax, h, chosen, **DOTS, color=colour, label=LABELS[search])
+        _points(ax, h, below, marker="v", linestyle="", color=GREY, markersize=5, clip_on=False, label="below")
+        _points(ax, h, diverged, marker="x", linestyle="", color="black", markersize=5, clip_on=False, label="diverged")
+        _points(ax, h, [t.best], marker="o", fillstyle="none", linestyle="", color="black", markersize=9, label="best")
+        _baseline(ax, t)
+        _axis(ax, h, (low, high))
+        ax.set_xlabel(f"{h.key} ({h.role})")
+    _legend_above(fig, panels[0])
+    return fig
+
+
+def _grid(n: int) -> tuple[Figure, list[Axes]]:
+    columns = min(n, 3)
+    fig = Figure(figsize=(max(1.0 + 3.1 * columns, COLUMN), 0.5 + 2.8 * math.ceil(n / columns)), layout="constrained")
+    axes = fig.subplots(math.ceil(n / columns), columns, squeeze=False).ravel()
+    for ax in axes[n:]:
+        ax.remove()
+    for ax in axes[:n:columns]:
+        ax.set_ylabel("accuracy, mean over seeds, %")
+    return fig, list(axes[:n])
+
+
+def _legend_above(fig: Figure, ax: Axes) -> None:
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        fig.legend(handles, labels, loc="outside upper right", ncols=len(handles), fontsize="small")
+
+
+def isolation(t: SearchResults) -> Figure:
+    """For each scientific hyperparameter the best over the nuisance ones: what it does where the rest is tuned."""
+    scientific = t.space.of_role("scientific")
+    low, high = _limits(t)
+    noise = 0.0 if math.isnan(t.noise) else t.noise
+    room = noise / math.sqrt(len(t.best.scores))
+    fig, panels = _grid(len(scientific))
+    for ax, h in zip(panels, scientific, strict=True):
+        _points(ax, h, t.finished, **DOTS, color=GREY, label="a trial")
+        for i, (start, end, best) in enumerate(t.best_by(h)):
+            label = "best over the nuisance ones" if i == 0 else None
+            error = noise / math.sqrt(len(best.scores))
+            ax.errorbar([_x(h, best)], [best.score], [error], fmt="o", color=BLUE, capsize=3, label=label)
+            if h.scale != "choice":
+                ax.plot([h.along(start), h.along(end)], [best.score] * 2, color=BLUE, linewidth=2, alpha=0.5)
+        _baseline(ax, t)
+        _axis(ax, h, (low - room / 2, high + room))
+    _legend_above(fig, panels[0])
+    return fig
+
+
+def best_so_far(t: SearchResults) -> Figure:
+    """The best score after so many trials."""
+    fig = Figure(figsize=(COLUMN * 1.2, ROW), layout="constrained")
+    ax = fig.subplots()
+    low, high = _limits(t)
+    n = np.arange(1, len(t.trials) + 1)
+    found = np.array([trial.score for trial in t.trials])
+    best = np.fmax.accumulate(np.where(np.isnan(found), -np.inf, found))
+    ax.step(n, np.where(np.isinf(best), np.nan, best), where="post", color="black", label="best so far")
+    for search, colour in SEARCHES.items():
+        if at := [i for i, trial in enumerate(t.trials) if trial.search == search and trial.score >= low]:
+            ax.plot(n[at], found[at], **DOTS, color=colour, label=LABELS[search])
+    _baseline(ax, t)
+    ax.set_ylim(low, high)
+    ax.set_xlabel("trials spent")
+    ax.set_ylabel("accuracy, mean over seeds, %")
+    whole_numbers(ax)
+    _legend_above(fig, ax)
+    return fig
+
+
+def curves_figure(t: SearchResults) -> Figure:
+    """Test accuracy, test loss and training loss of the best trials: mean over seeds, and smallest to largest."""
+    fig = Figure(figsize=(10.3, ROW), layout="constrained")
+    metrics = {"val/acc": "test accuracy, %", "val/loss": "test loss", "train/loss": "training loss"}
+    panels = fig.subplots(1, len(metrics))
+    for ax, (metric, label) in zip(panels, metrics.items(), strict=True):
+        for s, colour in zip(t.curves, COLOURS, strict=False):
+            band = s.curves[metric]
+            ax.plot(s.epochs, band.mean(0), color=colour, marker="." if len(s.epochs) < 30 else "", label=s.name)
+            ax.fill_between(s.epochs, band.min(0), band.max(0), color=colour, alpha=0.15, linewidth=0)
+        ax.set_ylabel(label)
+        ax.set_xlabel("epochs trained")
+        whole_numbers(ax)
+    _legend_above(fig, panels[0])
+    return fig
+
+
+def importance_figure(t: SearchResults) -> Figure:
+    """The share of the variance of scores that each hyperparameter explains."""
+    shares = dict(sorted(t.importance.items(), key=lambda item: item[1]))
+    fig = Figure(figsize=(COLUMN, 0.8 + 0.35 * len(shares)), layout="constrained")
+    ax = fig.subplots()
+    ax.barh(list(shares), list(shares.values()), color=BLUE, alpha=0.7)
+    ax.set_xlim(0, 1)
+    ax.set_xlabel("share of the variance of scores")
+    return fig
+
+
+def fresh_seeds_figure(t: SearchResults) -> Figure:
+    """The winner and the baseline on fresh seeds."""
+    assert t.judgement is not None
+    return arms_figure(t.judgement.arms)
+
+
+FIGURES: Mapping[str, tuple[Callable[[SearchResults], Figure], str]] = {
+    "scores": (
+        scores_figure,
+        "Every trial against each hyperparameter; trials far below the others stand at the lower edge.",
+    ),
+    "best_so_far": (best_so_far, "The best score against trials spent."),
+    "isolation": (
+        isolation,
+        "Each scientific hyperparameter with the nuisance ones tuned away: grey every trial, blue the best of each "
+        "stretch, ± 1 standard error over its seeds. Bests of more trials look better.",
+    ),
+    "curves": (curves_figure, "The best trials: mean over seeds, smallest to largest."),
+    "importance": (
+        importance_figure,
+        "How much of the variance of all scores each hyperparameter explains (fANOVA), poor regions included: within "
+        "a good region the order may differ.",
+    ),
+    "fresh_seeds": (fresh_seeds_figure, "The winner and the baseline on the same fresh seeds."),
+}
+
+
+def draw_search_figures(t: SearchResults, folder: Path) -> dict[str, str]:
+    """Draw what there is to draw into `folder`, PNG and SVG; return captions by name."""
+    undrawn = {
+        "isolation": not t.space.of_role("scientific"),
+        "importance": len(t.importance) < 2,
+        "fresh_seeds": t.judgement is None,
+    }
+    figures = {name: figure for name, figure in FIGURES.items() if not undrawn.get(name)}
+    for name, (figure, _) in figures.items():
+        with mpl.rc_context(STYLE):
+            save_figure(figure(t), folder, name)
+    return {name: caption for name, (_, caption) in figures.items()}

@@ -1,0 +1,82 @@
+"""The results of studies as tables: Markdown, LaTeX, pandas."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from seedspread.records.progress import format_duration
+from seedspread.records.scores import Scores
+from seedspread.report.findings import Findings
+from seedspread.report.markdown import escape_markdown
+from seedspread.report.paper import paper_row
+from seedspread.report.wording import format_interval
+from seedspread.statistics.spread import Interval
+
+
+def results_table(several: Sequence[Findings]) -> str:
+    """The paper's table, with intervals and times, in Markdown; seeds in brackets; the paper's own rows marked so."""
+    head = ["study", "seeds", "mean ± std, %", "min", "max", "95 % of the mean", "95 % of the std"]
+    rows = [[*head, "median (95 %)", "IQM (95 %)", "time a seed, in all"], ["---"] * 10]
+    for found in several:
+        s = found.scores
+        spread = f"{found.mean:.2f}" + (f" ± {found.std:.2f}" if found.n > 1 else "")
+        cells = [f"**{escape_markdown(found.name)}**", f"{found.n:,}", spread]
+        cells += [f"{found.min:.2f}&nbsp;({s.worst})", f"{found.max:.2f}&nbsp;({s.best})"]
+        cells += [_cell(found.mean_interval), _cell(found.std_interval)]
+        for value, interval in ((found.median, found.median_interval), (found.iqm, found.iqm_interval)):
+            cells.append(f"{value:.2f}" + (f" ({_cell(interval)})" if found.n > 1 else ""))
+        rows.append([*cells, f"{_median_seconds(s)}, {format_duration(s.seconds.sum())}"])
+        if row := paper_row(s.study.config):
+            numbers = [f"{row.mean:.2f} ± {row.std:.2f}", f"{row.min:.2f}", f"{row.max:.2f}"]
+            cells = [f"the paper's{row.note}", f"{row.seeds:,}", *numbers, "", "", "", "", row.time]
+            rows.append([f"*{cell}*" if cell else "" for cell in cells])
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def _cell(interval: Interval) -> str:
+    return "" if math.isnan(interval.low) else format_interval(interval)
+
+
+def _median_seconds(scores: Scores) -> str:
+    seconds = float(pd.Series(scores.seconds).median())
+    return f"{seconds:.1f} s" if seconds < 90 else format_duration(seconds)
+
+
+def numbers_table(several: Sequence[Findings]) -> pd.DataFrame:
+    """The numbers of `results_table`, unrounded, a row for each study and for each of the paper's."""
+    rows: list[dict[str, Any]] = []
+    for found in several:
+        s = found.scores
+        row: dict[str, Any] = {"study": found.name, "source": "measured", "seeds": found.n}
+        row |= {"mean": found.mean, "std": found.std, "min": found.min, "min_seed": s.worst}
+        row |= {"max": found.max, "max_seed": s.best, "median": found.median, "iqm": found.iqm}
+        for name in ("mean", "std", "median", "iqm"):
+            low, high = getattr(found, f"{name}_interval")
+            row |= {f"{name}_low": low, f"{name}_high": high}
+        row |= {"seconds_a_seed": float(pd.Series(s.seconds).median()), "seconds_in_all": float(s.seconds.sum())}
+        rows.append(row)
+        if paper := paper_row(s.study.config):
+            row = {"study": found.name, "source": "paper", "seeds": paper.seeds, "mean": paper.mean, "std": paper.std}
+            rows.append(row | {"min": paper.min, "max": paper.max})
+    return pd.DataFrame(rows)
+
+
+def _tex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(special.get(letter, f"\\{letter}" if letter in "_&%#${}" else letter) for letter in text)
+
+
+def latex_table(several: Sequence[Findings]) -> str:
+    """The paper's table for a LaTeX document with booktabs."""
+    lines = [r"\begin{tabular}{lrrrr}", r"\toprule", r"Study & Seeds & Mean $\pm$ std (\%) & Min & Max \\", r"\midrule"]
+    for found in several:
+        s, name = found.scores, _tex(found.name)
+        spread = rf"{found.mean:.2f} $\pm$ {found.std:.2f}" if found.n > 1 else f"{found.mean:.2f}"
+        extremes = f"{found.min:.2f} ({s.worst}) & {found.max:.2f} ({s.best})"
+        lines.append(rf"{name} & {found.n:,} & {spread} & {extremes} \\")
+        if row := paper_row(s.study.config):
+            numbers = rf"{row.mean:.2f} $\pm$ {row.std:.2f} & {row.min:.2f} & {row.max:.2f}"
+            lines.append(rf"\quad as in Picard (2021) & {row.seeds:,} & {numbers} \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])

@@ -1,0 +1,184 @@
+"""A study as ONE TensorBoard run: bands over seeds instead of a curve for each seed.
+
+    results/<study>/tensorboard/events.out.tfevents.*
+
+TensorBoard's margin charts draw a band from three scalars of one run at the same steps, named exactly, in one layout
+for all charts. Written with TensorBoard's own record writer and messages; torch is not needed for it.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.custom_scalar import metadata as custom_scalar
+from tensorboard.plugins.custom_scalar.layout_pb2 import Category, Chart, Layout, MarginChartContent
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.plugins.text.summary_v2 import text_pb
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from seedspread import statistics as st
+from seedspread.records.scores import column_name
+from seedspread.report.findings import Findings
+from seedspread.statistics.curves import Bands
+from seedspread.statistics.spread import Array
+
+POINTS = 500  # TensorBoard shows no more than 1,000 points of a scalar
+# The scalars of a band: its middle, its lower and its upper edge. TensorBoard looks tags up by a regular expression, so
+# they hold letters, "_" and "/" only.
+STD_BAND = ("mean", "mean_minus_std", "mean_plus_std")
+RANGE_BAND = ("mean", "min", "max")
+FROM_MEAN, LAST_EPOCHS, SEEDS_DONE = "{}_from_mean", "{}_last_epochs", "seeds_done"
+RUNNING = ".running"  # the end of the name of a file that a sweep still appends to
+
+
+class EventFile:
+    """Appends to a new event file in a folder, which is made where there is none."""
+
+    def __init__(self, folder: Path, suffix: str = "") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._writer = EventFileWriter(str(folder), filename_suffix=suffix)
+
+    def add(self, summary: Summary, step: int = 0) -> None:
+        """Append `summary` at `step`."""
+        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def restart(self) -> None:
+        """Let a TensorBoard that is open on this run forget what it has read."""
+        self._writer.add_event(Event(wall_time=time.time(), step=0, session_log=SessionLog(status=SessionLog.START)))
+
+    def add_bands(self, group: str, steps: Array, band: Bands) -> None:
+        """Append the scalars that `band` (E,) is drawn from, at `steps` (E,)."""
+        lines = {
+            "mean": band.mean,
+            "std": band.std,
+            "min": band.min,
+            "max": band.max,
+            "mean_minus_std": band.mean - band.std,
+            "mean_plus_std": band.mean + band.std,
+        }
+        for name, values in lines.items():
+            for step, value in zip(steps.tolist(), values.tolist(), strict=True):
+                if math.isfinite(value):
+                    self.add(scalar_pb(f"{group}/{name}", value), step)
+
+    def flush(self) -> None:
+        """Let readers see what was appended."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def write_run(found: Findings, figures: Mapping[str, Path], texts: Mapping[str, str]) -> Path:
+    """Write a study's run anew and return its folder: bands, histograms, `figures` (PNG files) and Markdown `texts`."""
+    scores = found.scores
+    folder = scores.study.folder / "tensorboard"
+    before = list(folder.glob("events.out.tfevents.*"))
+    if scores.study.claims()[0]:  # a sweep goes on
+        before = [path for path in before if path.suffix != RUNNING]
+    file = EventFile(folder)
+    file.restart()
+    file.add(_layout(list(scores.curves)))
+    flat = len(scores.epochs) - found.flat_from
+    late = slice(-(flat if flat >= 3 else max(3, len(scores.epochs) // 4)), None)
+    for metric in scores.curves:
+        curves = scores.known(metric)
+        if not len(curves):
+            continue
+        group, band = column_name(metric), st.bands(curves)
+        file.add_bands(group, scores.epochs, band)
+        file.add_bands(FROM_MEAN.format(group), scores.epochs, _from_mean(band))
+        file.add_bands(LAST_EPOCHS.format(group), scores.epochs[late], st.bands(curves[:, late]))
+        for epoch, values in zip(scores.epochs.tolist(), curves.T, strict=True):
+            file.add(histogram_pb(f"{group}/over_seeds", values), epoch)
+    add_seeds_done(file, scores.accuracy[scores.by_end])
+    for name, path in figures.items():
+        file.add(Summary(value=[Summary.Value(tag=name, image=_image(path))]))
+    for name, text in texts.items():
+        file.add(text_pb(name, text))
+    file.close()
+    for path in before:
+        path.unlink(missing_ok=True)
+    return folder
+
+
+def add_seeds_done(file: EventFile, accuracy: Array) -> None:
+    """Append mean, std, min and max of the first 1, 2, ... of `accuracy` (S,), in percent, at up to POINTS steps."""
+    n = len(accuracy)
+    at = np.unique(np.linspace(0, n - 1, min(n, POINTS)).round().astype(int))
+    band = st.running(accuracy)
+    file.add_bands(SEEDS_DONE, at + 1, Bands(band.mean[at], band.std[at], band.min[at], band.max[at]))
+
+
+class RunningBands:
+    """Appends to a study's run, while a sweep goes on, the scores of the seeds done so far."""
+
+    def __init__(self, study: Path) -> None:
+        folder = study / "tensorboard"
+        first = not any(folder.glob("events.out.tfevents.*"))
+        self._file = EventFile(folder, RUNNING)
+        if first:  # TensorBoard takes the last layout: this one would hide the charts of an earlier report
+            self._file.add(_layout(()))
+
+    def add(self, accuracy: Iterable[float]) -> None:
+        """Append mean, std, min and max of `accuracy`, in percent, at the number of its seeds."""
+        values = np.array(list(accuracy), dtype=float)
+        self._file.add_bands(SEEDS_DONE, np.array([len(values)]), st.bands(values[:, None]))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _from_mean(band: Bands) -> Bands:
+    return Bands(np.zeros_like(band.mean), band.std, band.min - band.mean, band.max - band.mean)
+
+
+def _image(path: Path) -> Summary.Image:
+    with Image.open(path) as picture:
+        width, height = picture.size
+    return Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=path.read_bytes())
+
+
+def _layout(metrics: Sequence[str]) -> Summary:
+    """Margin charts of `metrics` and of the seeds done; named alike for all studies, so that TensorBoard merges them.
+
+    Charts go in last first: that is how TensorBoard 2.21 shows them.
+    """
+    categories = []
+    for metric in metrics:
+        group = column_name(metric)
+        views = {
+            metric: group,
+            f"{metric}, distance from the mean curve": FROM_MEAN.format(group),
+            f"{metric}, last epochs": LAST_EPOCHS.format(group),
+        }
+        charts = [chart for title, tags in views.items() for chart in _charts(title, tags)][::-1]
+        categories.append(Category(title=metric, chart=charts))
+    categories.sort(key=lambda category: (not category.title.startswith("val/acc"), category.title))
+    categories.append(Category(title="as seeds are done", chart=list(_charts("val/acc", SEEDS_DONE))[::-1]))
+    return Summary(
+        value=[
+            Summary.Value(
+                tag=custom_scalar.CONFIG_SUMMARY_TAG,
+                metadata=SummaryMetadata.FromString(custom_scalar.create_summary_metadata().SerializeToString()),
+                tensor=TensorProto(
+                    dtype=DT_STRING, string_val=[Layout(category=categories).SerializeToString()], tensor_shape={}
+                ),
+            )
+        ]
+    )
+
+
+def _charts(title: str, group: str) -> Iterator[Chart]:
+    for told, (value, lower, upper) in (("± 1 std", STD_BAND), ("min to max", RANGE_BAND)):
+        series = MarginChartContent.Series(value=f"{group}/{value}", lower=f"{group}/{lower}", upper=f"{group}/{upper}")
+        yield Chart(title=f"{title}: {told}", margin=MarginChartContent(series=[series]))

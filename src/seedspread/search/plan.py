@@ -1,0 +1,322 @@
+"""A search: which points it tries, and which pair of a study and a seed is next, until the winner has its fresh seeds.
+
+Imports neither torch nor Lightning: the workers do (src/crew.py).
+"""
+
+import fcntl
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from omegaconf import DictConfig, OmegaConf
+
+from seedspread.config.errors import InputError
+from seedspread.config.overrides import format_seeds, format_value, override_key
+from seedspread.config.resolve import count_gpus, count_workers
+from seedspread.config.schema import whole_number
+from seedspread.execution.failures import FailureStreak
+from seedspread.execution.monitor import SECONDS_BETWEEN_LINES
+from seedspread.execution.plan import find_missing_seeds
+from seedspread.execution.pool import Task, WorkerPool
+from seedspread.execution.signals import handle_interrupts
+from seedspread.records.files import unwritable_error
+from seedspread.records.progress import format_duration
+from seedspread.records.record import Record
+from seedspread.records.study import Study, study_folder
+from seedspread.search.space import Point, Space
+from seedspread.search.trials import (
+    BASELINE,
+    FIRST_FRESH_SEED,
+    Trial,
+    best_trial,
+    check_baseline,
+    comparable_trials,
+    observations,
+    read_trials,
+)
+
+SEARCHES = ("explore", "exploit")
+TRAINING = "seedspread.training.worker"
+# What is typed for the search, and is nothing of a trial's own.
+OF_THE_SEARCH = (
+    *("search", "trials", "seeds_per_trial", "fresh_seeds", "search_seed", "space"),
+    *("report", "study", "results"),
+)
+
+
+def _serve(pipe: Connection) -> None:
+    """Train what comes through `pipe`; torch is imported in the worker alone."""
+    from seedspread.training.worker import serve
+
+    serve(pipe)
+
+
+class Search:
+    """What is asked: so many points of a space around the config that `overrides` compose to.
+
+    `trials` points in all, those that are recorded included; each trains seeds 0 to `seeds_per_trial` - 1. Then the
+    best trial of the folder and the baseline train the same `fresh_seeds`.
+    """
+
+    def __init__(self, cfg: DictConfig, overrides: Sequence[str]) -> None:
+        """Raises InputError for settings that cannot be; nothing is written."""
+        for key in ("seed", "seeds", "overwrite", "ckpt_path"):
+            if key in map(override_key, overrides):
+                raise InputError(
+                    f"{key}=: a search says itself what is trained; how many seeds is said by seeds_per_trial= and "
+                    "fresh_seeds="
+                )
+        if cfg.search not in SEARCHES:
+            raise InputError(f"search={cfg.search}: choose one of {', '.join(SEARCHES)}")
+        for key, least in (("trials", 1), ("seeds_per_trial", 1), ("fresh_seeds", 0), ("search_seed", 0)):
+            whole_number(cfg, key, least)
+        whole_number(cfg, "fail_fast")
+        if cfg.seeds_per_trial > FIRST_FRESH_SEED:
+            raise InputError(f"seeds_per_trial={cfg.seeds_per_trial}: at most {FIRST_FRESH_SEED:,}")
+        if cfg.fresh_seeds == 1:
+            raise InputError("fresh_seeds=1: one seed has no spread; at least 2, better 20, or 0 to leave it out")
+        if cfg.metric != "val/acc":
+            raise InputError(f"metric={cfg.metric}: a search chooses by val/acc, which comparisons are made in as well")
+        self.cfg = cfg
+        self.overrides = [o for o in overrides if override_key(o).split(".")[0] not in OF_THE_SEARCH]
+        self.folder = study_folder(cfg.results, f"{cfg.study}-search")
+        self.space = read_space(cfg)
+        self.workers = count_workers(cfg)
+        self.seeds = range(cfg.seeds_per_trial)
+        self.fresh = range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + cfg.fresh_seeds)
+
+    def composed(self, name: str, point: Point) -> DictConfig:
+        """The config of one study of this search, as its own command composes it."""
+        others = [o for o in self.overrides if override_key(o) not in point]
+        added = {override_key(o) for o in self.overrides if o.startswith("+")}
+        values = [f"{'++' * (key in added)}{key}={format_value(value)}" for key, value in point.items()]
+        places = [f"study={name}", f"results={format_value(str(self.folder))}"]
+        return compose("train", [*others, *values, *places], return_hydra_config=True)
+
+    def run(self) -> list[str]:
+        """Train what is missing, and return what failed.
+
+        Raises InputError where one seed after another fails for one reason, or where a config cannot be.
+        """
+        began = time.monotonic()
+        with (
+            handle_interrupts(),
+            ExitStack() as held,
+            WorkerPool(self.workers, _serve, forks=not count_gpus(self.cfg), preload=[TRAINING]) as crew,
+        ):
+            baseline = crew.identity(self.composed(BASELINE, {}))
+            self._check_ends(crew)
+            held.enter_context(_lock_search(self.folder))  # until the workers are gone
+            check_baseline(self.folder, baseline)
+            return self._train(crew, Agenda(self), began)
+
+    def _check_ends(self, crew: WorkerPool) -> None:
+        """InputError, before anything is written, where the ends of a range or a choice cannot be trained."""
+        for h in self.space.hyperparameters:
+            for value in h.range:
+                try:
+                    crew.check(self.composed(BASELINE, {h.key: value}))
+                except InputError as error:
+                    raise InputError(f"space.{h.key}.range={list(h.range)}: {error}") from error
+
+    def exploits(self, trial: Trial) -> bool:
+        """Whether `trial` is one that this very search chose where scores promised most."""
+        mine = (self.space.described(), self.cfg.search_seed)
+        return trial.search == "exploit" and (trial.space, trial.search_seed) == mine
+
+    def _train(self, crew: WorkerPool, agenda: "Agenda", began: float) -> list[str]:
+        last_line = began
+        trained: list[Record] = []
+        failures: list[str] = []
+        streak = FailureStreak()
+        while True:
+            while crew.is_free and (pair := agenda.next_pair()):
+                crew.give(*pair)
+            if not crew.is_busy:
+                break
+            agenda.look_ahead()
+            for name, seed, reason in crew.ended():
+                if reason:
+                    failures.append(f"{name} seed {seed}: {reason}")
+                if streak.add(reason) >= self.cfg.fail_fast:
+                    raise InputError(
+                        f"{self.folder.name} stopped: {streak.length} seeds in a row failed: {reason}\n"
+                        "Mend the cause and run the same command again."
+                    )
+                if record := Study.load(self.folder / name).record(seed):
+                    trained.append(record)
+                line, left = agenda.tick_off(name), agenda.left.total()
+                if not line and (not left or time.monotonic() - last_line >= SECONDS_BETWEEN_LINES):
+                    line = f"{name}  {len(trained)} seeds trained, {f'{left} queued' if left else 'done'}"
+                if line:
+                    last_line = time.monotonic()
+                    seconds = (last_line - began) / max(1, len(trained)) * agenda.to_come
+                    print(line + (f"   {format_duration(seconds)} left" if seconds else ""), flush=True)
+        if trained:
+            spent = sum(r["seconds"]["train"] + r["seconds"]["score"] for r in trained if "seconds" in r)
+            whole = self.workers * (time.monotonic() - began)
+            print(f"{100 * spent / whole:.0f} % of {whole:.0f} worker-seconds in training and scoring")
+        return failures
+
+
+class Agenda:
+    """Which seed of which study is next: trial after trial, the baseline while trials have to wait, then the winner."""
+
+    def __init__(self, search: Search) -> None:
+        """Take in what is in the folder: trials of this very search, and others."""
+        cfg, self.search = search.cfg, search
+        self.trials = {trial.name: trial for trial in read_trials(search.folder)}  # by number, those to come included
+        self.begun: list[str] = []  # trials of this command, in their order
+        self.queue: deque[Task] = deque()
+        self.baseline_queue: deque[Task] = deque()
+        self.left: Counter[str] = Counter()  # pairs of each study that are queued or trained now
+        self.winner: Trial | None = None  # once it is judged
+        found = list(self.trials.values())
+        if cfg.search == "explore":
+            points = search.space.explored(cfg.trials, cfg.search_seed)
+            self.planned = deque(next((t for t in found if t.point == p), None) or self._new(p) for p in points)
+            self.total = len(points)
+            if self.total < cfg.trials:
+                print(f"trials={cfg.trials}: the space has {self.total} different points; each is a trial")
+        else:
+            self.planned = deque([t for t in found if search.exploits(t)][: cfg.trials])
+            self.total = cfg.trials
+        if done := sum(all(s in t.scores or s in t.diverged for s in search.seeds) for t in self.planned):
+            left = self.total - done
+            print(f"{search.folder.name}: {done} of {self.total} trials have their records, {left} to train")
+        self._enqueue(BASELINE, {}, search.fresh, self.baseline_queue)
+
+    def _new(self, point: Point) -> Trial:
+        number = next((trial.number + 1 for trial in reversed(self.trials.values())), 0)
+        cfg, space = self.search.cfg, self.search.space.described()
+        chosen = {"search": cfg.search, "space": space, "search_seed": cfg.search_seed}
+        trial = Trial(f"trial-{number:03d}", point, {}, **chosen)
+        self.trials[trial.name] = trial
+        return trial
+
+    def _enqueue(self, name: str, point: Point, seeds: Sequence[int], queue: deque[Task]) -> None:
+        """Queue the seeds of a study that have no result yet."""
+        folder = self.search.folder / name
+        _, todo = find_missing_seeds(folder, seeds)
+        if todo:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                Study(folder, {}).start(asked=format_seeds(seeds))
+            except OSError as error:
+                raise unwritable_error(folder, error) from error
+            cfg = self.search.composed(name, point)
+            queue.extend((cfg, seed) for seed in todo)
+            self.left[name] += len(todo)
+
+    def next_pair(self) -> Task | None:
+        """What an idle worker trains next; None where it has to wait, or where nothing is left."""
+        while not self.queue and self._next_trial():
+            pass
+        if not self.queue and not self.baseline_queue:
+            self._judge()
+        queue = self.queue or self.baseline_queue
+        return queue.popleft() if queue else None
+
+    def look_ahead(self) -> None:
+        """Queue the next trial now, while no worker waits for it."""
+        if len(self.queue) < self.search.workers:
+            self._next_trial()
+
+    def _next_trial(self) -> bool:
+        """Queue the seeds of the next trial; False where there is none, or none yet."""
+        if len(self.begun) == self.total:
+            return False
+        trial = self.planned.popleft() if self.planned else self._proposed()
+        if trial is None:
+            return False
+        folder = self.search.folder / trial.name
+        if not (folder / "trial.json").exists():
+            trial.describe(folder)
+        self.begun.append(trial.name)
+        self._enqueue(trial.name, trial.point, self.search.seeds, self.queue)
+        return True
+
+    def _proposed(self) -> Trial | None:
+        """A new trial where scores promise most; None before those that it depends on are done, or without a point."""
+        # Of the latest trials, as many as keep all other workers busy, nothing is used, finished or not: points do not
+        # depend on who was faster.
+        latest = math.ceil((self.search.workers - 1) / len(self.search.seeds))
+        place = len(self.begun)
+        settled = self.begun[: max(0, place - latest)]
+        if any(self.left[name] for name in settled):
+            return None
+        told = observations([trial for name, trial in self.trials.items() if name not in self.begun])
+        told += observations([self.trials[name] for name in settled])
+        told += [(self.trials[name].point, None) for name in self.begun[len(settled) :]]
+        point = self.search.space.proposed(told, [self.search.cfg.search_seed, place])
+        if point is None:
+            print(f"trials={self.total}: {place}, and every point of the space is tried", flush=True)
+            self.total = place
+            return None
+        return self._new(point)
+
+    def _judge(self) -> None:
+        """Queue the fresh seeds of the best trial, once all are done."""
+        waiting = len(self.begun) < self.total or any(self.left[name] for name in self.begun)
+        if waiting or self.winner or not self.search.fresh or not (best := self.best):
+            return
+        self.winner = best
+        self._enqueue(f"{best.name}-fresh", best.point, self.search.fresh, self.queue)
+        if self.queue:
+            print(f"best: {best.line()}; now {len(self.search.fresh)} seeds it was not chosen by", flush=True)
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial of all that are in the folder and have a value for the same keys; the first of equals."""
+        return best_trial(comparable_trials(self.trials.values(), self.search.space))
+
+    def tick_off(self, name: str) -> str:
+        """Take in that a pair of a study ended; where it was a trial's last, what came of the trial."""
+        self.left[name] -= 1
+        if self.left[name] or name not in self.trials:
+            return ""
+        trial = self.trials[name] = Trial.read(self.search.folder / name)
+        best = self.best
+        return trial.line() + (f"   best {best.name} {best.score:.2f} %" if best and best.name != name else "")
+
+    @property
+    def to_come(self) -> int:
+        """How many pairs are to be trained yet, those of trials and of a winner to come included."""
+        trials, winners = self.total - len(self.begun), self.winner is None
+        return self.left.total() + trials * len(self.search.seeds) + winners * len(self.search.fresh)
+
+
+def read_space(cfg: DictConfig) -> Space:
+    """The space that an experiment declares over its config."""
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
+    return Space.of(config.pop("space", None), config)
+
+
+@contextmanager
+def _lock_search(folder: Path) -> Iterator[None]:
+    """Hold the folder of a search, up to the death of this process; InputError where another one holds it.
+
+    Two at once would give different points the same number, and one the other's scores.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise unwritable_error(folder, error) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"{folder}: another search trains in this folder now; wait until it ends, or give this one a name of "
+                "its own, for example study=NAME"
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        yield

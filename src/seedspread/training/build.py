@@ -1,0 +1,154 @@
+"""A seed up to its first step: study, data, network, optimizer, and what is known of it beforehand."""
+
+import logging
+import math
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from seedspread.config.errors import InputError
+from seedspread.config.identity import study_identity
+from seedspread.config.keys import check_keys
+from seedspread.config.overrides import reproduction_command
+from seedspread.config.resolve import resolve_config
+from seedspread.config.schema import positive_number, whole_number
+from seedspread.config.streams import Streams, check_seed
+from seedspread.records.record import Record
+from seedspread.records.study import Study, study_folder
+from seedspread.training import hardware
+from seedspread.training.compilation import compile_network
+from seedspread.training.environment import describe_machine
+from seedspread.training.module import METRICS, Classifier
+from seedspread.training.seeding import draw_from, seed_global_generators
+
+
+def open_study(cfg: DictConfig) -> tuple[DictConfig, Study]:
+    """The settled config and its study on disk; InputError for settings that cannot be, or of another study."""
+    silence_libraries()
+    check_keys(cfg)
+    cfg = resolve_config(cfg)
+    folder = study_folder(cfg.results, cfg.study)
+    if cfg.metric not in METRICS:
+        raise InputError(f"metric={cfg.metric}: choose one of {', '.join(METRICS)}")
+    if cfg.trainer.devices != 1:
+        raise InputError(
+            f"trainer.devices={cfg.trainer.devices}: a seed trains on one device; several train several seeds: jobs="
+        )
+    whole_number(cfg, "trainer.max_epochs")
+    for key in ("trainer.gradient_clip_val", "checkpoint.every_minutes", "checkpoint.every_n_epochs"):
+        positive_number(cfg, key, "a number above 0, or null for none")
+    for key in ("overwrite", "checkpoint.keep"):  # no and off are words to Hydra, and words count as true
+        if not isinstance(value := OmegaConf.select(cfg, key), bool):
+            raise InputError(f"{key}={value}: true or false")
+    rate = cfg.optimizer.get("lr")
+    if rate is not None and (isinstance(rate, bool | str) or not 0 <= rate < math.inf):
+        raise InputError(f"optimizer.lr={rate}: a number of at least 0")
+    if cfg.compile is not None and not isinstance(cfg.compile, DictConfig):
+        raise InputError(f"compile={cfg.compile}: arguments of torch.compile, for example compile={{mode:default}}")
+    if cfg.ckpt_path is not None and not Path(cfg.ckpt_path).is_file():
+        raise InputError(f"ckpt_path={cfg.ckpt_path}: no such file")
+    return cfg, Study.open(folder, study_identity(cfg))
+
+
+def build_run(
+    cfg: DictConfig, study: Study, seed: int
+) -> tuple[Classifier, L.LightningDataModule, Record, torch.device]:
+    """A seed up to its first step: its network, its data, what is known of it beforehand, its device."""
+    streams = Streams.of(check_seed(seed), **cfg.streams)
+    hardware.keep_memory()
+    hardware.make_repeatable(cfg.trainer.accelerator, cfg.threads)
+    seed_global_generators(streams.other)
+    device = hardware.select_device(cfg.trainer.accelerator)
+    # Objects go in after Hydra is done: given to instantiate, dataclasses among them would become configs.
+    data = instantiate(cfg.data, _partial_=True)(streams=streams, device=device)
+    study.check_data(data.pictures.fingerprint)
+    sizes = {key: getattr(data, key) for key in ("classes", "features") if key in cfg.model and hasattr(data, key)}
+    for key, found in sizes.items():
+        if cfg.model[key] not in (None, found):
+            raise InputError(f"model.{key}={cfg.model[key]}: {cfg.data.name} has {found} {key}")
+    with draw_from(streams.init):
+        model = instantiate(cfg.model, **sizes)
+    model = model.to(device=device, memory_format=hardware.MEMORY_FORMATS[cfg.memory_format])
+    if cfg.compile is not None:
+        model = compile_network(model, cfg)
+    classifier = Classifier(model, instantiate(cfg.loss), build_optimizer(cfg), instantiate(cfg.schedule))
+    header = {
+        **describe_run(cfg, study, seed),
+        "data_sha256": data.pictures.fingerprint,
+        "train_examples": data.train_examples,
+        **({"features": data.described} if hasattr(data, "described") else {}),
+        "resumed_from": None,
+    }
+    return classifier, data, header, device
+
+
+def check_buildable(cfg: DictConfig) -> None:
+    """Bring a seed up to its first step and leave nothing of it; raises where `cfg` cannot be."""
+    cfg = cfg.copy()
+    with TemporaryDirectory() as scratch:
+        cfg.results = scratch
+        classifier, *_ = build_run(*open_study(cfg), 0)
+        classifier.optimizer(classifier.model.parameters())
+
+
+def build_optimizer(cfg: DictConfig) -> Any:
+    """The config's optimizer; SGD over all tensors at once where the config leaves that open.
+
+    On a GPU that is one fused kernel, but where gradients are clipped, which Lightning refuses beside it. On a CPU a
+    fused one is about as fast as foreach, and rounds the last few numbers of a tensor differently from the others: a
+    head in a stack would not have the bits it has alone. It raises InputError for settings it does not take.
+    """
+    optimizer, more = instantiate(cfg.optimizer), {}
+    if cfg.optimizer._target_ == "torch.optim.SGD" and not {"fused", "foreach"} & set(cfg.optimizer):
+        fused = cfg.trainer.accelerator == "gpu" and not cfg.trainer.gradient_clip_val
+        more = {"fused" if fused else "foreach": True}
+
+    def built(parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        try:
+            return optimizer(parameters, **more)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"optimizer._target_={cfg.optimizer._target_}: {error}.\n"
+                "Mend the value, or leave out a setting that this optimizer does not have: '~optimizer.NAME'"
+            ) from error
+
+    return built
+
+
+def describe_run(cfg: DictConfig, study: Study, seed: int) -> Record:
+    """What is known of a seed before it is trained."""
+    streams = Streams.of(seed, **cfg.streams)
+    return {
+        "seed": seed,
+        "streams": streams.seeds(),
+        "study": study.name,
+        "config_digest": study.digest,
+        "command": reproduction_command(seed),
+        "environment": {
+            **describe_machine(),
+            "accelerator": cfg.trainer.accelerator,
+            "threads": torch.get_num_threads(),
+            "precision": cfg.trainer.precision,
+            "memory_format": cfg.memory_format,
+            "deterministic": cfg.trainer.deterministic,
+            "keeps_memory": hardware.keep_memory(),
+        },
+    }
+
+
+def silence_libraries() -> None:
+    """Keep what Lightning says on every fit (devices found, tips, its own deprecations) out of a sweep's lines."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # says what the exception says again
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+    warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided")
+    warnings.filterwarnings("ignore", message="GPU available but not used")
+    warnings.filterwarnings("ignore", message="The `srun` command is available")

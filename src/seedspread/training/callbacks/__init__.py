@@ -1,0 +1,1 @@
+"""Lightning callbacks: what is done beside the training steps."""

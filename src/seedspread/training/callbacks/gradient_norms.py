@@ -1,0 +1,49 @@
+"""Records how large the gradient was."""
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+
+from seedspread.training.module import Classifier
+
+PERCENTILE = 0.9  # where the Deep Learning Tuning Playbook (Godbole et al. 2023) begins to clip
+
+
+class GradientNorms(L.Callback):
+    """Adds grad_norm/max and grad_norm/p90 to each epoch's metrics: over its steps, of the L2 norm of the gradient.
+
+    The norm is that of all weights together, before clipping, of the gradients of a whole step where several batches
+    are summed up. Norms stay on the device until the epoch is scored; the weights are those without this callback.
+    """
+
+    def __init__(self) -> None:
+        self._norms: list[Tensor] = []
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._norms = []
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer) -> None:
+        norm = get_total_norm([p.grad for p in pl_module.parameters() if p.grad is not None])
+        scaler = getattr(trainer.precision_plugin, "scaler", None)  # of fp16
+        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            norm = norm / scaler._get_scale_async()  # a fused optimizer takes the scale out within its step
+        self._norms.append(norm)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, Classifier)
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not self._norms:
+            return
+        norms = torch.stack([norm.to(pl_module.device) for norm in self._norms]).float()
+        largest, high = torch.stack([norms.max(), norms.quantile(PERCENTILE)]).tolist()
+        pl_module.history[-1] |= {"grad_norm/max": largest, "grad_norm/p90": high}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The norms of the epoch so far."""
+        return {"norms": torch.stack(self._norms).cpu()} if self._norms else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._norms = list(state_dict.get("norms", []))

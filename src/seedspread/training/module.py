@@ -1,0 +1,121 @@
+"""The one LightningModule: any network that turns a batch into logits, its objective, optimizer and schedule."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from seedspread.training.schedules import WarmUp
+
+METRICS = ("train/loss", "train/acc", "val/loss", "val/acc")
+Batch = tuple[Tensor, Tensor]
+
+
+class Classifier(L.LightningModule):
+    """Trains `model` and scores it after every epoch.
+
+    Sums stay on the device; the host waits for it once an epoch, when the epoch's metrics are read:
+
+    - `history`: one dict per scored epoch: epoch, train/loss, train/acc (on the pictures as varied), val/loss
+      (cross-entropy), val/acc; losses in nats, accuracies as fractions.
+    - `predictions` and `correct`: (examples,), of the last scoring, in the order of the set.
+    - `diverged_at`: the epoch whose loss was not finite, where training stops; else None.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: nn.Module,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        schedule: Callable[[Optimizer], LRScheduler] | WarmUp | None = None,
+    ) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+        self.optimizer, self.schedule = optimizer, schedule
+        self.history: list[dict[str, float]] = []
+        self.diverged_at: int | None = None
+        self.predictions: Tensor | None = None
+        self._scored: list[Tensor] = []
+        self._labels: list[Tensor] = []
+        self._train_sums = torch.zeros(3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer(self.model.parameters())
+        if self.schedule is None:
+            return optimizer
+        if isinstance(self.schedule, WarmUp):
+            scheduler: LRScheduler = LambdaLR(optimizer, self._factor_by_step(self.schedule))
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.schedule(optimizer), "interval": "epoch"}}
+
+    def _factor_by_step(self, schedule: WarmUp) -> Callable[[int], float]:
+        # Not trainer.estimated_stepping_batches: a resumed run would lose its place within the epoch by asking for it.
+        trainer: Any = self.trainer
+        batches, limit = len(trainer.datamodule.train_dataloader()), trainer.limit_train_batches
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        steps_an_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
+        steps = steps_an_epoch * trainer.max_epochs
+        steps = steps if trainer.max_steps == -1 else min(steps, trainer.max_steps)
+        return lambda step: schedule.factor(step, steps, steps_an_epoch)
+
+    def on_train_start(self) -> None:
+        self._train_sums = self._train_sums.to(self.device)  # of a run that goes on within an epoch
+
+    def on_train_epoch_start(self) -> None:
+        # loss sum, correct, seen
+        self._train_sums = torch.zeros(
+            3, dtype=torch.float64 if self.device.type == "cpu" else torch.float32, device=self.device
+        )
+
+    def training_step(self, batch: Batch) -> Tensor:
+        images, labels = batch
+        logits = self(images).float()
+        loss = self.loss(logits, labels)
+        with torch.no_grad():
+            right = (logits.argmax(1) == labels).sum()
+            self._train_sums += torch.stack([loss * len(labels), right, torch.full_like(loss, len(labels))])
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self._scored, self._labels = [], []
+        self._val_loss = torch.zeros((), device=self.device)
+
+    def validation_step(self, batch: Batch) -> None:
+        images, labels = batch
+        logits = self(images).float()
+        self._val_loss += F.cross_entropy(logits, labels, reduction="sum")
+        self._scored.append(logits.argmax(1))
+        self._labels.append(labels)
+
+    def on_validation_epoch_end(self) -> None:
+        self.predictions = torch.cat(self._scored)
+        self.correct = self.predictions == torch.cat(self._labels)
+        if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
+            return
+        sums = torch.cat([self._train_sums, self._val_loss[None], self.correct.sum()[None]])
+        train_loss, train_right, seen, val_loss, val_right = sums.tolist()  # the one wait for the device in an epoch
+        n = len(self.correct)
+        means = (train_loss / max(seen, 1), train_right / max(seen, 1), val_loss / n, val_right / n)
+        metrics = dict(zip(METRICS, means, strict=True))
+        self.history.append({"epoch": self.current_epoch, **metrics})
+        self.log_dict(metrics)
+        if not (math.isfinite(metrics["train/loss"]) and math.isfinite(metrics["val/loss"])):
+            self.diverged_at = self.current_epoch
+            self.trainer.should_stop = True
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["history"] = self.history
+        checkpoint["train_sums"] = self._train_sums
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = list(checkpoint.get("history", []))
+        self._train_sums = checkpoint.get("train_sums", self._train_sums)

@@ -1,0 +1,394 @@
+"""The feature cache: crops, resuming, broken pictures, what makes another cache, folders of large pictures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from torchvision.transforms import functional as F
+
+from seedspread.commands.train import train
+from seedspread.config.errors import InputError
+from seedspread.config.streams import Stream
+from seedspread.data import extractor, features
+from seedspread.data.crops import Crops, centre
+from seedspread.data.extractor import FeatureExtractor
+from seedspread.data.features import Extraction
+from seedspread.data.picture_files import PictureArrays, read_picture_files, source_of
+from seedspread.data.pictures import Pictures, picture_set
+from seedspread.models.backbones import Backbone, Transform
+from tests.conftest import ROOT
+from tests.data.test_pictures import folder
+
+CPU = torch.device("cpu")
+
+
+def noise(n, size=20, seed=0):
+    images = np.random.default_rng(seed).integers(0, 256, (n, size, size, 3), np.uint8)
+    return Pictures(images, np.arange(n) % 2)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "resnet.pth"
+    torch.save(timm.create_model("test_resnet").state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def _one_core(monkeypatch):
+    """Networks so small only lose by a second thread, most of all beside other tests."""
+    for module in (extractor, features):
+        monkeypatch.setattr(module, "count_cores", lambda: 1)
+
+
+@pytest.fixture
+def extraction(tmp_path, checkpoint):
+    """20 and 7 pictures, 3 views, batches of 4 crops, a saving every 4 pictures."""
+    return Extraction(
+        source=source_of(picture_set(noise(20), noise(7, seed=1), ("a", "b")), None, None),
+        backbone=Backbone("test_resnet", "timm", checkpoint=checkpoint, size=32, resize=32),
+        crops=Crops(),
+        views=3,
+        view_seed=0,
+        batch_size=4,
+        shard=12,
+        device=CPU,
+        cache=tmp_path / "cache",
+        skip_broken=False,
+    )
+
+
+def only_entry(extraction):
+    (entry,) = extraction.cache.iterdir()
+    return entry
+
+
+def contents(entry):
+    return {path.name: path.read_bytes() for path in entry.glob("*.npy")}
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (60, 40), (30, 30), (7, 200), (200, 7)])
+def test_crops_are_those_of_torchvision_for_the_same_draw(shape):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8))
+    transform = Transform(24, 28, "bilinear", (0.5,) * 3, (0.5,) * 3)
+    crops, flips = Crops(), set()
+    for key in range(20):
+        box, flipped = crops.draw(Stream("augment", 3).rng(key), *picture.size)
+        left, top, right, bottom = box
+        assert 0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height
+        expected = F.resized_crop(picture, top, left, bottom - top, right - left, [24, 24])
+        expected = F.hflip(expected) if flipped else expected
+        assert np.array_equal(crops.apply(picture, box, flipped, transform), np.asarray(expected))
+        flips.add(flipped)
+    assert flips == {False, True}
+    expected = F.center_crop(F.resize(picture, 28), [24, 24])
+    assert np.array_equal(centre(picture, transform), np.asarray(expected))
+
+
+def test_crops_are_spread_as_asked():
+    crops, areas, ratios = Crops(scale=(0.2, 0.6), ratio=(0.8, 1.25), flip=False), [], []
+    for key in range(400):
+        (left, top, right, bottom), flipped = crops.draw(Stream("augment", 0).rng(key), 1000, 800)
+        areas.append((right - left) * (bottom - top) / 800_000)
+        ratios.append((right - left) / (bottom - top))
+        assert not flipped
+    assert 0.19 < min(areas) < 0.22 and 0.58 < max(areas) < 0.61 and np.mean(areas) == pytest.approx(0.4, abs=0.03)
+    assert min(ratios) > 0.79 and max(ratios) < 1.26 and np.mean(np.log(ratios)) == pytest.approx(0, abs=0.02)
+
+
+def test_features_are_those_of_a_plain_loop_over_the_crops(extraction):
+    found = extraction.features()
+    assert found.train.shape == (20, 3, 96) and found.test.shape == (7, 96) and found.train.dtype == np.float16
+    network, transform = extraction.backbone.load(), extraction.backbone.transform
+    mean, std = (torch.tensor(values)[:, None, None] for values in (transform.mean, transform.std))
+    for index, view in ((0, 0), (7, 2), (19, 1)):
+        picture = Image.fromarray(extraction.source.train.pictures.images[index])
+        draw = extraction.crops.draw(Stream("augment", 0).rng(index, view), 20, 20)
+        crop = extraction.crops.apply(picture, *draw, transform)
+        with torch.no_grad():
+            expected = network(((F.to_tensor(crop.copy()) - mean) / std)[None])[0]
+        assert np.allclose(found.train[index, view], expected.numpy(), atol=2e-3, rtol=2e-3)
+    assert len({found.train[0, view].tobytes() for view in range(3)}) == 3
+
+
+def test_a_second_opening_reads_and_never_looks(extraction, monkeypatch):
+    first = extraction.features()
+    monkeypatch.setattr(features, "FeatureExtractor", lambda *_: pytest.fail("extracted again"))
+    again = extraction.features()
+    assert again.fingerprint == first.fingerprint and np.array_equal(again.train, first.train)
+    assert isinstance(again.train, np.memmap) and not again.train.flags.writeable
+    manifest = json.loads((only_entry(extraction) / "manifest.json").read_text())
+    assert manifest["description"]["weights_sha256"] == extraction.backbone.weights_sha256()
+    assert manifest["shapes"]["train"] == [20, 3, 96]
+
+
+def test_what_changes_makes_another_cache(extraction, checkpoint, tmp_path):
+    other = tmp_path / "other.pth"
+    weights = timm.create_model("test_resnet").state_dict()
+    torch.save(weights, other)
+    changed = [
+        extraction,
+        replace(extraction, backbone=replace(extraction.backbone, checkpoint=str(other))),
+        replace(extraction, backbone=replace(extraction.backbone, size=40, resize=40)),
+        replace(extraction, backbone=replace(extraction.backbone, interpolation="bicubic")),
+        replace(extraction, crops=Crops(flip=False)),
+        replace(extraction, views=2),
+        replace(extraction, view_seed=1),
+        replace(extraction, source=source_of(picture_set(noise(20, seed=2), noise(7), ("a", "b")), None, None)),
+    ]
+    fingerprints = [each.features().fingerprint for each in changed]
+    assert len(set(fingerprints)) == len(changed) == len(list(extraction.cache.iterdir()))
+    moved = tmp_path / "moved.pth"
+    moved.write_bytes(Path(checkpoint).read_bytes())  # the same weights elsewhere are the same
+    same = replace(extraction, backbone=replace(extraction.backbone, checkpoint=str(moved)))
+    assert same.features().fingerprint == fingerprints[0]
+    assert len(list(extraction.cache.iterdir())) == len(changed)
+
+
+def test_a_stopped_extraction_goes_on_where_it_was(extraction, monkeypatch):
+    whole = replace(extraction, cache=extraction.cache.parent / "whole")
+    whole.features()
+    looks, look = [], FeatureExtractor.look
+
+    def stopping(self, crops):
+        if len(looks) == 9:  # one for the dimension, then 3 a shard
+            raise KeyboardInterrupt
+        looks.append(len(crops))
+        return look(self, crops)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureExtractor, "look", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            extraction.features()
+    entry = only_entry(extraction)
+    assert not (entry / "manifest.json").exists()
+    assert len(json.loads((entry / "progress.json").read_text())["train"]["shards"]) == 2
+    before = len(looks)
+    monkeypatch.setattr(FeatureExtractor, "look", lambda self, crops: looks.append(len(crops)) or look(self, crops))
+    found = extraction.features()
+    assert sum(looks[before:]) == 1 + 12 * 3 + 7  # the rest of the pictures, and those to score
+    assert contents(entry) == contents(only_entry(whole))
+    assert found.fingerprint == whole.features().fingerprint
+
+
+def test_a_damaged_cache_is_mended_from_the_first_bad_shard(extraction):
+    first = extraction.features()
+    entry = only_entry(extraction)
+    good = contents(entry)
+    path = entry / "train.npy"
+    path.write_bytes(good["train.npy"][:-40] + b"\x01" * 40)
+    assert extraction.features().fingerprint == first.fingerprint and contents(entry) == good
+    os.truncate(path, 1000)
+    assert extraction.features().fingerprint == first.fingerprint and contents(entry) == good
+    (entry / "manifest.json").write_text("{")
+    assert extraction.features().fingerprint == first.fingerprint and contents(entry) == good
+
+
+SLOWLY = """
+import sys, time
+from seedspread.data.extractor import FeatureExtractor
+from seedspread.commands.console import run_command
+from seedspread.commands.train import main
+look = Eye.look
+Eye.look = lambda self, crops: (time.sleep(0.05), look(self, crops))[1]
+run(main)
+"""
+
+
+def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path, checkpoint, config):
+    source = tmp_path / "in"
+    for part, n in (("train", 12), ("test", 4)):
+        for i in range(n):
+            for label in "ab":
+                place = source / part / label
+                place.mkdir(parents=True, exist_ok=True)
+                pixels = np.random.default_rng([i, len(part), ord(label)]).integers(0, 256, (24, 30, 3), np.uint8)
+                Image.fromarray(pixels).save(place / f"{i}.png")
+    arguments = [
+        "experiment=cifar_probe", "data=imagenet", "data.train_size=null",
+        "data.test_size=null", f"data.root={source}", "backbone.name=test_resnet", "trainer=cpu",
+        f"backbone.checkpoint={checkpoint}", "backbone.size=32", "backbone.resize=32", "trainer.max_epochs=1",
+        "data.batch_size=8", "data.extract_batch_size=4", "data.shard=8", "data.views=2",
+    ]  # fmt: skip
+    there = f"data.cache={tmp_path}/killed"
+    killed = subprocess.Popen([sys.executable, "-c", SLOWLY, *arguments, there, f"results={tmp_path}/killed"], cwd=ROOT)
+    progress, waited = [], time.monotonic()
+    while not progress and killed.poll() is None and time.monotonic() - waited < 60:
+        progress = list((tmp_path / "killed").glob("features-*/progress.json"))
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    entry = progress[0].parent
+    assert not (entry / "manifest.json").exists()
+    assert 1 <= len(json.loads(progress[0].read_text())["train"]["shards"]) < 6
+    found = [train(config(*arguments, *more)) for more in ([there], [f"data.cache={tmp_path}/whole", "study=whole"])]
+    (whole,) = (tmp_path / "whole").iterdir()
+    assert contents(entry) == contents(whole) and set(contents(entry)) == {"train.npy", "test.npy"}
+    assert found[0]["weights_sha256"] == found[1]["weights_sha256"]
+
+
+def test_two_at_once_extract_once_and_the_second_says_that_it_waits(extraction, capsys, monkeypatch):
+    looks, look = [], FeatureExtractor.look
+    monkeypatch.setattr(
+        FeatureExtractor, "look", lambda self, crops: (looks.append(len(crops)), time.sleep(0.02), look(self, crops))[2]
+    )
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(extraction.features().fingerprint)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.1)
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1 and sum(looks) == 1 + 60 + 7
+    assert "another process extracts the features of features-test_resnet" in capsys.readouterr().out
+
+
+def pictures_on_disk(tmp_path, suffix=".JPEG", parts=("train", "val")):
+    root = tmp_path / "imagenet"
+    for part in parts:
+        for label in ("n01", "n02"):
+            (root / part / label).mkdir(parents=True)
+            for i in range(4):
+                pixels = np.random.default_rng([i, len(part), int(label[1:])]).integers(0, 256, (30, 40, 3), np.uint8)
+                Image.fromarray(pixels).save(root / part / label / f"{part}_{i}{suffix}", "JPEG")
+    return root
+
+
+def test_imagenets_folders_are_read_picture_by_picture(tmp_path, extraction):
+    root = pictures_on_disk(tmp_path)
+    (root / "train" / "n01" / ".hidden.JPEG").write_bytes(b"")
+    (root / "train" / "n01" / "notes.txt").write_bytes(b"")
+    found = read_picture_files(str(root), tmp_path, 0)
+    assert found.classes == ("n01", "n02") and len(found.train) == len(found.test) == 8
+    assert found.train.labels.tolist() == [0] * 4 + [1] * 4
+    assert found.train.names[5] == "train/n02/train_1.JPEG" and found.train.picture(5).size == (40, 30)
+    features = replace(extraction, source=found).features()
+    assert features.train.shape == (8, 3, 96) and features.train_labels.tolist() == [0] * 4 + [1] * 4
+    before = found.fingerprint
+    (root / "train" / "n01" / "train_0.JPEG").write_bytes(b"x" * 7)
+    assert read_picture_files(str(root), tmp_path, 0).fingerprint != before
+
+
+def test_a_wrong_folder_says_what_is_expected(tmp_path):
+    root = pictures_on_disk(tmp_path, parts=("train",))
+    expected = r"train/<wnid>/\*\.JPEG and val/<wnid>/\*\.JPEG"
+    for source, says in (
+        (None, f"data.root is not set: .*{expected}"),
+        (tmp_path / "nowhere", f"no such folder; it should hold {expected}"),
+        (tmp_path / "empty", f"no pictures in it; it should hold {expected}"),
+        (root, f"{expected}.*: no pictures in"),
+    ):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(InputError, match=says):
+            read_picture_files(source and str(source), tmp_path, 0)
+
+
+def test_the_way_to_sort_a_flat_val_folder_works(tmp_path):
+    root = pictures_on_disk(tmp_path)
+    flat = {}
+    for path in sorted((root / "val").glob("*/*.JPEG")):
+        name = f"ILSVRC2012_val_{len(flat):08d}"
+        flat[name] = path.parent.name
+        path.rename(root / "val" / f"{name}.JPEG")
+    for wnid in ("n01", "n02"):
+        (root / "val" / wnid).rmdir()
+    lines = [f"{name},{wnid} 85 1 499 272 {wnid} 1 2 3 4" for name, wnid in flat.items()]
+    (root / "LOC_val_solution.csv").write_text("\n".join(["ImageId,PredictionString", *lines]) + "\n")
+    with pytest.raises(InputError, match="pictures lie loose in val/") as told:
+        read_picture_files(str(root), tmp_path, 0)
+    how = str(told.value).split("of the archive: ")[1].replace("PATH", "..")
+    subprocess.run(["bash", "-euc", how], cwd=root, check=True)
+    found = read_picture_files(str(root), tmp_path, 0)
+    assert [Path(name).parent.name for name in found.test.names] == [flat[Path(name).stem] for name in found.test.names]
+
+
+@pytest.mark.parametrize("part, row", [("train", 2), ("val", 6)])
+def test_a_broken_picture_is_named_and_stops_or_is_left_out(tmp_path, extraction, capsys, part, row):
+    root = pictures_on_disk(tmp_path)
+    names = sorted((root / part).glob("*/*"))
+    names[row].write_bytes(names[row].read_bytes()[:300])
+    broken = replace(extraction, source=read_picture_files(str(root), tmp_path, 0))
+    with pytest.raises(InputError, match=f"{names[row].name} .*: not a whole picture; .* or say data.skip_broken=true"):
+        broken.features()
+    found = replace(broken, skip_broken=True).features()
+    rows, labels = (found.train_rows, found.train_labels) if part == "train" else (found.test_rows, found.test_labels)
+    assert row not in rows and len(rows) == len(labels) == 7
+    assert f"1 broken pictures left out of {part.replace('val', 'test')}" in capsys.readouterr().out
+    with pytest.raises(InputError, match=f"1 pictures did not decode, .*{names[row].name}"):
+        broken.features()
+
+
+def test_a_broken_picture_that_was_mended_is_extracted_again(tmp_path, extraction):
+    root = pictures_on_disk(tmp_path)
+    names = sorted((root / "train").glob("*/*"))
+    whole = [names[row].read_bytes() for row in (1, 5)]
+    mended = replace(extraction, source=read_picture_files(str(root), tmp_path, 0), cache=tmp_path / "never_broken")
+    expected = mended.features()
+    for row in (1, 5):
+        names[row].write_bytes(b"x" * names[row].stat().st_size)
+    cached = replace(extraction, source=read_picture_files(str(root), tmp_path, 0), skip_broken=True)
+    before = cached.features()
+    assert before.train_rows.tolist() == [0, 2, 3, 4, 6, 7]
+    names[1].write_bytes(whole[0])
+    assert cached.features().train_rows.tolist() == [0, 1, 2, 3, 4, 6, 7]
+    names[5].write_bytes(whole[1])
+    found = replace(cached, skip_broken=False).features()
+    assert found.fingerprint == expected.fingerprint and np.array_equal(found.train, expected.train)
+
+
+def test_a_cache_from_before_broken_files_were_told_apart_is_read(tmp_path, extraction):
+    root = pictures_on_disk(tmp_path)
+    sorted((root / "train").glob("*/*"))[3].write_bytes(b"x")
+    cached = replace(extraction, source=read_picture_files(str(root), tmp_path, 0), skip_broken=True)
+    before = cached.features()
+    for name in ("manifest.json", "progress.json"):
+        stored = json.loads((only_entry(cached) / name).read_text())
+        for part in stored.get("parts", stored).values():
+            del part["broken_files"]
+        (only_entry(cached) / name).write_text(json.dumps(stored))
+    kept = (only_entry(cached) / "train.npy").stat().st_mtime_ns
+    assert cached.features().fingerprint == before.fingerprint
+    assert (only_entry(cached) / "train.npy").stat().st_mtime_ns == kept
+
+
+def test_features_beyond_float16_name_the_picture(tmp_path, extraction, checkpoint):
+    weights = torch.load(checkpoint)
+    torch.save({name: 1e4 * w if name.endswith("weight") else w for name, w in weights.items()}, tmp_path / "w.pth")
+    backbone = replace(extraction.backbone, checkpoint=str(tmp_path / "w.pth"))
+    source = read_picture_files(str(pictures_on_disk(tmp_path)), tmp_path, 0)
+    with pytest.raises(InputError, match=r"train/n01/train_0.JPEG .* float16 holds; take another backbone, or back"):
+        replace(extraction, source=source, backbone=backbone).features()
+
+
+def test_a_full_disk_and_an_unwritable_cache_are_told(tmp_path, extraction, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
+        with pytest.raises(InputError, match=r"the features take 0.0 GiB and .* has 0.0 GiB free; .*data.cache=PATH"):
+            extraction.features()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot keep the features in .*data.cache=PATH"):
+        replace(extraction, cache=tmp_path / "file").features()
+
+
+def test_grey_pictures_become_coloured():
+    grey = PictureArrays(Pictures(np.full((1, 8, 8, 1), 7, np.uint8), np.zeros(1, np.int64)))
+    assert np.asarray(grey.picture(0)).tolist() == np.full((8, 8, 3), 7).tolist()
+
+
+def test_a_folder_of_ones_own_without_a_split(tmp_path, extraction):
+    buffer = (pictures_on_disk(tmp_path) / "val/n01/val_0.JPEG").read_bytes()
+    root = folder(tmp_path / "own", {f"{label}/{i}.jpg": buffer for label in "ab" for i in range(5)})
+    found = read_picture_files(str(root), tmp_path, 0)
+    assert (len(found.train), len(found.test)) == (8, 2)

@@ -1,0 +1,340 @@
+"""Sweeps: names, chunks, resuming, failures, kills; through the real sweeper and launchers."""
+
+import json
+import os
+import random
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedspread.config.overrides import expand_seeds, format_seeds, name_study
+from seedspread.execution.plan import balanced_chunks, equal_chunks
+from seedspread.execution.signals import INTERRUPTED, handle_interrupts
+from seedspread.records.progress import Progress, format_duration
+from seedspread.records.study import Study
+from tests.conftest import ROOT
+
+QUICK = ("experiment=digits", "trainer.max_epochs=1")
+
+
+@given(st.lists(st.integers(0, 2**63 - 1), min_size=1, unique=True))
+def test_seeds_are_spelled_and_read_back(seeds):
+    assert expand_seeds(format_seeds(seeds)) == seeds
+
+
+def test_runs_of_seeds_are_short():
+    assert format_seeds([*range(10_000), 12]) == "0-9999,12" and expand_seeds(7) == [7]
+
+
+@given(st.integers(1, 3000), st.integers(1, 16))
+def test_chunks_hold_every_seed_once_keep_everyone_busy_and_are_few(n, workers):
+    chunks = balanced_chunks(range(n), workers)
+    assert [seed for chunk in chunks for seed in chunk] == list(range(n))
+    sizes = [len(chunk) for chunk in chunks]
+    assert sizes == sorted(sizes, reverse=True) and len(chunks) >= min(n, workers)
+    assert len(chunks) <= 12 * workers
+
+
+def test_chunks_of_a_size():
+    assert [len(chunk) for chunk in equal_chunks(range(120), 50)] == [50, 50, 20]
+
+
+def test_studies_are_named_by_what_was_swept():
+    assert name_study("digits", []) == "digits"
+    assert name_study("digits", [("model.width", "16"), ("+x/y", "a b")]) == "digits-width16-x_ya_b"
+
+
+@pytest.mark.parametrize("seconds, said", [(5, "5 s"), (89, "89 s"), (600, "10 min"), (12_000, "3 h 20 min")])
+def test_durations(seconds, said):
+    assert format_duration(seconds) == said
+
+
+def seeds_of(tmp_path, study="digits"):
+    return {s: r["weights_sha256"] for s, r in Study.load(tmp_path / "results" / study).scan().records.items()}
+
+
+def test_in_process_two_workers_and_alone_give_the_same_networks(command, tmp_path):
+    assert command("-m", "seed=range(0,6)", "jobs=1", "study=one", *QUICK)[0] == 0
+    assert command("-m", "seed=range(0,6)", "jobs=2", "study=two", *QUICK)[0] == 0
+    assert command("seed=4", "study=alone", *QUICK)[0] == 0
+    one, two = seeds_of(tmp_path, "one"), seeds_of(tmp_path, "two")
+    assert one == two and len(set(one.values())) == 6
+    assert seeds_of(tmp_path, "alone")[4] == one[4]
+    assert not list((tmp_path / "results" / "two" / "running").iterdir())
+
+
+def test_finished_seeds_are_skipped_and_a_wider_range_goes_on(command, tmp_path):
+    assert command("-m", "seed=range(0,3)", "jobs=1", *QUICK)[0] == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "results/digits/seeds").iterdir()}
+    code, out, _ = command("-m", "seed=range(0,5)", "jobs=1", *QUICK)
+    assert code == 0 and "3 of 5 seeds have their records, 2 to train" in out and "digits, 5 seeds" in out
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    code, out, _ = command("-m", "seed=range(0,5)", "jobs=1", *QUICK)
+    assert code == 0 and "5 of 5 seeds have their records, 0 to train" in out
+
+
+def test_folders_filled_on_two_machines_are_copied_together(command, tmp_path):
+    for place, seeds in (("a", "range(0,2)"), ("b", "range(2,4)")):
+        assert command("-m", f"seed={seeds}", "jobs=1", f"results={tmp_path}/{place}", *QUICK)[0] == 0
+    subprocess.run(["cp", "-r", f"{tmp_path}/b/digits", f"{tmp_path}/a"], check=True)
+    code, out, _ = command("-m", "seed=range(0,4)", "jobs=1", f"results={tmp_path}/a", *QUICK)
+    assert code == 0 and "4 of 4 seeds have their records" in out and "digits, 4 seeds" in out
+
+
+def test_a_large_sweep_has_one_line_now_and_then(command, monkeypatch):
+    monkeypatch.setattr("seedspread.execution.monitor.LINES_UP_TO", 2)
+    monkeypatch.setattr("seedspread.execution.monitor.SECONDS_BETWEEN_LINES", 0.0)
+    code, out, _ = command("-m", "seed=range(0,4)", "jobs=1", *QUICK)
+    lines = [line for line in out.splitlines() if line.startswith("digits  ")]
+    assert code == 0 and "seed    0" not in out
+    assert re.match(r"digits  4/4  \d+\.\d\d ± .* min .* \(seed \d\) +max .* seeds/h  0 s left", lines[-1])
+
+
+@pytest.mark.parametrize("seeds, expected", [("range(0,6,3)", [0, 3]), ("5,0,5", [0, 5]), ("7", [7])])
+def test_hydras_ways_to_name_seeds(command, tmp_path, seeds, expected):
+    assert command("-m", f"seed={seeds}", "jobs=1", *QUICK)[0] == 0
+    assert list(seeds_of(tmp_path)) == expected
+
+
+def test_another_config_is_refused_even_where_nothing_is_left_to_train(command, tmp_path):
+    assert command("-m", "seed=0,1", "jobs=1", *QUICK)[0] == 0
+    before = seeds_of(tmp_path)
+    for seeds in ("seed=0,1", "seed=0,2"):
+        code, _, err = command("-m", seeds, "jobs=1", "optimizer.lr=0.1", *QUICK)
+        assert code == 1 and "optimizer.lr: 0.2 there, 0.1 now" in err
+    assert seeds_of(tmp_path) == before
+
+
+def test_several_swept_keys_make_a_study_each(command, tmp_path):
+    code, out, _ = command("-m", "seed=range(0,2)", "model.width=2,4", "jobs=1", *QUICK)
+    assert code == 0
+    for width in (2, 4):
+        study = Study.load(tmp_path / "results" / f"digits-width{width}")
+        assert study.config["model"]["width"] == width and list(study.scan().records) == [0, 1]
+        record = study.record(0)
+        assert f"model.width={width}" in record["command"] and f"study=digits-width{width}" in record["command"]
+    assert "digits-width2, 2 seeds" in out and "digits-width4, 2 seeds" in out
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"digits-width2", "digits-width4"}
+
+
+def test_hydras_own_sweeper_still_works(command, tmp_path):
+    code, _, _ = command("-m", "hydra/sweeper=basic", "hydra/launcher=basic", "seed=0,1", *QUICK)
+    assert code == 0 and list(seeds_of(tmp_path)) == [0, 1]
+
+
+def test_cfg_job_prints_and_trains_nothing(command, tmp_path):
+    code, out, _ = command("--cfg", "job", "seed=3", *QUICK)
+    assert code == 0 and "seed: 3" in out and not (tmp_path / "results").exists()
+
+
+def raising(tmp_path, *seeds):
+    fault = "callbacks.fault"
+    return (
+        f"+{fault}._target_=tests.faults.Raise", f"+{fault}.seeds={list(seeds)}".replace(" ", ""),
+        f"+{fault}.unless={tmp_path}/mended",
+    )  # fmt: skip
+
+
+def test_a_failed_seed_is_recorded_the_sweep_goes_on_and_the_same_command_tries_it_again(command, tmp_path):
+    sweep = ("-m", "seed=range(0,4)", "jobs=1", *raising(tmp_path, 1, 2), *QUICK)
+    code, out, err = command(*sweep)
+    study = Study.load(tmp_path / "results" / "digits")
+    assert code == 1 and err.startswith("error: digits: 2 of 4 seeds failed")
+    assert "failed: seed 1: RuntimeError: out of luck" in out and "digits, 2 seeds" in out
+    assert {s: r["status"] for s, r in study.scan().records.items()} == {
+        0: "finished", 1: "failed", 2: "failed", 3: "finished",
+    }  # fmt: skip
+    assert "Traceback" in (study.folder / "failed" / "000001.txt").read_text()
+    (tmp_path / "mended").write_text("")
+    code, out, _ = command(*sweep)
+    assert code == 0 and "2 of 4 seeds have their records, 2 to train" in out
+    assert Progress.among(study.scan().records.values()).failed == {}
+
+
+def test_five_failures_in_a_row_with_one_reason_stop_the_sweep(command, tmp_path):
+    sweep = ("-m", "seed=range(0,20)", "jobs=1", *raising(tmp_path, *range(3, 20)), *QUICK)
+    code, _, err = command(*sweep)
+    assert code == 1 and "digits stopped: 5 seeds in a row failed: RuntimeError: out of luck" in err
+    assert len(seeds_of_status(tmp_path, "failed")) == 5 and len(seeds_of_status(tmp_path, "finished")) == 3
+    (tmp_path / "mended").write_text("")
+    assert command(*sweep)[0] == 0
+    assert len(seeds_of_status(tmp_path, "finished")) == 20
+
+
+def seeds_of_status(tmp_path, status):
+    records = Study.load(tmp_path / "results" / "digits").scan().records
+    return [seed for seed, record in records.items() if record["status"] == status]
+
+
+def test_diverged_seeds_are_results_and_not_tried_again(command, tmp_path):
+    sweep = ("-m", "seed=range(0,2)", "jobs=1", "optimizer.lr=1e12", *QUICK)
+    code, out, _ = command(*sweep)
+    assert code == 0 and "diverged: seed 0" in out and "next:" not in out
+    assert "2 of 2 seeds have their records" in command(*sweep)[1]
+
+
+def dying(tmp_path, seed, times):
+    fault = "callbacks.fault"
+    return (
+        f"+{fault}._target_=tests.faults.Die", f"+{fault}.seeds=[{seed}]",
+        f"+{fault}.times={times}", f"+{fault}.count={tmp_path}/deaths",
+    )  # fmt: skip
+
+
+def test_a_worker_that_dies_loses_the_seed_it_was_on_and_the_sweep_goes_on(command, tmp_path):
+    code, _, _ = command("-m", "seed=range(0,8)", "jobs=2", *dying(tmp_path, 3, times=1), *QUICK)
+    assert code == 0 and len(seeds_of_status(tmp_path, "finished")) == 8
+
+
+def test_a_seed_that_kills_its_worker_every_time_is_recorded_as_failed(command, tmp_path):
+    code, out, err = command("-m", "seed=range(0,3)", "jobs=2", *dying(tmp_path, 2, times=99), *QUICK)
+    assert code == 1 and "1 of 3 seeds failed" in err
+    assert "failed: seed 2: its worker died 3 times" in out
+    assert seeds_of_status(tmp_path, "finished") == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["seed=range(5,0)"], "seed=range(5,0): no seeds"),
+        (["seed=range(0,2,0.5)"], "seed=0.0: a seed is a whole number"),
+        (["seed=0,1.5"], "seed=1.5: a seed is a whole number"),
+        (["seed=0,1", "seeds_per_job=0"], "seeds_per_job=0: a whole number of at least 1"),
+        (["seed=0,1", "fail_fast=0"], "fail_fast=0: a whole number of at least 1"),
+        (["seed=0,1", "jobs=0"], "jobs=0: a whole number of at least 1"),
+        (["seeds=5,6"], "seeds=5,6: the sweeper sets seeds"),
+        (["seed=0,1", "model.pooling=sum", "jobs=1"], "model.pooling=sum: choose one of max, avg"),
+        (["seed=0,1", "jobs=two"], "jobs=two: a whole number of at least 1"),
+        (["seed=0,1", "results=/proc/nowhere"], "cannot write to /proc/nowhere/digits"),
+        (["seed=0,1", "model.width=range(3,1)"], "model.width=range(3,1): no values"),
+        (["seed=0,1", "modle.width=3"], "Could not override 'modle.width'"),
+        (["seed=0,1", "data.batch_size=5000", "jobs=2"], "data.batch_size=5000: digits has 1297 pictures"),
+    ],
+)
+def test_bad_input_is_told_before_any_training(command, tmp_path, arguments, says):
+    code, _, err = command("-m", *arguments, *QUICK)
+    assert code == 1 and says in err and len(err.strip().splitlines()) <= 2
+    assert not list(tmp_path.glob("results/*/seeds/0*"))
+
+
+def start_sweep(tmp_path, cache, *arguments):
+    fixed = [f"results={tmp_path}/results", f"data.cache={cache}", "trainer=cpu", "trainer.max_epochs=2"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "src.train", "-m", *arguments, "experiment=digits", "report=false", *fixed],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for_records(folder: Path, n: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("0*.json"))) < n and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_and_sigterm_leave_within_ten_seconds_saying_how_to_go_on(tmp_path, cache, sign, jobs):
+    process = start_sweep(tmp_path, cache, "seed=range(0,500)", f"jobs={jobs}")
+    folder = tmp_path / "results" / "digits" / "seeds"
+    wait_for_records(folder, 3, process)
+    began = time.monotonic()
+    process.send_signal(sign)
+    _, err = process.communicate(timeout=30)
+    assert time.monotonic() - began < 10
+    assert process.returncode == 130 and "the same command goes on from there" in err and "Traceback" not in err
+    scan = Study.load(folder.parent).scan()
+    assert len(scan.records) >= 3 and not scan.problems
+
+
+def test_a_sweep_whose_shell_ends_trains_every_seed(tmp_path, cache):
+    command = [sys.executable, "-m", "src.train", "-m", "seed=range(0,8)", "jobs=1", "report=false", *QUICK]
+    command += [f"results={tmp_path}/results", f"data.cache={cache}", "trainer=cpu"]
+    shell = subprocess.Popen(["sh", "-c", f"nohup {shlex.join(command)} > {tmp_path}/out 2>&1 & read line"],
+                             cwd=ROOT, stdin=subprocess.PIPE)  # fmt: skip
+    folder = tmp_path / "results" / "digits" / "seeds"
+    wait_for_records(folder, 1, shell)
+    shell.communicate(b"\n")
+    deadline = time.monotonic() + 120
+    while "records in" not in (told := (tmp_path / "out").read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "digits, 8 seeds" in told and list(seeds_of(tmp_path)) == list(range(8))
+
+
+def test_a_job_that_ends_well_without_all_of_its_seeds_is_no_success(command, tmp_path, monkeypatch):
+    """As where a cluster loses the node under a worker, which then stops."""
+    from seedspread.training.worker import train_seeds
+
+    monkeypatch.setattr(
+        "seedspread.training.worker.train_seeds", lambda cfg, seeds: train_seeds(cfg, [s for s in seeds if s < 1])
+    )
+    code, _, err = command("-m", "seed=range(0,4)", "jobs=1", *QUICK)
+    assert code == 1 and "digits: 3 of 4 seeds have no record (seed 1-3); the same command trains them" in err
+
+
+def test_seeds_that_a_job_left_out_are_handed_out_again(command, tmp_path, monkeypatch):
+    from seedspread.training.worker import train_seeds
+
+    monkeypatch.setattr("seedspread.training.worker.train_seeds", lambda cfg, seeds: train_seeds(cfg, seeds[:2]))
+    assert command("-m", "seed=range(0,5)", "jobs=1", *QUICK)[0] == 0
+    assert list(seeds_of(tmp_path)) == list(range(5))
+
+
+def test_an_interrupt_that_python_drops_ends_the_sweep_before_the_next_seed(small):
+    from seedspread.training.worker import train_seeds
+
+    INTERRUPTED.set()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train_seeds(small(), [0, 1])
+    finally:
+        INTERRUPTED.clear()
+    assert train_seeds(small(), [0]) == 0
+
+
+def test_an_interrupt_within_a_del_comes_a_moment_later_and_without_a_traceback(capsys):
+    class Thing:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    with handle_interrupts():
+        thing = Thing()
+        del thing  # raised in there, Python would print a traceback and go on
+        assert INTERRUPTED.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(5)
+    assert "Exception ignored" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_thirty_kills_lose_nothing_and_train_nothing_twice(tmp_path, cache, command):
+    """SIGKILL to the whole sweep, workers and all, at random moments; resumed each time."""
+    seeds = 40
+    folder = tmp_path / "results" / "digits" / "seeds"
+    seen: dict[str, int] = {}
+    draw = random.Random(0)
+    for _ in range(30):
+        process = start_sweep(tmp_path, cache, f"seed=range(0,{seeds})", "jobs=2")
+        wait_for_records(folder, min(seeds, len(seen) + draw.choice([0, 1, 1, 2, 3])), process)
+        time.sleep(draw.random())
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        for path in folder.glob("0*.json"):
+            record = json.loads(path.read_bytes())  # whole, whenever it was killed
+            assert record["status"] == "finished"
+            assert seen.setdefault(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
+    process = start_sweep(tmp_path, cache, f"seed=range(0,{seeds})", "jobs=2")
+    assert process.wait(300) == 0
+    for name, mtime in seen.items():
+        assert (folder / name).stat().st_mtime_ns == mtime
+    killed = seeds_of(tmp_path)
+    assert list(killed) == list(range(seeds))
+    command("-m", f"seed=range(0,{seeds})", "jobs=2", "study=whole", "experiment=digits", "trainer.max_epochs=2")
+    assert seeds_of(tmp_path, "whole") == killed

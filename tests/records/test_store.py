@@ -1,0 +1,234 @@
+import errno
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedspread.config.errors import InputError
+from seedspread.config.identity import compute_digest, find_differences
+from seedspread.records.files import combined_folder, write_atomically
+from seedspread.records.progress import summarise
+from seedspread.records.record import SCHEMA
+from seedspread.records.study import Study, list_studies, study_folder
+
+CONFIG = {"model": {"width": 8}, "threads": 1}
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study.open(tmp_path / "results" / "digits", CONFIG)
+
+
+def record(study, seed, **more):
+    return {
+        "schema": SCHEMA,
+        "seed": seed,
+        "status": "finished",
+        "config_digest": study.digest,
+        "test_examples": 13,
+        "metrics": {"final": {"val/acc": 0.5}},
+        **more,
+    }
+
+
+@given(correct=st.lists(st.booleans(), min_size=13, max_size=13), seed=st.integers(0, 2**63 - 1))
+def test_what_is_written_is_read_back(tmp_path_factory, correct, seed):
+    study = Study.open(tmp_path_factory.mktemp("s") / "x", CONFIG)
+    study.write(record(study, seed, note="ä"), np.array(correct))
+    assert study.record(seed) == record(study, seed, note="ä")
+    assert study.correct(seed).tolist() == correct
+    assert list(study.scan().records) == [seed]
+
+
+def test_ten_thousand_examples_take_1250_bytes_and_a_header(study):
+    study.write(record(study, 0) | {"test_examples": 10_000}, np.ones(10_000, bool))
+    assert study.correct_path(0).stat().st_size == 1250 + 128
+
+
+def test_records_come_in_the_order_of_seeds_and_the_config_is_kept_readable(study):
+    for seed in (10**7, 3, 0, 999_999):
+        study.write(record(study, seed))
+    assert list(study.scan().records) == [0, 3, 999_999, 10**7]
+    stored = yaml.safe_load((study.folder / "study.yaml").read_text())
+    assert stored == {"digest": compute_digest(CONFIG), "config": CONFIG}
+
+
+def test_a_study_without_records_takes_another_config(study):
+    study.check_data("a" * 64)
+    (study.folder / "seeds" / ".000003.json.17.tmp").write_text("draft")
+    other = Study.open(study.folder, {"threads": 2})
+    other.check_data("b" * 64)
+    assert Study.load(study.folder).config == {"threads": 2}
+
+
+def test_another_config_is_refused_with_the_keys_that_differ(study):
+    study.write(record(study, 0))
+    with pytest.raises(InputError) as told:
+        Study.open(study.folder, {"model": {"width": 16}, "threads": 1, "new": None})
+    assert "model.width: 8 there, 16 now" in str(told.value) and "new: - there, None now" in str(told.value)
+    assert "study=digits_2" in str(told.value)
+    assert Study.load(study.folder).config == CONFIG
+
+
+def test_a_study_that_another_process_works_on_keeps_its_config(study):
+    with study.claimed(0), pytest.raises(InputError, match="holds results of another config"):
+        Study.open(study.folder, {"threads": 2})
+    assert Study.load(study.folder).config == CONFIG
+
+
+def test_records_without_their_study_yaml_are_not_taken_over(study):
+    study.write(record(study, 0))
+    (study.folder / "study.yaml").unlink()
+    with pytest.raises(InputError, match=r"holds records but no study\.yaml"):
+        Study.open(study.folder, {"other": 1})
+    assert study.record(0) == record(study, 0)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", None, "a/b", ".hidden"])
+def test_a_study_stays_within_its_results(name):
+    with pytest.raises(InputError, match="a study is the name of one folder in results"):
+        study_folder("results", name)
+
+
+def test_a_study_may_be_a_number():
+    assert study_folder("results", 2026) == Path("results/2026")
+
+
+def test_other_data_are_refused(study):
+    study.check_data("a" * 64)
+    study.write(record(study, 0))
+    Study.open(study.folder, CONFIG).check_data("a" * 64)
+    with pytest.raises(InputError, match="holds results on other data"):
+        study.check_data("b" * 64)
+
+
+@pytest.mark.parametrize("edit", ["", "digest: 12", "[", "config: {model: {width: 9}, threads: 1}\ndigest: x"])
+def test_a_damaged_study_yaml_is_named(study, edit):
+    (study.folder / "study.yaml").write_text(edit)
+    with pytest.raises(InputError, match="study.yaml (is damaged|was edited)"):
+        Study.open(study.folder, CONFIG)
+
+
+@pytest.mark.parametrize(
+    "contents, reason",
+    [
+        (b"", "torn"),
+        (b'{"schema": 1, "seed": 3', "torn"),
+        (b"\x00" * 100, "torn"),
+        (b"[1]", "not a record"),
+        (b'{"schema": 99, "seed": 3, "status": "finished"}', "not a record"),
+        (json.dumps({"schema": SCHEMA, "seed": 4, "status": "finished"}).encode(), "holds seed 4"),
+        (
+            json.dumps({"schema": SCHEMA, "seed": 3, "status": "finished", "config_digest": "z"}).encode(),
+            "another config",
+        ),
+    ],
+)
+def test_what_is_no_record_is_named_never_counted_never_deleted(study, contents, reason):
+    study.record_path(3).write_bytes(contents)
+    scan = study.scan()
+    assert scan.records == {} and reason in scan.problems["000003.json"]
+    assert study.record(3) is None and reason in study.problem(3)
+    study.write(record(study, 3))
+    assert study.record(3) == record(study, 3) and study.problem(3) is None
+    (aside,) = (study.folder / "damaged").iterdir()
+    assert aside.read_bytes() == contents
+
+
+def test_foreign_files_are_named(study):
+    (study.folder / "seeds" / "notes.txt").write_text("hi")
+    (study.folder / "seeds" / "3.json").write_text("{}")
+    (study.folder / "seeds" / ".000003.json.17.tmp").write_text("draft")
+    assert set(study.scan().problems) == {"notes.txt", "3.json"}
+
+
+@pytest.mark.parametrize("call", [(os, "fsync"), (Path, "replace")])
+def test_a_full_disk_leaves_the_old_record_whole_and_no_draft(study, monkeypatch, call):
+    study.write(record(study, 3, note="old"))
+
+    def full(*_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*call, full)
+        with pytest.raises(InputError, match="No space left on device.*results=PATH"):
+            study.write(record(study, 3, note="new"))
+    assert study.record(3)["note"] == "old"
+    assert [path.name for path in (study.folder / "seeds").iterdir()] == ["000003.json"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write to .*file/digits.*results=PATH"):
+        Study.open(tmp_path / "file" / "digits", CONFIG)
+
+
+def test_a_killed_writer_leaves_the_old_contents_or_the_new(tmp_path):
+    """Real SIGKILLs while a process rewrites a file as fast as it can."""
+    target = tmp_path / "file"
+    script = f"""
+        from pathlib import Path
+        from seedspread.records.study import write_atomically
+        n = 0
+        while True:
+            n += 1
+            write_atomically(Path({str(target)!r}), str(n % 10).encode() * 100_000)
+    """
+    for _ in range(5):
+        writer = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
+        deadline = time.monotonic() + 20
+        while not target.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        writer.kill()
+        writer.wait()
+        data = target.read_bytes()
+        assert len(data) == 100_000 and len(set(data)) == 1
+        target.unlink()
+
+
+def test_studies_in_a_folder_are_those_with_a_study_yaml(study):
+    Study.open(study.folder.with_name("another"), CONFIG)
+    (study.folder.with_name("one+other") / "report").mkdir(parents=True)
+    assert list_studies(study.folder.parent) == ["another", "digits"] and list_studies("no such folder") == []
+
+
+def test_what_is_said_of_several_studies_has_a_folder_of_its_own(study):
+    results = study.folder.parent
+    assert combined_folder(results, "one+other") == results / "one+other"
+    long, longer = (combined_folder(results, "a_long_name+" * count) for count in (30, 31))
+    assert long.parent == longer.parent == results and long != longer
+    assert long == combined_folder(results, "a_long_name+" * 30) and len(long.name) < 150
+    study._describe()
+    with pytest.raises(InputError, match="digits is a study itself"):
+        combined_folder(results, "digits")
+
+
+def test_writing_replaces(tmp_path):
+    for data in (b"one", b"two"):
+        write_atomically(tmp_path / "x", data)
+        assert (tmp_path / "x").read_bytes() == data
+
+
+def test_differences_speak_in_dotted_keys():
+    assert find_differences({"a": {"b": 1, "c": {}}}, {"a": {"b": 2, "c": {}}}) == [("a.b", 1, 2)]
+
+
+@given(st.dictionaries(st.integers(0, 99), st.floats(0, 1), min_size=1))
+def test_a_summary_against_numpy(scores):
+    s = summarise(scores)
+    values = np.array(list(scores.values()))
+    assert s.n == len(scores)
+    np.testing.assert_allclose([s.mean, s.min, s.max], [values.mean(), values.min(), values.max()])
+    assert np.isnan(s.std) if len(scores) == 1 else np.isclose(s.std, np.std(values, ddof=1))
+    assert scores[s.min_seed] == s.min and scores[s.max_seed] == s.max
+    assert s.min_seed == min(seed for seed in scores if scores[seed] == s.min)

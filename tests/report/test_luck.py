@@ -1,0 +1,146 @@
+"""Luck with the test set: estimators against simulations with known truth and against brute force."""
+
+import itertools
+import math
+import re
+
+import nbformat
+import numpy as np
+import pytest
+from hypothesis import given, strategies
+from nbclient import NotebookClient
+
+from seedspread import statistics as st
+from seedspread.commands.luck import main
+from seedspread.records.study import Study
+from seedspread.statistics.examples import share_right
+from tests.conftest import ROOT
+
+EXAMPLES = 400
+
+
+def simulated(rng, seeds, between, examples=EXAMPLES):
+    """Which examples each seed gets right, (seeds, examples): true accuracies with a std of `between` (fractions)."""
+    rate = np.clip(rng.beta(6, 2, examples), 0.2, 0.8)
+    own = rng.normal(0, between, seeds) if between else np.zeros(seeds)
+    return rng.random((seeds, examples)) < np.clip(rate + own[:, None], 0, 1)
+
+
+def estimate(correct):
+    rows = np.packbits(correct, axis=1)
+    return st.between_networks(correct.mean(axis=1), share_right(rows, correct.shape[1]))
+
+
+@pytest.mark.parametrize("between", [0.0, 0.02])
+def test_the_variance_between_networks_is_unbiased(between):
+    rng = np.random.default_rng(0)
+    found = np.array([estimate(simulated(rng, 30, between)).between for _ in range(200)])
+    assert abs(found.mean() - between**2) < 3 * found.std(ddof=1) / math.sqrt(200)
+    assert between or (found < 0).any()  # negative estimates are reported as they are
+
+
+@pytest.mark.parametrize("seeds, between", [(20, 0.0), (20, 0.02), (100, 0.02), (100, 0.005)])
+def test_its_interval_covers(seeds, between):
+    rng = np.random.default_rng(1)
+    intervals = [estimate(simulated(rng, seeds, between)).interval for _ in range(600)]
+    assert 0.925 <= np.mean([low <= between**2 <= high for low, high in intervals]) <= 0.98
+
+
+def test_jordans_figures_are_consistent():
+    """Accuracy std 0.149 %, of which 0.145 % is of independent examples and 0.033 % between networks, as rounded."""
+    low, high = (math.sqrt((0.149 + sign * 5e-4) ** 2 - (0.145 - sign * 5e-4) ** 2) for sign in (-1, 1))
+    assert low <= 0.033 + 5e-4 and high >= 0.033 - 5e-4
+
+
+def test_picards_extremes_are_no_black_swans():
+    """10,000 seeds of 90.02 ± 0.23 between 89.01 and 90.83."""
+    worst, best = (90.02 - 89.01) / 0.23, (90.83 - 90.02) / 0.23
+    assert st.surprise(worst, 10_000) == pytest.approx(1 - (1 - 5.6e-6) ** 10_000, rel=0.05)
+    assert st.surprise(worst, 10_000) > 0.05 and st.surprise(best, 10_000) > 0.5
+
+
+@given(strategies.integers(1, 9), strategies.integers(1, 60), strategies.integers(0, 2**32 - 1))
+def test_halves_split_every_example_once(seeds, examples, seed):
+    correct = np.random.default_rng(seed).random((seeds, examples + 1)) < 0.7
+    one, other = st.halves(np.packbits(correct, axis=1), examples + 1)
+    first, second = (examples + 1) // 2, examples + 1 - (examples + 1) // 2
+    assert one * first + other * second == pytest.approx(correct.sum(axis=1))
+
+
+def test_halves_do_not_split_by_class_where_classes_take_turns():
+    rng = np.random.default_rng(0)
+    favour = rng.normal(0, 0.1, (40, 1)) * np.where(np.arange(2000) % 2, 1, -1)  # good on even, bad on odd examples
+    one, other = st.halves(np.packbits(rng.random((40, 2000)) < 0.7 + favour, axis=1), 2000)
+    assert abs(st.correlation(one, other)[0]) < 0.4
+
+
+def test_good_seeds_stay_good_only_where_networks_differ():
+    rng = np.random.default_rng(0)
+    alike, apart = (st.halves(np.packbits(simulated(rng, 200, s), axis=1), EXAMPLES) for s in (0.0, 0.05))
+    correlation, (low, high) = st.correlation(*alike)
+    assert low < 0 < high and abs(correlation) < 0.2
+    assert st.correlation(*apart)[1].low > 0.4
+    gain, (gain_low, gain_high) = st.best_quarter_gain(*alike)
+    assert gain_low < 0 < gain_high and gain_low < gain < gain_high
+    assert st.best_quarter_gain(*apart)[1].low > 0
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 6])
+def test_the_expected_best_of_k_is_the_mean_over_all_choices(k):
+    scores = np.random.default_rng(0).normal(size=6)
+    other = np.random.default_rng(1).normal(size=6)
+    chosen = list(itertools.combinations(range(6), k))
+    assert st.expected_best_of(scores, k) == pytest.approx(np.mean([scores[list(c)].max() for c in chosen]))
+    there = np.mean([other[max(c, key=lambda i: scores[i])] for c in chosen])
+    chances = st.chances_to_be_best(6, k)[None]
+    assert st.expected_at_best_of(scores, other, chances)[0] == pytest.approx(there)
+
+
+def test_equals_are_chosen_among_at_random():
+    chosen_by, scored_by = np.array([1.0, 2.0, 2.0]), np.array([0.0, 10.0, 20.0])
+    assert st.expected_at_best_of(chosen_by, scored_by, st.chances_to_be_best(3, 3)[None])[0] == 15.0
+
+
+@given(strategies.integers(1, 3000), strategies.data())
+def test_chances_add_up_to_one(n, data):
+    k = data.draw(strategies.integers(1, n))
+    assert st.chances_to_be_best(n, k).sum() == pytest.approx(1)
+
+
+@pytest.fixture
+def study(tmp_path):
+    from tests.report.test_report import CONFIG, add_seed
+
+    study = Study.open(tmp_path / "results" / "dots", CONFIG)
+    for seed, accuracy in enumerate(np.random.default_rng(1).normal(0.8, 0.02, 24)):
+        add_seed(study, seed, accuracy)
+    return study
+
+
+def test_the_command_tells_and_writes_a_page(study, invoked):
+    code, out, _ = invoked(main, f"results={study.folder.parent}", "study=dots")
+    assert code == 0 and "points" in out and "rank" in out
+    page = (study.folder / "luck" / "index.html").read_text()
+    assert "data:image/svg+xml" in page and "How much of dots is luck?" in page
+
+
+def test_what_cannot_be_said_is_told_in_a_line(study, invoked):
+    for path in (study.folder / "correct").iterdir():
+        path.unlink()
+    for arguments, says in (
+        (["study=dots"], "the predictions of at least 5 seeds are needed"),
+        ([], "name a study"),
+        (["study=nowhere"], "no study in"),
+    ):
+        code, _, err = invoked(main, f"results={study.folder.parent}", *arguments)
+        assert code == 1 and says in err and len(err.strip().splitlines()) == 1
+
+
+def test_the_notebook_runs(study):
+    notebook = nbformat.read(ROOT / "notebooks" / "luck_or_progress.ipynb", as_version=4)
+    (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    parameters.source += f"\nSTUDY = {str(study.folder)!r}"
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    said = "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
+    by_test = float(re.search(r"says different in ([0-9.]+) %", said)[1])
+    assert by_test < 7 and "variance between networks" in said

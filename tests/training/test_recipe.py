@@ -1,0 +1,105 @@
+"""The paper's recipe against numbers derived by hand from its description."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from seedspread.config.errors import InputError
+from seedspread.models.resnet9 import ResNet9
+from seedspread.training.losses import SharpAndSmoothed
+from seedspread.training.schedules import RiseAndFall
+
+# Factors of epochs 0 to 21, worked out by hand in thousandths of 1/19 where the line falls.
+RISING = [0.01, 0.01 + 0.5 / 3, 0.01 + 1 / 3, 0.51]
+FALLING = [0.01 + 0.5 * k / 19 for k in range(18, 0, -1)]
+
+
+def test_the_schedule_value_by_value():
+    factors = [RiseAndFall()(epoch) for epoch in range(45)]
+    assert factors == pytest.approx(RISING + FALLING + [0.01] * 23, abs=1e-12)
+    assert 0.2 * max(factors) == pytest.approx(0.102)
+
+
+def test_the_number_of_parameters_layer_by_layer():
+    convolutions = [(3, 64), (64, 128), (128, 128), (128, 128), (128, 256), (256, 256), (256, 256), (256, 256)]
+    expected = sum(9 * i * o + 2 * o for i, o in convolutions) + 256 * 10
+    assert sum(p.numel() for p in ResNet9().parameters()) == expected == 2_440_256
+
+
+def by_hand(net: ResNet9, x: torch.Tensor, activation, pool) -> torch.Tensor:
+    """The forward pass in the order in which the paper's code has it: activation, then pool."""
+    weights = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d)]
+    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+
+    def conv(k: int, x: torch.Tensor) -> torch.Tensor:
+        x = F.conv2d(x, weights[k].weight, padding=1)
+        mean, var = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), correction=0, keepdim=True)
+        scale, shift = (p[:, None, None] for p in (norms[k].weight, norms[k].bias))
+        return activation((x - mean) / torch.sqrt(var + 1e-5) * scale + shift)
+
+    x = pool(conv(0, x))
+    x = pool(conv(1, x))
+    x = x + conv(3, conv(2, x))
+    x = pool(conv(4, x))
+    x = pool(conv(5, x))
+    x = x + conv(7, conv(6, x))
+    x = x.amax((2, 3)) if pool is max_pool else x.mean((2, 3))
+    return 0.1 * x @ net.head.weight.T
+
+
+def max_pool(x):
+    return F.max_pool2d(x, 2)
+
+
+def avg_pool(x):
+    return F.avg_pool2d(x, 2)
+
+
+ACTIVATIONS = {"celu": lambda x: F.celu(x, 0.1), "relu": F.relu, "gelu": F.gelu, "silu": F.silu}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+def test_a_forward_and_backward_pass_against_one_written_by_hand(activation, pooling):
+    torch.manual_seed(0)
+    net = ResNet9(width=4, activation=activation, pooling=pooling).double()
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.5)  # negative BatchNorm scales among them
+    x = torch.randn(6, 3, 32, 32, dtype=torch.float64)
+    ours = net(x)
+    theirs = by_hand(net, x, ACTIVATIONS[activation], max_pool if pooling == "max" else avg_pool)
+    torch.testing.assert_close(ours, theirs)
+    ours_grad = torch.autograd.grad(ours.square().sum(), list(net.parameters()))
+    theirs_grad = torch.autograd.grad(theirs.square().sum(), list(net.parameters()))
+    torch.testing.assert_close(ours_grad, theirs_grad)
+
+
+def test_the_loss_against_torchs_two_cross_entropies():
+    logits, labels = torch.randn(50, 10, dtype=torch.float64), torch.randint(0, 10, (50,))
+    expected = F.cross_entropy(logits, labels) + 2 * F.cross_entropy(logits, labels, label_smoothing=0.2)
+    torch.testing.assert_close(SharpAndSmoothed()(logits, labels), expected)
+
+
+def test_pictures_smaller_than_the_pools_pass():
+    assert ResNet9(channels=1, width=2)(torch.randn(3, 1, 8, 8)).shape == (3, 10)
+
+
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"activation": "tanh"}, {"pooling": "sum"}])
+def test_settings_that_cannot_be_are_named(wrong):
+    (key,) = wrong
+    with pytest.raises(InputError, match=f"model.{key}={wrong[key]}"):
+        ResNet9(**wrong)
+
+
+def test_experiments_hold_the_papers_values(config):
+    short, long = config("experiment=cifar_short"), config("experiment=cifar_long")
+    assert (short.trainer.max_epochs, long.trainer.max_epochs) == (22, 45)
+    for cfg in (short, long):
+        optimizer, augment = cfg.optimizer, cfg.data.augment
+        assert (optimizer.lr, optimizer.momentum, optimizer.nesterov, optimizer.weight_decay) == (0.2, 0.9, True, 1e-3)
+        assert (cfg.data.batch_size, augment.chunk, augment.granularity) == (500, 500, "chunk")
+        assert (augment.padding, augment.flip, augment.cutout) == (4, True, 8)
+        assert (cfg.loss.weight, cfg.loss.smoothing, cfg.model.width) == (2.0, 0.2, 64)
+        np.testing.assert_allclose(cfg.data.mean, (0.4914, 0.4822, 0.4465))
+        np.testing.assert_allclose(cfg.data.std, (0.2023, 0.1994, 0.2010))

@@ -1,0 +1,240 @@
+"""A seed that is cut off goes on from its checkpoint and ends with the bits of one that was not."""
+
+import random
+import subprocess
+import sys
+
+import lightning as L
+import pytest
+import torch
+from torch import nn
+
+from seedspread.commands.train import train
+from seedspread.config.errors import InputError
+from seedspread.records.study import Study, study_folder
+from seedspread.training import run as training_run
+from tests.conftest import ROOT
+
+EVERY_STEP = "checkpoint.every_minutes=1e-9"
+
+
+class Cut(L.Callback):
+    """Ends the work on a seed before the step `at`."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def on_train_batch_start(self, trainer, *_):
+        if trainer.global_step == self.at:
+            raise RuntimeError("cut off")
+
+
+class Dropping(nn.Module):
+    """A network that draws from the global generator in every step."""
+
+    def __init__(self, pixels: int = 64) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(pixels, 10))
+
+    def forward(self, images):
+        return self.layers(images)
+
+
+def same(one, other):
+    return all(one[key] == other[key] for key in ("weights_sha256", "predictions_sha256", "metrics", "status"))
+
+
+@pytest.fixture
+def digits(small):
+    """Three epochs of twelve steps, a checkpoint after every step."""
+    return lambda *overrides: small("seed=3", "trainer.max_epochs=3", EVERY_STEP, *overrides)
+
+
+@pytest.fixture
+def resumed(digits, monkeypatch):
+    """Train with `overrides`, cut off before the steps `at`, until done; the record and the study's folder."""
+
+    def run(study, at, *overrides):
+
+        fit = training_run.fit
+        for step in at:
+            with monkeypatch.context() as patch:
+                # Beside the config's callbacks: those are part of what makes a study.
+                patch.setattr(
+                    training_run, "fit", lambda c, m, d, cb, *rest, s=step: fit(c, m, d, [*cb, Cut(s)], *rest)
+                )
+                with pytest.raises(RuntimeError, match="cut off"):
+                    train(digits(f"study={study}", *overrides))
+        cfg = digits(f"study={study}", *overrides)
+        return train(cfg), study_folder(cfg.results, cfg.study)
+
+    return run
+
+
+@pytest.mark.parametrize("at", [(1,), (7,), (11,), (12,), (13,), (24,), (25,), (35,), (3, 17, 30)])
+def test_cut_off_at_any_step_the_bits_are_those_of_an_uninterrupted_run(digits, resumed, at):
+    whole = train(digits("study=whole"))
+    record, folder = resumed("parts", at)
+    assert same(record, whole) and record["resumed_from"].endswith("checkpoints/000003.ckpt")
+    assert record["seconds"]["train"] > 0 and not list((folder / "checkpoints").iterdir())
+
+
+def test_networks_that_draw_while_training_go_on_with_their_generator(digits, resumed):
+    network = ("model._target_=tests.training.test_resume.Dropping", "~model.classes", "~model.channels")
+    whole = train(digits("study=whole", *network))
+    assert same(resumed("parts", (16,), *network)[0], whole)
+
+
+def test_half_precision_resumes_to_the_same_bits(digits, resumed):
+    whole = train(digits("study=whole", "trainer.precision=bf16-mixed"))
+    assert same(resumed("parts", (14,), "trainer.precision=bf16-mixed")[0], whole)
+
+
+@pytest.mark.parametrize("at", [13, 14, 15, 16, 17, 18])
+@pytest.mark.parametrize(
+    "setting", [("+trainer.accumulate_grad_batches=3",), ("+trainer.val_check_interval=0.5",)], ids=["sums", "scores"]
+)
+def test_summed_gradients_and_scores_within_an_epoch_are_not_lost(digits, resumed, at, setting):
+    step = at // 3 if "accumulate" in setting[0] else at  # Lightning counts the optimizer's
+    whole = train(digits("study=whole", *setting))
+    assert same(resumed("parts", (step,), *setting)[0], whole)
+
+
+@pytest.mark.parametrize("at", [(7,), (12,), (13,), (20, 30)])
+@pytest.mark.parametrize("schedule", ["warmup_cosine", "linear"])
+def test_schedules_by_step_clipping_and_gradient_norms_go_on_within_an_epoch(digits, resumed, schedule, at):
+    setting = (f"schedule={schedule}", "schedule.warmup=1.25", "trainer.gradient_clip_val=1.0")
+    setting += ("callbacks=gradient_norms",)
+    whole = train(digits("study=whole", *setting))
+    record, _ = resumed("parts", at, *setting)
+    assert same(record, whole) and record["resumed_from"] and "grad_norm/p90" in record["metrics"]["final"]
+
+
+def test_a_seed_that_is_gone_on_with_and_watched_from_there_has_the_norms_since(digits, resumed, monkeypatch):
+
+    fit = training_run.fit
+    with monkeypatch.context() as patch:
+        patch.setattr(training_run, "fit", lambda c, m, d, cb, *rest: fit(c, m, d, [*cb, Cut(30)], *rest))
+        with pytest.raises(RuntimeError, match="cut off"):
+            train(digits("study=parts"))
+    record, whole = train(digits("study=parts", "callbacks=gradient_norms")), train(digits("study=whole"))
+    assert record["weights_sha256"] == whole["weights_sha256"] and record["resumed_from"]
+    first, second, third = record["metrics"]["epochs"]["grad_norm/max"]
+    assert first is None and second is None and third > 0
+
+
+def test_a_checkpoint_of_another_config_is_told_in_the_record(digits):
+    cfg = digits("study=other", "optimizer.lr=0.1", "trainer.max_epochs=2", "checkpoint.keep=true")
+    train(cfg)
+    kept = study_folder(cfg.results, "other") / "checkpoints" / "000003.final.ckpt"
+    record = train(digits("study=mine", f"ckpt_path={kept}"))
+    other = Study.load(study_folder(cfg.results, "other"))
+    assert record["resumed_from"] == str(kept) and record["resumed_from_config"] == other.digest
+
+
+def test_after_every_epoch(digits, resumed):
+    by_epoch = ("checkpoint.every_minutes=null", "checkpoint.every_n_epochs=1")
+    whole = train(digits("study=whole"))
+    record, _ = resumed("parts", (30,), *by_epoch)
+    assert same(record, whole) and record["resumed_from"]
+
+
+def test_short_seeds_write_none_and_kept_ones_have_the_trained_network(small):
+    cfg = small("seed=3")
+    record = train(cfg)
+    folder = study_folder(cfg.results, cfg.study)
+    assert record["resumed_from"] is None and not (folder / "checkpoints").exists()
+    cfg = small("seed=3", "study=kept", "checkpoint.keep=true")
+    train(cfg)
+    (kept,) = (study_folder(cfg.results, cfg.study) / "checkpoints").iterdir()
+    checkpoint = torch.load(kept, weights_only=True)
+    assert kept.name == "000003.final.ckpt" and checkpoint["epoch"] == cfg.trainer.max_epochs
+    assert {"python", "numpy", "torch", "cuda"} == checkpoint["generator_states"].keys()
+
+
+def test_a_corrupted_checkpoint_is_named_set_aside_and_the_seed_starts_afresh(digits, resumed, capsys):
+    whole = train(digits("study=whole"))
+    folder = resumed("parts", (9,))[1]
+    (folder / "seeds" / "000003.json").unlink()
+    place = folder / "checkpoints" / "000003.ckpt"
+    place.write_bytes(b"PK torn")
+    record = train(digits("study=parts"))
+    said = capsys.readouterr().out
+    assert same(record, whole) and record["resumed_from"] is None
+    assert "000003.ckpt: not a whole Lightning checkpoint" in said and "seed 3 starts afresh" in said
+    assert (folder / "damaged" / "000003-0.ckpt").read_bytes() == b"PK torn"
+
+
+@pytest.mark.parametrize("part", ["optimizer_states", "loops", "history", "generator_states"])
+def test_a_checkpoint_without_one_of_its_parts_is_set_aside(digits, resumed, capsys, part):
+    whole = train(digits("study=whole"))
+    folder = resumed("parts", (9,))[1]
+    (folder / "seeds" / "000003.json").unlink()
+    cfg = digits("study=parts", "checkpoint.keep=true", "checkpoint.keep=true")
+    train(cfg)
+    (folder / "seeds" / "000003.json").unlink()
+    checkpoint = torch.load(folder / "checkpoints" / "000003.final.ckpt", weights_only=True)
+    del checkpoint[part]
+    torch.save(checkpoint, folder / "checkpoints" / "000003.ckpt")
+    assert same(train(digits("study=parts")), whole)
+    assert f"a checkpoint without {part}; it is put aside" in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_another_study_is_set_aside(digits, resumed, capsys):
+    cfg = digits("study=other2", "optimizer.lr=0.1", "checkpoint.keep=true")
+    train(cfg)
+    kept = study_folder(cfg.results, "other2") / "checkpoints" / "000003.final.ckpt"
+    folder = study_folder(cfg.results, "mine")
+    (folder / "checkpoints").mkdir(parents=True)
+    kept.rename(folder / "checkpoints" / "000003.ckpt")
+    record = train(digits("study=mine"))
+    assert record["resumed_from"] is None and "a checkpoint of another study" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("setting", ["checkpoint.every_minutes=0", "checkpoint.every_n_epochs=-1"])
+def test_settings_that_cannot_be_are_refused(small, setting):
+    with pytest.raises(InputError, match=rf"{setting}: a number above 0, or null for none"):
+        train(small(setting))
+
+
+def test_checkpoints_are_no_part_of_a_study(small):
+    train(small("seed=0", "checkpoint.every_minutes=1"))
+    train(small("seed=1", "checkpoint.keep=true"))
+
+
+def killed_until_done(arguments, times, rng):
+    """Run a command, killed by SIGKILL at random moments `times` times, then to its end; how often it was killed."""
+    command, kills = [sys.executable, "-m", "src.train", *arguments], 0
+    while True:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=rng.uniform(4, 7) if kills < times else 600)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+        else:
+            assert process.returncode == 0
+            return kills
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "setting",
+    [("experiment=digits", "trainer.max_epochs=200"), ("experiment=cifar_quick", "trainer.max_epochs=8")],
+    ids=["digits", "cifar_quick"],
+)
+def test_25_kills_at_random_moments_leave_the_same_bits(tmp_path, cache, cifar_pictures, setting):
+    fixed = [*setting, "seed=5", f"data.cache={cache}", f"results={tmp_path}/results", "trainer=cpu"]
+    if "experiment=cifar_quick" in setting:
+        fixed.append(f"data.source={cifar_pictures}")
+    subprocess.run([sys.executable, "-m", "src.train", *fixed, "study=whole"], cwd=ROOT, check=True)
+    whole = Study.load(tmp_path / "results" / "whole").record(5)
+    rng, kills = random.Random(0), 0
+    for part in range(8):
+        kills += killed_until_done([*fixed, f"study=part{part}", "checkpoint.every_minutes=0.002"], 5, rng)
+        record = Study.load(tmp_path / "results" / f"part{part}").record(5)
+        assert same(record, whole) and record["resumed_from"]
+        if kills >= 25:
+            break
+    assert kills >= 25
