@@ -16,22 +16,18 @@ from seedspread.config.identity import flatten
 
 
 @cache
-def known_keys() -> tuple[str, ...]:
-    """Every dotted key of the files in conf/, those of a group under its name."""
-    return tuple(dict.fromkeys(_keys()))
+def known_keys() -> dict[str, Any]:
+    """Every dotted key of the files in conf/, those of a group under its name, with a value that it has there."""
+    return dict(_keys())
 
 
-def _keys() -> Iterator[str]:
+def _keys() -> Iterator[tuple[str, Any]]:
     for path in sorted(Path(CONF).rglob("*.yaml")):
         group = path.parent.relative_to(Path(CONF)).as_posix()
         found = yaml.safe_load(path.read_text()) or {}
         for key, value in flatten({key: value for key, value in found.items() if key not in ("defaults", "hydra")}):
-            if str(value).startswith("${"):
-                continue  # follows another key, which is the one to name
-            if group == ".":
-                yield key
-            elif group != "experiment":
-                yield f"{group}.{key}"
+            if group != "experiment":
+                yield (key if group == "." else f"{group}.{key}"), value
 
 
 def suggest_key(key: str) -> str:
@@ -41,7 +37,8 @@ def suggest_key(key: str) -> str:
         pairs = (key, known), (key.rpartition(".")[2], known.rpartition(".")[2])
         return max(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
 
-    near = max(known_keys(), key=likeness)
+    # A key that follows another one is not the one to name.
+    near = max((known for known, value in known_keys().items() if not str(value).startswith("${")), key=likeness)
     return f"did you mean {near}?" if likeness(near) >= 0.7 else ""
 
 

@@ -94,15 +94,14 @@ def _drop_foreign_keys(cfg: DictConfig) -> None:
         parameters = inspect.signature(get_method(target)).parameters
     except (ValueError, TypeError):
         return  # no signature to go by
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        taken = {*parameters, *(key for key in cfg.model if f"model.{key}" not in known_keys())}
-    else:
-        taken = set(parameters)
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     typed = {override_key(override) for override in typed_overrides()}
-    for key in [str(key) for key in cfg.model if key not in taken and not str(key).startswith("_")]:
+    for key in [str(key) for key in cfg.model if key not in parameters and not str(key).startswith("_")]:
         if f"model.{key}" in typed:
-            near = difflib.get_close_matches(key, taken, n=1)
-            hint = f"; did you mean model.{near[0]}?" if near else ", which takes " + ", ".join(sorted(taken)[:8])
+            if open_ended:  # handed on to who knows; the target itself refuses what it does not take
+                continue
+            near = difflib.get_close_matches(key, parameters, n=1)
+            hint = f"; did you mean model.{near[0]}?" if near else f", which takes {', '.join(parameters)}"
             raise InputError(f"model.{key}={cfg.model[key]}: not a setting of {target}{hint}")
         if f"model.{key}" in known_keys():
             del cfg.model[key]
