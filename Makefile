@@ -21,7 +21,7 @@ setup: .venv/ready  ## make .venv and install the pinned packages
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 status: setup  ## how far the studies are
@@ -48,10 +48,11 @@ test: setup  ## the tests, 5 to 9 minutes on 2 cores
 test-slow: setup  ## those of minutes: 30 kills of a sweep, 50 of a seed, a Ray cluster, a Slurm
 	$(BIN)/python -m pytest -m slow
 
-lint: setup  ## ruff and mypy
+lint: setup  ## ruff, mypy, and the order of the rooms (import-linter)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports --no-logo
 
 format: setup  ## put the code into ruff's format
 	$(BIN)/ruff check --fix .
@@ -78,4 +79,4 @@ lock:  ## pin the packages of pyproject.toml anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header -o requirements.lock pyproject.toml
 
 clean:  ## remove .venv and caches; results/ and data/ stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,8 +8,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 # Workers of sweeps start as processes of their own and find the package here as well.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
 
-from seedspread.commands.console import run_command
-from seedspread.commands.train import main
+from seedspread.commands.cli import main
 
 if __name__ == "__main__":
-    run_command(main)
+    sys.argv.insert(1, "train")
+    main()

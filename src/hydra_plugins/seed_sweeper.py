@@ -23,10 +23,10 @@ class SeedSweeper(Sweeper):
     """Sweeps `seed=...` within each combination of the other swept keys, one study each."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+        from seedspread.commands.sweep import SeedSweep  # noqa: PLC0415 - at the top, Hydra alone
+
+        self.seeds = SeedSweep(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> list[str]:
         """Train what is missing; return the names of the studies."""
-        from seedspread.commands.sweep import SeedSweep
-
-        return SeedSweep(self.hydra_context, self.task_function, self.config).run(arguments)
+        return self.seeds.run(arguments)

@@ -13,7 +13,7 @@ from seedspread.config.schema import whole_number
 from seedspread.records.files import unwritable_error
 from seedspread.records.study import study_folder
 from seedspread.report.batch_size import REMINDER, TABLE_HEAD, table_line, write_batch_size
-from seedspread.training.batch_size import (
+from seedspread.training.batch_size import (  # noqa: TID253 - processes of their own import torch
     Measured,
     double_batch_size,
     measure_batch_size,

@@ -9,8 +9,9 @@ from omegaconf import DictConfig
 from seedspread.commands.console import plain_errors
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
+from seedspread.config.streams import check_seed
 from seedspread.records.study import Study, study_folder
-from seedspread.training.reproduction import reproduce
+from seedspread.training.reproduction import reproduce  # noqa: TID253 - imports torch only where it trains
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="reproduce")
@@ -21,8 +22,6 @@ def main(cfg: DictConfig) -> None:
             raise InputError("name a study and a seed, or how many: study=digits seed=3, or study=digits n=5")
         study = Study.load(study_folder(cfg.results, cfg.study))
         if cfg.n is None:
-            from seedspread.config.streams import check_seed
-
             seeds = [check_seed(cfg.seed)]
         else:
             there = [seed for seed, record in study.scan().records.items() if record["status"] != "failed"]

@@ -83,7 +83,7 @@ class SeedSweep:
             failures += [failure] if failure else []
             several += [found] if found else []
         if len(several) > 1:
-            from seedspread.report.study_page import write_side_by_side
+            from seedspread.report.study_page import write_side_by_side  # noqa: PLC0415 - matplotlib
 
             with _report_failure():
                 print(f"report in {write_side_by_side(several)}", flush=True)
@@ -156,7 +156,7 @@ class SeedSweep:
         print("\n" + summarise_study(study), flush=True)
         found = None
         if cfg.report:
-            from seedspread.report.study_page import write_report
+            from seedspread.report.study_page import write_report  # noqa: PLC0415 - matplotlib
 
             with _report_failure():
                 page, found = write_report(Study.load(folder))
@@ -219,7 +219,7 @@ class SeedSweep:
 
 def _points(folder: Path) -> Callable[[], ScorePoints]:
     def open_points() -> ScorePoints:
-        from seedspread.report.tensorboard import RunningBands  # takes a second
+        from seedspread.report.tensorboard import RunningBands  # noqa: PLC0415 - TensorBoard takes a second
 
         return RunningBands(folder)
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from seedspread.commands.console import plain_errors
 from seedspread.config.compose import CONF
 from seedspread.config.overrides import expand_seeds
+from seedspread.config.streams import check_seed
 from seedspread.records.progress import format_record
 from seedspread.records.record import Record
 
@@ -22,7 +23,6 @@ def train(cfg: DictConfig) -> Record:
 
     Raises InputError for settings that cannot be, and where the study belongs to another config.
     """
-    from seedspread.config.streams import check_seed
     from seedspread.training.build import open_study
     from seedspread.training.run import train_seed
 

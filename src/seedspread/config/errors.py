@@ -4,6 +4,13 @@ import re
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
+# Launchers of Hydra that are packages of their own, and the extra that installs each.
+_LAUNCHER_EXTRAS = {
+    "hydra/launcher/joblib": "train",
+    "hydra/launcher/ray": "ray",
+    "hydra/launcher/submitit_slurm": "slurm",
+}
+
 
 class InputError(Exception):
     """Bad input, told in one or two lines: the value, where it came from, and the fix."""
@@ -22,6 +29,8 @@ def explain_error(error: BaseException) -> str:
         return str(told)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, choice = error.missing_cfg_file.rpartition("/")
+        if extra := _LAUNCHER_EXTRAS.get(error.missing_cfg_file):
+            return f"{group}={choice}: not installed; pip install 'seedspread[{extra}]'"
         return f"{group}={choice}: there is no such choice; choose one of {', '.join(error.options)}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, OverrideParseException):
@@ -30,7 +39,7 @@ def explain_error(error: BaseException) -> str:
             "Values with spaces, commas or = want quotes of their own within those of the shell: \"study='a, b=c'\""
         )
     if isinstance(error, HydraException) and (unknown := re.match(r"Could not override '([^']+)'", lines[0])):
-        from seedspread.config.keys import suggest_key  # reads every config
+        from seedspread.config.keys import suggest_key  # noqa: PLC0415 - reads every config
 
         hint = suggest_key(unknown[1]) or "--cfg job prints those there are"
         return f"{lines[0].rstrip('.')}: there is no such key; {hint}"

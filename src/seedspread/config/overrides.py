@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
@@ -11,9 +11,6 @@ from omegaconf import DictConfig, open_dict
 
 from seedspread.config.errors import InputError
 from seedspread.config.streams import LARGEST_SEED
-
-if TYPE_CHECKING:
-    pass
 
 
 def reproduction_command(seed: int) -> str | None:

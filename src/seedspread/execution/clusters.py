@@ -1,14 +1,10 @@
 """Whether a cluster answers."""
 
 import socket
-from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from seedspread.config.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 
 def check_ray(launcher: DictConfig, timeout: float = 10.0) -> None:

@@ -1,20 +1,14 @@
 """Failures of seeds: how many in a row, and those whose worker died."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from seedspread.records.study import Study
-
-if TYPE_CHECKING:
-    pass
+from seedspread.records.study import Study, record_failure
 
 DEATHS = 3  # a seed whose worker died so often is recorded as failed
 
 
 def record_dead_worker(study: Study, seed: int, died: Exception) -> None:
     """Record `seed` as failed, whose worker died too often."""
-    from seedspread.records.study import record_failure
-
     reason = f"its worker died {DEATHS} times; is there enough memory for so many workers? (jobs=)"
     header = {"config_digest": study.digest, "study": study.name}
     record_failure(study, seed, reason, f"{type(died).__name__}: {died}\n", header)

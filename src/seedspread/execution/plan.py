@@ -5,13 +5,9 @@ Imports neither torch nor Lightning: the workers do, while the parent has nothin
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from seedspread.records.progress import Progress
 from seedspread.records.study import Study
-
-if TYPE_CHECKING:
-    pass
 
 
 def balanced_chunks(seeds: Sequence[int], workers: int) -> list[list[int]]:

@@ -6,10 +6,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 SWEEP_PID = "SEEDSPREAD_SWEEP_PID"
 INTERRUPTED = threading.Event()  # Ctrl-C or SIGTERM came to the process of a sweep

@@ -35,7 +35,7 @@ def download_weights(url: str) -> Path:
 
 def download_from_hub(repository: str) -> Path:
     """The weights that timm publishes at huggingface.co, in that site's own cache."""
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415 - only where weights are downloaded
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # each of its retries is a warning
     return Path(hf_hub_download(repository, "model.safetensors"))
@@ -51,7 +51,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a weights file by name, half precision made single."""
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+            from safetensors.torch import load_file  # noqa: PLC0415 - only for files of this format
 
             found: Any = load_file(path)
         else:

@@ -1,17 +1,13 @@
 """Files that are whole or absent: atomic writes, draft folders, and what to say where a folder cannot be written."""
 
+import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from seedspread.config.errors import InputError
-
-if TYPE_CHECKING:
-    pass
-import hashlib
-import tempfile
 
 
 def check_writable(folder: Path) -> None:

@@ -11,9 +11,15 @@ from omegaconf import DictConfig, open_dict
 
 from seedspread.config.errors import InputError
 from seedspread.config.identity import (
+    NOT_IN_CALLBACKS_IDENTITY,
+    NOT_IN_DATA_IDENTITY,
+    NOT_IN_IDENTITY,
+    NOT_IN_TRAINER_IDENTITY,
     find_differences,
     flatten,
+    study_identity,
 )
+from seedspread.config.streams import STREAMS
 from seedspread.records.record import Record
 from seedspread.records.study import Study
 
@@ -86,14 +92,6 @@ def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> D
 
     Raises InputError where `more` names what the study stores: another value would be another study.
     """
-    from seedspread.config.identity import (
-        NOT_IN_CALLBACKS_IDENTITY,
-        NOT_IN_DATA_IDENTITY,
-        NOT_IN_IDENTITY,
-        NOT_IN_TRAINER_IDENTITY,
-    )
-    from seedspread.config.streams import STREAMS
-
     places = {"data": NOT_IN_DATA_IDENTITY, "trainer": NOT_IN_TRAINER_IDENTITY, "backbone": ("checkpoint",)}
     places["callbacks"] = NOT_IN_CALLBACKS_IDENTITY
     stored = dict(flatten(study.config))
@@ -116,7 +114,6 @@ def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> D
 
 def reproduce(study: Study, seed: int, more: Sequence[str] = ()) -> Reproduction:
     """Train a recorded seed again, leaving the study as it is; InputError where it has no result to compare with."""
-    from seedspread.config.identity import study_identity
     from seedspread.training.build import open_study
     from seedspread.training.run import train_seed
 
