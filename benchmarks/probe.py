@@ -23,12 +23,12 @@ from torch.nn import functional as F
 
 from seedspread.config import resolve
 from seedspread.config.streams import Stream, Streams
-from seedspread.data.crops import Crops
+from seedspread.data.crops import RandomResizedCrop
 from seedspread.data.extractor import FeatureExtractor, count_cores
 from seedspread.data.feature_data import ProbeLoader, SharedFeatures, _total_memory
 from seedspread.data.features import Extraction, Features
 from seedspread.data.picture_files import PictureArrays, PictureFiles, PictureSource
-from seedspread.data.pictures import Pictures, PictureSet, picture_set
+from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 from seedspread.models.backbones import Backbone
 from seedspread.models.linear_probe import LinearProbe, ProbeStack
 from seedspread.records.study import Study
@@ -46,7 +46,7 @@ def random_pictures(source: str | None, cache: Path, size: int) -> PictureSet:
     """Noise in the shape of CIFAR-10."""
     rng = np.random.default_rng(0)
     train, test = (Pictures(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), np.arange(n) % 10) for n in (TRAIN, TEST))
-    return picture_set(train, test, tuple("abcdefghij"))
+    return build_picture_set(train, test, tuple("abcdefghij"))
 
 
 def random_backbone(folder: Path, name: str, library: str, size: int) -> Backbone:
@@ -112,17 +112,17 @@ def extraction(folder: Path) -> None:
             Pictures(np.random.default_rng(0).integers(0, 256, (n, 32, 32, 3), np.uint8), np.zeros(n, np.int64))
         )
         source = PictureSource(pictures, pictures, ("a",), "")
-        pass_ = Extraction(source, backbone, Crops(), VIEWS, 0, 64, 4096, DEVICE, folder, False)
+        pass_ = Extraction(source, backbone, RandomResizedCrop(), VIEWS, 0, 64, 4096, DEVICE, folder, False)
         torch.set_num_threads(count_cores())
-        eye = FeatureExtractor(backbone, DEVICE, 64)
-        crops = np.concatenate([pass_._views(pictures, index) for index in range(n)])
+        extractor = FeatureExtractor(backbone, DEVICE, 64)
+        crops = np.concatenate([pass_._random_crops(pictures, index) for index in range(n)])
 
-        def bare(eye: FeatureExtractor = eye, crops: np.ndarray = crops) -> None:
+        def bare(extractor: FeatureExtractor = extractor, crops: np.ndarray = crops) -> None:
             for start in range(0, len(crops), 64):
-                eye.look(crops[start : start + 64])
+                extractor.extract(crops[start : start + 64])
 
-        def whole(eye: FeatureExtractor = eye, pass_: Extraction = pass_, n: int = n) -> None:
-            for _ in eye.passes(pass_._views, pass_.source.train, range(n)):
+        def whole(extractor: FeatureExtractor = extractor, pass_: Extraction = pass_, n: int = n) -> None:
+            for _ in extractor.extract_each(pass_._random_crops, pass_.source.train, range(n)):
                 pass
 
         found = medians({"bare": bare, "whole": whole})
@@ -135,7 +135,7 @@ def decoding(folder: Path) -> None:
     """Decoding a JPEG of ImageNet's usual 500x375 once and cutting it k times, against decoding it k times."""
     smooth = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
     Image.fromarray(smooth).resize((500, 375), Image.Resampling.BICUBIC).save(folder / "a.jpg", quality=95)
-    pictures, crops = PictureFiles(folder, ("a.jpg",), np.zeros(1, np.int64)), Crops()
+    pictures, crops = PictureFiles(folder, ("a.jpg",), np.zeros(1, np.int64)), RandomResizedCrop()
     transform = Backbone("resnet50", "torchvision").transform
     draws = Stream("augment", 0)
     for k in (4, 8):
@@ -145,14 +145,14 @@ def decoding(folder: Path) -> None:
 
         def once(k: int = k) -> None:
             for _ in range(10):
-                picture = pictures.picture(0)
+                picture = pictures.load(0)
                 for view in range(k):
                     cut(picture, view)
 
         def each_time(k: int = k) -> None:
             for _ in range(10):
                 for view in range(k):
-                    cut(pictures.picture(0), view)
+                    cut(pictures.load(0), view)
 
         found = medians({"once": once, "each": each_time})
         print(f"{k} crops of a JPEG of 500x375 decoded once: {100 * found['once']:.1f} ms, decoded {k} times: "
@@ -224,8 +224,8 @@ def looks(folder: Path) -> None:
     batch = 256 if DEVICE.type == "cuda" else 32
     crops = np.random.default_rng(0).integers(0, 256, (batch, 224, 224, 3), np.uint8)
     for name, library in (("resnet50", "torchvision"), ("vit_small_patch16_224", "timm")):
-        eye = FeatureExtractor(random_backbone(folder, name, library, 224), DEVICE, batch)
-        found = medians({"look": lambda eye=eye: eye.look(crops)})  # type: ignore[misc]
+        extractor = FeatureExtractor(random_backbone(folder, name, library, 224), DEVICE, batch)
+        found = medians({"look": lambda extractor=extractor: extractor.extract(crops)})  # type: ignore[misc]
         print(f"{name} at 224, batches of {batch}: {batch / found['look']:.0f} pictures/s")
 
 

@@ -19,8 +19,8 @@ from torchvision.transforms import v2
 
 from seedspread.config.compose import CONF
 from seedspread.config.streams import Streams
-from seedspread.data.crops import Crops
-from seedspread.data.file_data import CutPictures, FileLoader, KeyBatches
+from seedspread.data.crops import RandomResizedCrop
+from seedspread.data.file_data import CroppedPictures, EpochBatches, FileLoader
 from seedspread.data.loader import EpochOrder, Normaliser
 from seedspread.data.picture_files import PictureFiles
 from seedspread.models.backbones import Transform
@@ -48,7 +48,7 @@ def checkpoints(cifar: str, rounds: int) -> None:
     )
 
 
-class Torchvision(CutPictures):
+class Torchvision(CroppedPictures):
     """The same pictures varied by torchvision, which draws from the worker's global generator."""
 
     def __init__(self, pictures: PictureFiles) -> None:
@@ -56,7 +56,7 @@ class Torchvision(CutPictures):
         self.vary = v2.Compose([v2.RandomResizedCrop(SIZE, (0.25, 1.0)), v2.RandomHorizontalFlip()])
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[torch.Tensor, int]:
-        picture: Any = self.vary(self.pictures.picture(key[1]))
+        picture: Any = self.vary(self.pictures.load(key[1]))
         return torch.from_numpy(np.array(picture)), int(self.pictures.labels[key[1]])
 
 
@@ -69,7 +69,7 @@ def keyed_crops(rounds: int) -> None:
         names = tuple(f"{i:04}.jpg" for i in range(PICTURES))
         files = PictureFiles(Path(folder), names, np.zeros(PICTURES, np.int64))
         sets = {
-            "keyed": CutPictures(files, TRANSFORM, Crops((0.25, 1.0)), Streams.of(0)),
+            "keyed": CroppedPictures(files, TRANSFORM, RandomResizedCrop((0.25, 1.0)), Streams.of(0)),
             "torchvision": Torchvision(files),
         }
         took: dict[str, list[float]] = {name: [] for name in sets}
@@ -77,7 +77,7 @@ def keyed_crops(rounds: int) -> None:
         normalise = Normaliser(TRANSFORM.mean, TRANSFORM.std, SIZE, device)
         for _ in range(rounds):
             for name, pictures in sets.items():
-                keys = KeyBatches(EpochOrder(PICTURES, Streams.of(0)), BATCH)
+                keys = EpochBatches(EpochOrder(PICTURES, Streams.of(0)), BATCH)
                 began = time.process_time()
                 for _ in FileLoader(pictures, keys, normalise, device, workers=0):
                     pass

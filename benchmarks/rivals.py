@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from seedspread.data.augment import Augment
-from seedspread.data.pictures import Pictures, PictureSet, picture_set
+from seedspread.data.augment import Augmentation
+from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 
 
 def random_pictures(source: str | None, cache: Path, size: int) -> PictureSet:
@@ -31,7 +31,7 @@ def random_pictures(source: str | None, cache: Path, size: int) -> PictureSet:
         Pictures(rng.integers(0, 256, (n, size, size, 3), np.uint8), np.arange(n) % 10)
         for n in (int(part) for part in (source or "5000x1000").split("x"))
     )
-    return picture_set(train, test, tuple("abcdefghij"))
+    return build_picture_set(train, test, tuple("abcdefghij"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Recipe:
     pictures: PictureSet
     mean: list[float]
     std: list[float]
-    augment: Augment
+    augment: Augmentation
     width: int
     batch: int
     epochs: int
@@ -54,7 +54,7 @@ class Recipe:
         read = instantiate(cfg.data.read)
         pictures = (read.func if hasattr(read, "func") else read)(cfg.data.source, Path(cfg.data.cache), cfg.data.size)
         sizes = ((pictures.train, cfg.data.train_size), (pictures.test, cfg.data.test_size))
-        train, test = (part.balanced(size, 10, "size") for part, size in sizes)
+        train, test = (part.balanced_subset(size, 10, "size") for part, size in sizes)
         return cls(
             PictureSet(train, test, pictures.classes, ""), list(cfg.data.mean), list(cfg.data.std),
             instantiate(cfg.data.augment), cfg.model.width, cfg.data.batch_size, cfg.trainer.max_epochs,
@@ -153,7 +153,7 @@ def _normalised(images: np.ndarray, recipe: Recipe) -> Tensor:
     return (floats - mean) / std
 
 
-def _varied(chunk: Tensor, augment: Augment) -> Tensor:
+def _varied(chunk: Tensor, augment: Augmentation) -> Tensor:
     """By one draw for all."""
     size, pad, cut = chunk.shape[3], augment.padding, augment.cutout
     y, x, top, left = (int(torch.randint(0, n, ())) for n in (*2 * [2 * pad + 1], *2 * [size - cut + 1]))
@@ -164,7 +164,7 @@ def _varied(chunk: Tensor, augment: Augment) -> Tensor:
     return chunk
 
 
-def _varied_each(images: Tensor, augment: Augment) -> Tensor:
+def _varied_each(images: Tensor, augment: Augmentation) -> Tensor:
     """By a draw for each picture, without a loop over them, which small pictures would spend half their time in."""
     n, channels, size, _ = images.shape
     pad, cut, along = augment.padding, augment.cutout, torch.arange(size, device=images.device)

@@ -18,7 +18,7 @@ from seedspread.commands.train import train
 from seedspread.config import identity
 from seedspread.config.errors import InputError
 from seedspread.config.resolve import resolve_config, resolve_precision
-from seedspread.data.augment import Augment
+from seedspread.data.augment import Augmentation
 from seedspread.execution import local
 from seedspread.records.study import Study
 from seedspread.training import compilation
@@ -216,7 +216,7 @@ def test_contenders_of_the_benchmark_learn_the_digits(contender):
 
 
 def test_the_plain_loop_varies_each_picture_as_it_varies_many(monkeypatch):
-    augment, images = Augment(granularity="image"), torch.rand(3, 2, 16, 16)
+    augment, images = Augmentation(granularity="image"), torch.rand(3, 2, 16, 16)
     draws = torch.tensor([[0, 5, 3], [8, 2, 4], [0, 8, 1], [7, 0, 8], [1, 0, 1]])
     left = [*draws]
     monkeypatch.setattr(torch, "randint", lambda low, end, size, **_: left.pop(0)[:, None])

@@ -1,4 +1,4 @@
-"""The feature cache: crops, resuming, broken pictures, what makes another cache, folders of large pictures."""
+"""The feature cache: crops, resuming, broken pictures, the settings that make another cache, picture folders."""
 
 import json
 import os
@@ -21,11 +21,11 @@ from seedspread.commands.train import train
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Stream
 from seedspread.data import extractor, features
-from seedspread.data.crops import Crops, centre
+from seedspread.data.crops import RandomResizedCrop, center_crop
 from seedspread.data.extractor import FeatureExtractor
 from seedspread.data.features import Extraction
-from seedspread.data.picture_files import PictureArrays, read_picture_files, source_of
-from seedspread.data.pictures import Pictures, picture_set
+from seedspread.data.picture_files import PictureArrays, build_source, read_picture_files
+from seedspread.data.pictures import Pictures, build_picture_set
 from seedspread.models.backbones import Backbone, Transform
 from tests.conftest import ROOT
 from tests.data.test_pictures import folder
@@ -48,18 +48,18 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _one_core(monkeypatch):
-    """Networks so small only lose by a second thread, most of all beside other tests."""
+    """Small networks are slower with a second thread, above all beside other tests."""
     for module in (extractor, features):
         monkeypatch.setattr(module, "count_cores", lambda: 1)
 
 
 @pytest.fixture
 def extraction(tmp_path, checkpoint):
-    """20 and 7 pictures, 3 views, batches of 4 crops, a saving every 4 pictures."""
+    """20 and 7 pictures, 3 views, batches of 4 crops, a shard every 4 pictures."""
     return Extraction(
-        source=source_of(picture_set(noise(20), noise(7, seed=1), ("a", "b")), None, None),
+        source=build_source(build_picture_set(noise(20), noise(7, seed=1), ("a", "b")), None, None),
         backbone=Backbone("test_resnet", "timm", checkpoint=checkpoint, size=32, resize=32),
-        crops=Crops(),
+        crops=RandomResizedCrop(),
         views=3,
         view_seed=0,
         batch_size=4,
@@ -83,7 +83,7 @@ def contents(entry):
 def test_crops_are_those_of_torchvision_for_the_same_draw(shape):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8))
     transform = Transform(24, 28, "bilinear", (0.5,) * 3, (0.5,) * 3)
-    crops, flips = Crops(), set()
+    crops, flips = RandomResizedCrop(), set()
     for key in range(20):
         box, flipped = crops.draw(Stream("augment", 3).rng(key), *picture.size)
         left, top, right, bottom = box
@@ -94,11 +94,11 @@ def test_crops_are_those_of_torchvision_for_the_same_draw(shape):
         flips.add(flipped)
     assert flips == {False, True}
     expected = F.center_crop(F.resize(picture, 28), [24, 24])
-    assert np.array_equal(centre(picture, transform), np.asarray(expected))
+    assert np.array_equal(center_crop(picture, transform), np.asarray(expected))
 
 
-def test_crops_are_spread_as_asked():
-    crops, areas, ratios = Crops(scale=(0.2, 0.6), ratio=(0.8, 1.25), flip=False), [], []
+def test_crops_are_distributed_over_scale_and_ratio():
+    crops, areas, ratios = RandomResizedCrop(scale=(0.2, 0.6), ratio=(0.8, 1.25), flip=False), [], []
     for key in range(400):
         (left, top, right, bottom), flipped = crops.draw(Stream("augment", 0).rng(key), 1000, 800)
         areas.append((right - left) * (bottom - top) / 800_000)
@@ -109,7 +109,7 @@ def test_crops_are_spread_as_asked():
 
 
 def test_features_are_those_of_a_plain_loop_over_the_crops(extraction):
-    found = extraction.features()
+    found = extraction.load_or_extract()
     assert found.train.shape == (20, 3, 96) and found.test.shape == (7, 96) and found.train.dtype == np.float16
     network, transform = extraction.backbone.load(), extraction.backbone.transform
     mean, std = (torch.tensor(values)[:, None, None] for values in (transform.mean, transform.std))
@@ -123,10 +123,10 @@ def test_features_are_those_of_a_plain_loop_over_the_crops(extraction):
     assert len({found.train[0, view].tobytes() for view in range(3)}) == 3
 
 
-def test_a_second_opening_reads_and_never_looks(extraction, monkeypatch):
-    first = extraction.features()
+def test_a_second_opening_reads_and_extracts_nothing(extraction, monkeypatch):
+    first = extraction.load_or_extract()
     monkeypatch.setattr(features, "FeatureExtractor", lambda *_: pytest.fail("extracted again"))
-    again = extraction.features()
+    again = extraction.load_or_extract()
     assert again.fingerprint == first.fingerprint and np.array_equal(again.train, first.train)
     assert isinstance(again.train, np.memmap) and not again.train.flags.writeable
     manifest = json.loads((only_entry(extraction) / "manifest.json").read_text())
@@ -134,7 +134,7 @@ def test_a_second_opening_reads_and_never_looks(extraction, monkeypatch):
     assert manifest["shapes"]["train"] == [20, 3, 96]
 
 
-def test_what_changes_makes_another_cache(extraction, checkpoint, tmp_path):
+def test_each_setting_that_changes_features_makes_another_cache(extraction, checkpoint, tmp_path):
     other = tmp_path / "other.pth"
     weights = timm.create_model("test_resnet").state_dict()
     torch.save(weights, other)
@@ -143,57 +143,57 @@ def test_what_changes_makes_another_cache(extraction, checkpoint, tmp_path):
         replace(extraction, backbone=replace(extraction.backbone, checkpoint=str(other))),
         replace(extraction, backbone=replace(extraction.backbone, size=40, resize=40)),
         replace(extraction, backbone=replace(extraction.backbone, interpolation="bicubic")),
-        replace(extraction, crops=Crops(flip=False)),
+        replace(extraction, crops=RandomResizedCrop(flip=False)),
         replace(extraction, views=2),
         replace(extraction, view_seed=1),
-        replace(extraction, source=source_of(picture_set(noise(20, seed=2), noise(7), ("a", "b")), None, None)),
+        replace(extraction, source=build_source(build_picture_set(noise(20, seed=2), noise(7), ("a", "b")), None, None)),
     ]
-    fingerprints = [each.features().fingerprint for each in changed]
+    fingerprints = [each.load_or_extract().fingerprint for each in changed]
     assert len(set(fingerprints)) == len(changed) == len(list(extraction.cache.iterdir()))
     moved = tmp_path / "moved.pth"
-    moved.write_bytes(Path(checkpoint).read_bytes())  # the same weights elsewhere are the same
+    moved.write_bytes(Path(checkpoint).read_bytes())  # the place of the weights does not matter
     same = replace(extraction, backbone=replace(extraction.backbone, checkpoint=str(moved)))
-    assert same.features().fingerprint == fingerprints[0]
+    assert same.load_or_extract().fingerprint == fingerprints[0]
     assert len(list(extraction.cache.iterdir())) == len(changed)
 
 
-def test_a_stopped_extraction_goes_on_where_it_was(extraction, monkeypatch):
+def test_a_stopped_extraction_resumes_after_its_last_shard(extraction, monkeypatch):
     whole = replace(extraction, cache=extraction.cache.parent / "whole")
-    whole.features()
-    looks, look = [], FeatureExtractor.look
+    whole.load_or_extract()
+    batches, extract = [], FeatureExtractor.extract
 
     def stopping(self, crops):
-        if len(looks) == 9:  # one for the dimension, then 3 a shard
+        if len(batches) == 9:  # one for the dimension, then 3 a shard
             raise KeyboardInterrupt
-        looks.append(len(crops))
-        return look(self, crops)
+        batches.append(len(crops))
+        return extract(self, crops)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FeatureExtractor, "look", stopping)
+        patch.setattr(FeatureExtractor, "extract", stopping)
         with pytest.raises(KeyboardInterrupt):
-            extraction.features()
+            extraction.load_or_extract()
     entry = only_entry(extraction)
     assert not (entry / "manifest.json").exists()
     assert len(json.loads((entry / "progress.json").read_text())["train"]["shards"]) == 2
-    before = len(looks)
-    monkeypatch.setattr(FeatureExtractor, "look", lambda self, crops: looks.append(len(crops)) or look(self, crops))
-    found = extraction.features()
-    assert sum(looks[before:]) == 1 + 12 * 3 + 7  # the rest of the pictures, and those to score
+    before = len(batches)
+    monkeypatch.setattr(FeatureExtractor, "extract", lambda self, crops: batches.append(len(crops)) or extract(self, crops))
+    found = extraction.load_or_extract()
+    assert sum(batches[before:]) == 1 + 12 * 3 + 7  # the rest of the pictures, and those to score
     assert contents(entry) == contents(only_entry(whole))
-    assert found.fingerprint == whole.features().fingerprint
+    assert found.fingerprint == whole.load_or_extract().fingerprint
 
 
-def test_a_damaged_cache_is_mended_from_the_first_bad_shard(extraction):
-    first = extraction.features()
+def test_a_damaged_cache_is_repaired_from_the_first_bad_shard(extraction):
+    first = extraction.load_or_extract()
     entry = only_entry(extraction)
     good = contents(entry)
     path = entry / "train.npy"
     path.write_bytes(good["train.npy"][:-40] + b"\x01" * 40)
-    assert extraction.features().fingerprint == first.fingerprint and contents(entry) == good
+    assert extraction.load_or_extract().fingerprint == first.fingerprint and contents(entry) == good
     os.truncate(path, 1000)
-    assert extraction.features().fingerprint == first.fingerprint and contents(entry) == good
+    assert extraction.load_or_extract().fingerprint == first.fingerprint and contents(entry) == good
     (entry / "manifest.json").write_text("{")
-    assert extraction.features().fingerprint == first.fingerprint and contents(entry) == good
+    assert extraction.load_or_extract().fingerprint == first.fingerprint and contents(entry) == good
 
 
 SLOWLY = """
@@ -201,9 +201,9 @@ import sys, time
 from seedspread.data.extractor import FeatureExtractor
 from seedspread.commands.console import run_command
 from seedspread.commands.train import main
-look = Eye.look
-Eye.look = lambda self, crops: (time.sleep(0.05), look(self, crops))[1]
-run(main)
+extract = FeatureExtractor.extract
+FeatureExtractor.extract = lambda self, crops: (time.sleep(0.05), extract(self, crops))[1]
+run_command(main)
 """
 
 
@@ -239,19 +239,19 @@ def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path, checkpoint, con
     assert found[0]["weights_sha256"] == found[1]["weights_sha256"]
 
 
-def test_two_at_once_extract_once_and_the_second_says_that_it_waits(extraction, capsys, monkeypatch):
-    looks, look = [], FeatureExtractor.look
+def test_of_two_concurrent_extractions_one_waits(extraction, capsys, monkeypatch):
+    batches, extract = [], FeatureExtractor.extract
     monkeypatch.setattr(
-        FeatureExtractor, "look", lambda self, crops: (looks.append(len(crops)), time.sleep(0.02), look(self, crops))[2]
+        FeatureExtractor, "extract", lambda self, crops: (batches.append(len(crops)), time.sleep(0.02), extract(self, crops))[2]
     )
     found = []
-    threads = [threading.Thread(target=lambda: found.append(extraction.features().fingerprint)) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: found.append(extraction.load_or_extract().fingerprint)) for _ in range(2)]
     for thread in threads:
         thread.start()
         time.sleep(0.1)
     for thread in threads:
         thread.join()
-    assert len(set(found)) == 1 and sum(looks) == 1 + 60 + 7
+    assert len(set(found)) == 1 and sum(batches) == 1 + 60 + 7
     assert "another process extracts the features of features-test_resnet" in capsys.readouterr().out
 
 
@@ -273,15 +273,15 @@ def test_imagenets_folders_are_read_picture_by_picture(tmp_path, extraction):
     found = read_picture_files(str(root), tmp_path, 0)
     assert found.classes == ("n01", "n02") and len(found.train) == len(found.test) == 8
     assert found.train.labels.tolist() == [0] * 4 + [1] * 4
-    assert found.train.names[5] == "train/n02/train_1.JPEG" and found.train.picture(5).size == (40, 30)
-    features = replace(extraction, source=found).features()
+    assert found.train.names[5] == "train/n02/train_1.JPEG" and found.train.load(5).size == (40, 30)
+    features = replace(extraction, source=found).load_or_extract()
     assert features.train.shape == (8, 3, 96) and features.train_labels.tolist() == [0] * 4 + [1] * 4
     before = found.fingerprint
     (root / "train" / "n01" / "train_0.JPEG").write_bytes(b"x" * 7)
     assert read_picture_files(str(root), tmp_path, 0).fingerprint != before
 
 
-def test_a_wrong_folder_says_what_is_expected(tmp_path):
+def test_a_wrong_folder_shows_the_expected_layout(tmp_path):
     root = pictures_on_disk(tmp_path, parts=("train",))
     expected = r"train/<wnid>/\*\.JPEG and val/<wnid>/\*\.JPEG"
     for source, says in (
@@ -295,7 +295,7 @@ def test_a_wrong_folder_says_what_is_expected(tmp_path):
             read_picture_files(source and str(source), tmp_path, 0)
 
 
-def test_the_way_to_sort_a_flat_val_folder_works(tmp_path):
+def test_the_command_that_sorts_a_flat_val_folder_works(tmp_path):
     root = pictures_on_disk(tmp_path)
     flat = {}
     for path in sorted((root / "val").glob("*/*.JPEG")):
@@ -306,60 +306,60 @@ def test_the_way_to_sort_a_flat_val_folder_works(tmp_path):
         (root / "val" / wnid).rmdir()
     lines = [f"{name},{wnid} 85 1 499 272 {wnid} 1 2 3 4" for name, wnid in flat.items()]
     (root / "LOC_val_solution.csv").write_text("\n".join(["ImageId,PredictionString", *lines]) + "\n")
-    with pytest.raises(InputError, match="pictures lie loose in val/") as told:
+    with pytest.raises(InputError, match="pictures lie in val/ without a class folder") as raised:
         read_picture_files(str(root), tmp_path, 0)
-    how = str(told.value).split("of the archive: ")[1].replace("PATH", "..")
-    subprocess.run(["bash", "-euc", how], cwd=root, check=True)
+    command = str(raised.value).split("of the archive: ")[1].replace("PATH", "..")
+    subprocess.run(["bash", "-euc", command], cwd=root, check=True)
     found = read_picture_files(str(root), tmp_path, 0)
     assert [Path(name).parent.name for name in found.test.names] == [flat[Path(name).stem] for name in found.test.names]
 
 
 @pytest.mark.parametrize("part, row", [("train", 2), ("val", 6)])
-def test_a_broken_picture_is_named_and_stops_or_is_left_out(tmp_path, extraction, capsys, part, row):
+def test_a_broken_picture_is_named_and_refused_or_skipped(tmp_path, extraction, capsys, part, row):
     root = pictures_on_disk(tmp_path)
     names = sorted((root / part).glob("*/*"))
     names[row].write_bytes(names[row].read_bytes()[:300])
     broken = replace(extraction, source=read_picture_files(str(root), tmp_path, 0))
-    with pytest.raises(InputError, match=f"{names[row].name} .*: not a whole picture; .* or say data.skip_broken=true"):
-        broken.features()
-    found = replace(broken, skip_broken=True).features()
+    with pytest.raises(InputError, match=f"{names[row].name} .*: not a whole picture; .* or set data.skip_broken=true"):
+        broken.load_or_extract()
+    found = replace(broken, skip_broken=True).load_or_extract()
     rows, labels = (found.train_rows, found.train_labels) if part == "train" else (found.test_rows, found.test_labels)
     assert row not in rows and len(rows) == len(labels) == 7
-    assert f"1 broken pictures left out of {part.replace('val', 'test')}" in capsys.readouterr().out
+    assert f"1 broken pictures skipped in {part.replace('val', 'test')}" in capsys.readouterr().out
     with pytest.raises(InputError, match=f"1 pictures did not decode, .*{names[row].name}"):
-        broken.features()
+        broken.load_or_extract()
 
 
-def test_a_broken_picture_that_was_mended_is_extracted_again(tmp_path, extraction):
+def test_a_broken_picture_that_was_replaced_is_extracted_again(tmp_path, extraction):
     root = pictures_on_disk(tmp_path)
     names = sorted((root / "train").glob("*/*"))
     whole = [names[row].read_bytes() for row in (1, 5)]
-    mended = replace(extraction, source=read_picture_files(str(root), tmp_path, 0), cache=tmp_path / "never_broken")
-    expected = mended.features()
+    repaired = replace(extraction, source=read_picture_files(str(root), tmp_path, 0), cache=tmp_path / "never_broken")
+    expected = repaired.load_or_extract()
     for row in (1, 5):
         names[row].write_bytes(b"x" * names[row].stat().st_size)
     cached = replace(extraction, source=read_picture_files(str(root), tmp_path, 0), skip_broken=True)
-    before = cached.features()
+    before = cached.load_or_extract()
     assert before.train_rows.tolist() == [0, 2, 3, 4, 6, 7]
     names[1].write_bytes(whole[0])
-    assert cached.features().train_rows.tolist() == [0, 1, 2, 3, 4, 6, 7]
+    assert cached.load_or_extract().train_rows.tolist() == [0, 1, 2, 3, 4, 6, 7]
     names[5].write_bytes(whole[1])
-    found = replace(cached, skip_broken=False).features()
+    found = replace(cached, skip_broken=False).load_or_extract()
     assert found.fingerprint == expected.fingerprint and np.array_equal(found.train, expected.train)
 
 
-def test_a_cache_from_before_broken_files_were_told_apart_is_read(tmp_path, extraction):
+def test_a_cache_from_before_broken_files_were_hashed_is_read(tmp_path, extraction):
     root = pictures_on_disk(tmp_path)
     sorted((root / "train").glob("*/*"))[3].write_bytes(b"x")
     cached = replace(extraction, source=read_picture_files(str(root), tmp_path, 0), skip_broken=True)
-    before = cached.features()
+    before = cached.load_or_extract()
     for name in ("manifest.json", "progress.json"):
         stored = json.loads((only_entry(cached) / name).read_text())
         for part in stored.get("parts", stored).values():
             del part["broken_files"]
         (only_entry(cached) / name).write_text(json.dumps(stored))
     kept = (only_entry(cached) / "train.npy").stat().st_mtime_ns
-    assert cached.features().fingerprint == before.fingerprint
+    assert cached.load_or_extract().fingerprint == before.fingerprint
     assert (only_entry(cached) / "train.npy").stat().st_mtime_ns == kept
 
 
@@ -368,26 +368,26 @@ def test_features_beyond_float16_name_the_picture(tmp_path, extraction, checkpoi
     torch.save({name: 1e4 * w if name.endswith("weight") else w for name, w in weights.items()}, tmp_path / "w.pth")
     backbone = replace(extraction.backbone, checkpoint=str(tmp_path / "w.pth"))
     source = read_picture_files(str(pictures_on_disk(tmp_path)), tmp_path, 0)
-    with pytest.raises(InputError, match=r"train/n01/train_0.JPEG .* float16 holds; take another backbone, or back"):
-        replace(extraction, source=source, backbone=backbone).features()
+    with pytest.raises(InputError, match=r"train/n01/train_0.JPEG .* the range of float16; choose another backbone, or back"):
+        replace(extraction, source=source, backbone=backbone).load_or_extract()
 
 
-def test_a_full_disk_and_an_unwritable_cache_are_told(tmp_path, extraction, monkeypatch):
+def test_a_full_disk_and_an_unwritable_cache_are_named(tmp_path, extraction, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
         with pytest.raises(InputError, match=r"the features take 0.0 GiB and .* has 0.0 GiB free; .*data.cache=PATH"):
-            extraction.features()
+            extraction.load_or_extract()
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot keep the features in .*data.cache=PATH"):
-        replace(extraction, cache=tmp_path / "file").features()
+        replace(extraction, cache=tmp_path / "file").load_or_extract()
 
 
-def test_grey_pictures_become_coloured():
+def test_grey_pictures_become_rgb():
     grey = PictureArrays(Pictures(np.full((1, 8, 8, 1), 7, np.uint8), np.zeros(1, np.int64)))
-    assert np.asarray(grey.picture(0)).tolist() == np.full((8, 8, 3), 7).tolist()
+    assert np.asarray(grey.load(0)).tolist() == np.full((8, 8, 3), 7).tolist()
 
 
-def test_a_folder_of_ones_own_without_a_split(tmp_path, extraction):
+def test_class_folders_without_a_split(tmp_path, extraction):
     buffer = (pictures_on_disk(tmp_path) / "val/n01/val_0.JPEG").read_bytes()
     root = folder(tmp_path / "own", {f"{label}/{i}.jpg": buffer for label in "ab" for i in range(5)})
     found = read_picture_files(str(root), tmp_path, 0)

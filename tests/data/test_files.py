@@ -1,8 +1,10 @@
 """Picture files decoded by workers: the same bytes for any number of them."""
 
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -12,6 +14,10 @@ from PIL import Image
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
+from seedspread.data.file_data import _list_pictures
+from seedspread.data.picture_data import load_pictures
+from seedspread.data.picture_files import read_picture_files
+from seedspread.data.pictures import Pictures, build_picture_set
 from tests.conftest import CONF, ROOT
 
 
@@ -31,7 +37,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def files(folder, tmp_path):
-    """Two epochs of six batches of seven pictures and a rest."""
+    """Two epochs of six batches of seven pictures, the rest dropped."""
     fixed = ["data=picture_files", f"data.root={folder}", "data.size=16", "data.resize=18", "data.batch_size=7"]
     fixed += ["trainer=cpu", "trainer.max_epochs=2", "model.width=4", f"results={tmp_path}/results"]
 
@@ -59,18 +65,18 @@ def equal(one, other):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_the_bytes_do_not_depend_on_workers_kept_over_epochs(files, workers):
+def test_the_bytes_do_not_depend_on_persistent_workers(files, workers):
     alone, shared = batches(files()), batches(files(f"data.workers={workers}"))
     assert equal(alone, shared) and len(alone) == 2 * (48 // 7)
-    assert not equal(alone[:6], alone[6:])  # each epoch has crops and an order of its own
+    assert not equal(alone[:6], alone[6:])  # each epoch has its own crops and order
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_epoch_alone_has_the_bytes_that_it_has_after_others(files, workers):
+def test_an_epoch_alone_has_the_same_bytes_as_after_others(files, workers):
     assert equal(batches(files(f"data.workers={workers}"), epochs=(1,)), batches(files())[6:])
 
 
-def test_a_pass_goes_on_after_the_batches_done(files):
+def test_an_iteration_resumes_after_the_batches_done(files):
     data = instantiate(files("data.workers=2").data, _partial_=True)(streams=Streams.of(0), device=torch.device("cpu"))
     whole = batches(files(), epochs=(1,))
     loader = data.train_dataloader()
@@ -78,7 +84,7 @@ def test_a_pass_goes_on_after_the_batches_done(files):
     loader.load_state_dict({"batches_done": 4})
     assert equal([(i.clone(), n.clone()) for i, n in loader], whole[4:])
     assert loader.state_dict() == {"batches_done": 6}
-    assert equal([(i.clone(), n.clone()) for i, n in loader], whole)  # the pass after is whole again
+    assert equal([(i.clone(), n.clone()) for i, n in loader], whole)  # the next iteration is complete
 
 
 def test_the_global_generator_is_left_alone(files):
@@ -102,7 +108,7 @@ def test_only_the_augment_stream_moves_the_crops(files):
     assert not torch.equal(first(order=9)[0], images)
 
 
-def test_runs_with_0_and_2_workers_belong_to_one_study_and_give_the_same_network(files):
+def test_runs_with_0_and_2_workers_belong_to_one_study_and_train_the_same_network(files):
     alone = train(files("study=alone"))
     shared = train(files("study=shared", "data.workers=2"))
     assert alone["weights_sha256"] == shared["weights_sha256"] and alone["train_examples"] == 48
@@ -129,16 +135,50 @@ def test_a_sweep_of_several_workers_trains_on_pictures_that_workers_decode(folde
         ("data.root=nowhere", "data.root=nowhere: no such folder"),
     ],
 )
-def test_what_cannot_be_is_refused(files, setting, says):
+def test_invalid_settings_are_refused(files, setting, says):
     with pytest.raises(InputError, match=says):
         train(files(setting))
 
 
 def test_a_broken_picture_is_named(files, folder, tmp_path):
-    import shutil
-
     broken = tmp_path / "broken"
     shutil.copytree(folder, broken)
     (broken / "train" / "a" / "03.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"03\.png .*: not a whole picture"):
         train(files(f"data.source={broken}"))
+
+
+CALLS: list[dict[str, object]] = []  # the keywords of each call of the readers below
+
+
+def list_files(source, cache, size, **keywords):
+    """read_picture_files that counts its calls."""
+    CALLS.append(keywords)
+    return read_picture_files(source, cache, size)
+
+
+def read_noise(source, cache, size, seed=0):
+    """20 random grey pictures to train on, 10 to score."""
+    CALLS.append({"seed": seed})
+    images = np.random.default_rng(seed).integers(0, 256, (30, size, size, 1), np.uint8)
+    labels = np.arange(30) % 10
+    train, test = Pictures(images[:20], labels[:20]), Pictures(images[20:], labels[20:])
+    return build_picture_set(train, test, tuple("0123456789"))
+
+
+def test_files_are_listed_once_a_process_and_the_reader_gets_its_keywords(files):
+    _list_pictures.cache_clear()
+    CALLS.clear()
+    reader = ["data.read._target_=tests.data.test_files.list_files"]
+    for keywords in (["+data.read.part=a"], ["+data.read.part=a"], ["+data.read.part=b"], []):
+        batches(files(*reader, *keywords), epochs=(0,), seed=len(CALLS))
+    assert CALLS == [{"part": "a"}, {"part": "b"}, {}]
+
+
+def test_arrays_are_read_once_a_process_and_the_reader_gets_its_keywords(small):
+    load_pictures.cache_clear()
+    CALLS.clear()
+    reader = ["data.read._target_=tests.data.test_files.read_noise", "data.batch_size=10"]
+    found = [train(small(f"seed={s}", f"study=noise{n}", *reader, f"+data.read.seed={n}")) for s, n in ((0, 7), (1, 7), (0, 8))]
+    assert CALLS == [{"seed": 7}, {"seed": 8}]
+    assert found[0]["data_sha256"] == found[1]["data_sha256"] != found[2]["data_sha256"]

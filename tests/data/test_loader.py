@@ -4,7 +4,7 @@ import torch
 
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
-from seedspread.data.augment import Augment
+from seedspread.data.augment import Augmentation
 from seedspread.data.loader import Normaliser, ScoreLoader, TrainLoader
 
 N, SIZE = 25, 12
@@ -27,7 +27,7 @@ def loader(images, augment=None, streams=None, batch=10):
 
 
 def one_by_one(picture, draws, padding, cutout):
-    """A picture (c, h, w), varied with plain slices."""
+    """A picture (c, h, w), augmented by plain slices."""
     y, x, flipped, top, left = draws
     canvas = torch.zeros(3, SIZE + 2 * padding, SIZE + 2 * padding, dtype=picture.dtype)
     canvas[:, padding : padding + SIZE, padding : padding + SIZE] = picture
@@ -39,8 +39,8 @@ def one_by_one(picture, draws, padding, cutout):
 
 
 @pytest.mark.parametrize("padding, flip, cutout", [(4, True, 8), (0, False, 3), (2, False, 0), (0, True, 0)])
-def test_augmentation_in_a_batch_equals_pictures_varied_one_by_one(images, padding, flip, cutout):
-    augment = Augment(padding, flip, cutout, "image")
+def test_augmentation_of_a_batch_equals_that_of_single_pictures(images, padding, flip, cutout):
+    augment = Augmentation(padding, flip, cutout, "image")
     draws = augment.draw(np.random.default_rng(1), N, SIZE)
     pictures = normalised(images)
     ours = augment.apply(pictures.permute(0, 2, 3, 1).contiguous(), torch.from_numpy(draws)).permute(0, 3, 1, 2)
@@ -48,22 +48,22 @@ def test_augmentation_in_a_batch_equals_pictures_varied_one_by_one(images, paddi
     assert torch.equal(ours, theirs)
 
 
-def test_draws_cover_every_place_and_nothing_else():
-    draws = Augment(granularity="image").draw(np.random.default_rng(0), 20_000, 32)
+def test_draws_cover_every_position_and_no_others():
+    draws = Augmentation(granularity="image").draw(np.random.default_rng(0), 20_000, 32)
     assert [sorted(set(column)) for column in draws.T] == [
         list(range(9)), list(range(9)), [0, 1], list(range(25)), list(range(25)),
     ]  # fmt: skip
 
 
 def test_a_chunk_shares_its_draws_and_chunks_differ():
-    draws = Augment(chunk=10).draw(np.random.default_rng(0), 25, 32)
+    draws = Augmentation(chunk=10).draw(np.random.default_rng(0), 25, 32)
     assert draws.shape == (25, 5)
     assert [len(np.unique(draws[part], axis=0)) for part in (slice(0, 10), slice(10, 20), slice(20, 25))] == [1, 1, 1]
     assert len(np.unique(draws, axis=0)) == 3
 
 
 def test_chunks_follow_the_order_of_the_set_not_of_the_batch(images):
-    augment = Augment(padding=2, cutout=4, chunk=5)
+    augment = Augmentation(padding=2, cutout=4, chunk=5)
     streams = Streams.of(3)
     draws = augment.draw(streams.augment.rng(0), N, SIZE)
     pictures = normalised(images)
@@ -72,7 +72,7 @@ def test_chunks_follow_the_order_of_the_set_not_of_the_batch(images):
         torch.testing.assert_close(batch.double(), theirs, rtol=0, atol=1e-5)
 
 
-def test_an_epoch_shows_each_picture_at_most_once_and_leaves_the_rest_out(images):
+def test_an_epoch_has_each_picture_at_most_once_and_drops_the_rest(images):
     seen = torch.cat([labels for _, labels in loader(images)])
     assert len(loader(images)) == 2 and len(seen) == len(seen.unique()) == 20
 
@@ -87,7 +87,7 @@ def test_epochs_and_seeds_differ_and_repeat(images):
     assert order(0, 1) != order(0, 0) != order(1, 0)
 
 
-def test_scoring_shows_all_pictures_in_order_as_they_are(images):
+def test_scoring_has_all_pictures_in_order_without_augmentation(images):
     batches = list(ScoreLoader(images, torch.arange(N), 10, Normaliser(MEAN, STD, SIZE, images.device)))
     assert torch.cat([labels for _, labels in batches]).tolist() == list(range(N))
     torch.testing.assert_close(torch.cat([x for x, _ in batches]).double(), normalised(images), rtol=0, atol=1e-5)
@@ -95,9 +95,9 @@ def test_scoring_shows_all_pictures_in_order_as_they_are(images):
 
 
 @pytest.mark.parametrize("wrong", [{"granularity": "batch"}, {"padding": -1}, {"cutout": -1}, {"chunk": 0}])
-def test_settings_that_cannot_be_are_named(wrong):
+def test_invalid_settings_are_named(wrong):
     (key,) = wrong
     with pytest.raises(InputError, match=f"data.augment.{key}={wrong[key]}"):
-        Augment(**wrong)
+        Augmentation(**wrong)
     with pytest.raises(InputError, match="larger than the pictures"):
-        Augment(cutout=20).draw(np.random.default_rng(0), 5, 8)
+        Augmentation(cutout=20).draw(np.random.default_rng(0), 5, 8)

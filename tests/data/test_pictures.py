@@ -16,7 +16,7 @@ from seedspread.data import cifar10
 from seedspread.data.cifar10 import read_cifar10
 from seedspread.data.class_folders import read_class_folders
 from seedspread.data.digits import read_digits
-from seedspread.data.picture_data import load_resident
+from seedspread.data.picture_data import load_pictures
 from seedspread.data.picture_files import read_picture_files
 from seedspread.data.pictures import Pictures
 
@@ -28,7 +28,7 @@ def png(value: int, size: tuple[int, int] = (8, 8)) -> bytes:
 
 
 def files(train: int = 3, test: int = 2, classes: str = "ab") -> dict[str, bytes]:
-    """Pictures by path; each holds one value that tells part, class and place."""
+    """Pictures by path; each holds one value that encodes part, class and position."""
     return {
         f"{part}/{label}/{i}.png": png(100 * (part == "test") + 10 * c + i)
         for part, n in (("train", train), ("test", test))
@@ -68,7 +68,7 @@ def test_folders_and_archives_give_the_same_pictures(tmp_path):
     nested = {f"top/{name}": data for name, data in files().items()}
     sources.append(archive(tmp_path / "nested.zip", nested))
     sets = [read_class_folders(str(source), tmp_path / "cache", 8) for source in sources]
-    # one of each class, then the next of each: augmentation is drawn for runs of this order
+    # one of each class, then the next of each: chunked augmentation draws in this order
     assert values(sets[0].train) == [0, 10, 1, 11, 2, 12]
     assert sets[0].train.labels.tolist() == [0, 1] * 3
     assert values(sets[0].test) == [100, 110, 101, 111]
@@ -83,7 +83,7 @@ def test_without_a_split_every_fifth_picture_is_held_out(tmp_path):
     assert sorted(values(found.train)) == [0, 1, 2, 3, 5, 10, 11, 12, 13, 15]
 
 
-def test_pictures_of_any_shape_are_resized_and_cropped_in_the_middle(tmp_path):
+def test_pictures_of_any_shape_are_resized_and_cropped_at_the_centre(tmp_path):
     wide = np.zeros((20, 60, 3), np.uint8)
     wide[:, 20:40] = 200
     file = io.BytesIO()
@@ -104,16 +104,16 @@ def test_grey_pictures_of_16_bits_are_scaled_and_not_clipped(tmp_path):
     root = folder(tmp_path / "grey", contents)
     expected = np.round(grey / 257).astype(np.uint8)
     found = read_class_folders(str(root), tmp_path, 8).train.images[0]
-    listed = read_picture_files(str(root), tmp_path, 8).train.picture(0)
+    listed = read_picture_files(str(root), tmp_path, 8).train.load(0)
     for picture in (found, np.asarray(listed)):
         assert (picture == expected[:, :, None]).all() and len(np.unique(picture)) == 64
 
 
-def test_the_cache_is_used_again_follows_changes_and_survives_damage(tmp_path, monkeypatch):
+def test_the_cache_is_reused_follows_changes_and_survives_damage(tmp_path, monkeypatch):
     source, cache = folder(tmp_path / "in", files()), tmp_path / "cache"
     first = read_class_folders(str(source), cache, 8)
     with monkeypatch.context() as patch:
-        patch.setattr("seedspread.data.class_folders._decode", lambda *_: pytest.fail("decoded again"))
+        patch.setattr("seedspread.data.class_folders._decode_parts", lambda *_: pytest.fail("decoded again"))
         again = read_class_folders(str(source), cache, 8)
     expected = values(first.train)
     assert again.fingerprint == first.fingerprint and values(again.train) == expected
@@ -134,12 +134,12 @@ def test_the_cache_is_used_again_follows_changes_and_survives_damage(tmp_path, m
 def test_a_balanced_subset_is_fixed_and_equal_over_classes():
     labels = np.array([0, 0, 1, 0, 1, 2, 2, 1])
     pictures = Pictures(np.arange(8, dtype=np.uint8).reshape(8, 1, 1, 1), labels)
-    assert pictures.balanced(6, 3, "data.train_size").images.ravel().tolist() == [0, 1, 2, 4, 5, 6]
-    assert pictures.balanced(None, 3, "data.train_size") is pictures
+    assert pictures.balanced_subset(6, 3, "data.train_size").images.ravel().tolist() == [0, 1, 2, 4, 5, 6]
+    assert pictures.balanced_subset(None, 3, "data.train_size") is pictures
     with pytest.raises(InputError, match=r"data.train_size=7: .* multiple of the 3 classes"):
-        pictures.balanced(7, 3, "data.train_size")
+        pictures.balanced_subset(7, 3, "data.train_size")
     with pytest.raises(InputError, match="at most 6"):
-        pictures.balanced(9, 3, "data.train_size")
+        pictures.balanced_subset(9, 3, "data.train_size")
 
 
 def broken(contents: dict[str, bytes]) -> dict[str, bytes]:
@@ -158,7 +158,7 @@ def broken(contents: dict[str, bytes]) -> dict[str, bytes]:
     ],
 )
 @pytest.mark.parametrize("suffix", [".tar", ".zip"])
-def test_bad_archives_say_what_is_wrong_and_leave_nothing(tmp_path, contents, says, suffix):
+def test_bad_archives_are_named_and_leave_no_cache(tmp_path, contents, says, suffix):
     source = archive(tmp_path / f"in{suffix}", contents)
     with pytest.raises(InputError, match=says.replace("(", "\\(")):
         read_class_folders(str(source), tmp_path / "cache", 8)
@@ -166,7 +166,7 @@ def test_bad_archives_say_what_is_wrong_and_leave_nothing(tmp_path, contents, sa
     assert not (tmp_path.parent / "evil.png").exists()
 
 
-def test_what_a_mac_puts_into_a_zip_is_left_out(tmp_path):
+def test_hidden_files_of_macos_in_a_zip_are_skipped(tmp_path):
     source = archive(tmp_path / "in.zip", {**files(), "__MACOSX/train/a/._0.png": b"x", "train/a/.DS_Store.png": b"x"})
     assert len(read_class_folders(str(source), tmp_path / "cache", 8).train) == 6
 
@@ -194,15 +194,15 @@ def test_missing_sources_are_named(tmp_path):
         read_class_folders(None, tmp_path, 8)
 
 
-def test_cifar10_without_a_network_says_all_three_ways(tmp_path, monkeypatch):
+def test_cifar10_without_a_network_shows_all_three_sources(tmp_path, monkeypatch):
     def no_network(*_args, **_kwargs):
         raise OSError("no route to host")
 
     monkeypatch.setattr(torchvision.datasets.utils, "_urlretrieve", no_network)
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as raised:
         read_cifar10(None, tmp_path / "cache", 32)
-    for way in ("cifar-10-python.tar.gz", "train/<class>/*.jpg", "connect to the network"):
-        assert way in str(told.value)
+    for source in ("cifar-10-python.tar.gz", "train/<class>/*.jpg", "connect to the network"):
+        assert source in str(raised.value)
 
 
 def test_a_damaged_cifar10_archive_is_named(tmp_path):
@@ -216,7 +216,7 @@ def test_a_damaged_cifar10_archive_is_named(tmp_path):
 
 
 def test_the_original_arrays_are_read_through_torchvision(tmp_path, monkeypatch):
-    """Small files in torchvision's own format, with their own checksums."""
+    """Small files in torchvision's own format, with checksums to match."""
     import hashlib
     import pickle
 
@@ -265,7 +265,7 @@ def test_a_process_reads_its_pictures_once(small):
 
     from seedspread.config.streams import Streams
 
-    load_resident.cache_clear()
+    load_pictures.cache_clear()
     for seed in range(3):
         instantiate(small().data, _partial_=True)(streams=Streams.of(seed), device=torch.device("cpu"))
-    assert load_resident.cache_info().misses == 1
+    assert load_pictures.cache_info().misses == 1

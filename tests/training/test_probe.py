@@ -118,7 +118,7 @@ def test_a_batch_holds_the_drawn_view_of_each_picture(probe):
 
 def test_the_backbone_alive_sees_fresh_crops_and_stays_as_it_was(probe):
     live = data_of(probe("data.views=0"))
-    network = live.shared.eye.network
+    network = live.shared.extractor.network
     before = weights_sha256(network)
     record = train(probe("data.views=0", "study=live"))
     assert record["status"] == "finished"

@@ -1,8 +1,8 @@
 """Random crop, flip and cutout, drawn for a whole epoch at once and applied to batches on the device.
 
 Picard 2021 (arXiv 2109.08203), released recipe: crop of the picture padded by 4, horizontal flip, 8x8 cutout, all
-drawn once per chunk of 500 pictures in the order of the set. The pictures are normalised first: what padding and
-cutout leave is zero, the mean colour.
+drawn once per chunk of 500 pictures in the order of the set. The pictures are normalised first: padding and cutout fill
+with zero, the mean colour.
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from seedspread.config.errors import InputError
 
 
 @dataclass(frozen=True)
-class Augment:
-    """How pictures are varied; `padding=0`, `flip=False` or `cutout=0` leaves that part out.
+class Augmentation:
+    """The augmentation of a training set; `padding=0`, `flip=False` or `cutout=0` leaves that part out.
 
-    granularity "chunk": one draw for each `chunk` consecutive pictures of the set, as the author's code has it;
-    "image": one for each picture, which is stronger and gives another, higher accuracy.
+    granularity "chunk": one draw for each `chunk` consecutive pictures of the set, as in the author's code; "image":
+    one for each picture, a stronger augmentation with a higher accuracy. Raises InputError for values out of range.
     """
 
     padding: int = 4
@@ -50,7 +50,7 @@ class Augment:
         return np.repeat(draws, run, axis=0)[:pictures]
 
     def apply(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Vary normalised images (n, h, w, c) by draws (n, 5): crop, then flip, then cutout; same shape."""
+        """Augment normalised images (n, h, w, c) by draws (n, 5): crop, then flip, then cutout; same shape."""
         n, h, w, _ = images.shape
         row, column, flipped, top, left = draws.unbind(1)
         if self.padding:

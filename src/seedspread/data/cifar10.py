@@ -1,7 +1,7 @@
 """CIFAR-10 (Krizhevsky 2009): 50,000 pictures to train on, 10,000 to score, 32x32 colour, ten classes.
 
-Found, in this order, as `data.source` (torchvision's archive, a folder that holds it or its unpacked form, or class
-folders of pictures), in the cache folder, or downloaded.
+Read from `data.source` where it is set (torchvision's archive, a folder that holds it or its unpacked form, or class
+folders of pictures), else from the cache folder, else downloaded.
 """
 
 import hashlib
@@ -13,15 +13,15 @@ from torchvision.datasets import CIFAR10
 from seedspread.config.errors import InputError
 from seedspread.data.class_folders import read_class_folders
 from seedspread.data.picture_cache import load_or_build
-from seedspread.data.pictures import Pictures, PictureSet, picture_set
+from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 
 ARCHIVE = CIFAR10.filename
 UNPACKED = CIFAR10.base_folder
 # torchvision checks MD5; this is the SHA-256 of the same archive, as TensorFlow and Keras publish it.
 SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
 THREE_WAYS = (
-    f"\nPut {ARCHIVE} or the folder {UNPACKED} somewhere and say data.source=PATH; or say data.source=PATH of a folder "
-    "or archive of train/<class>/*.jpg and test/<class>/*.jpg; or connect to the network to have it downloaded"
+    f"\nSet data.source=PATH to {ARCHIVE} or to the folder {UNPACKED}; or to a folder or archive of "
+    "train/<class>/*.jpg and test/<class>/*.jpg; or connect to the network to have it downloaded"
 )
 
 
@@ -63,9 +63,9 @@ def _from_original(root: Path) -> PictureSet:
                 f"{archive} is damaged: SHA-256 {found[:12]}..., expected {SHA256[:12]}...; remove it and try again"
             )
     try:
-        # download=True unpacks an archive that is there and checks each part; with both in place it fetches nothing.
+        # download=True unpacks the archive and checks each part; where both are there, it downloads nothing.
         parts = [CIFAR10(str(root), train=train, download=not (root / UNPACKED).is_dir()) for train in (True, False)]
     except (OSError, RuntimeError, EOFError) as error:
         raise InputError(f"{root / UNPACKED} is damaged ({error}); remove it and unpack it again") from error
     train, test = (Pictures(part.data, np.array(part.targets, np.int64)) for part in parts)
-    return picture_set(train, test, tuple(parts[0].classes))
+    return build_picture_set(train, test, tuple(parts[0].classes))

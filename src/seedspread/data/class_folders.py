@@ -1,9 +1,9 @@
 """Pictures in class folders, in a directory or in a .tar, .tar.gz, .tar.xz or .zip archive.
 
-    train/<class>/*.jpg and test/<class>/*.jpg     (val or valid will do for test)
+    train/<class>/*.jpg and test/<class>/*.jpg     (or val, valid, validation for test)
     <class>/*.jpg                                  every fifth picture of a class is held out for scoring
 
-One folder above these is allowed. Archives are read in memory and never unpacked to disk.
+All of it may lie in one more folder. Archives are read in memory and never unpacked to disk.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from rich.progress import track
 
 from seedspread.config.errors import InputError
 from seedspread.data.picture_cache import load_or_build
-from seedspread.data.pictures import Pictures, PictureSet, in_colour, picture_set
+from seedspread.data.pictures import Pictures, PictureSet, convert_to_rgb, build_picture_set
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 TEST_NAMES = ("test", "val", "valid", "validation")
@@ -39,13 +39,13 @@ def read_class_folders(source: str | None, cache: Path, size: int) -> PictureSet
 
     def build() -> PictureSet:
         with _open_source(path) as (names, read):
-            return _decode(split_names(names, f"data.source={source}"), read, size)
+            return _decode_parts(split_names(names, f"data.source={source}"), read, size)
 
-    return load_or_build(cache, path.name.split(".")[0], f"{_state(path)}, size {size}", build)
+    return load_or_build(cache, path.name.split(".")[0], f"{_describe_files(path)}, size {size}", build)
 
 
-def _state(path: Path) -> str:
-    """What changes when the pictures do: size and time of the archive, or of each picture in the folder."""
+def _describe_files(path: Path) -> str:
+    """A key that changes with the pictures: size and time of the archive, or of each picture in the folder."""
     files = [path / name for name in _pictures_under(path)] if path.is_dir() else [path]
     stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return f"{path.resolve()} {hashlib.sha256(repr(stats).encode()).hexdigest()}"
@@ -57,7 +57,7 @@ def _pictures_under(folder: Path) -> list[str]:
 
 @contextmanager
 def _open_source(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
-    """The picture files under `path`, by their names, and a function that reads one."""
+    """Yield the names of the picture files under `path`, and a function that reads one of them."""
     if path.is_dir():
         yield _pictures_under(path), lambda name: (path / name).read_bytes()
         return
@@ -67,8 +67,8 @@ def _open_source(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]
                 yield _pictures_in(archive.namelist(), path), archive.read
         else:
             with tarfile.open(path) as archive:
-                # Read in one pass: going back and forth in a compressed archive would unpack it again each time.
-                contents = {m.name: _member(archive, m, path) for m in archive if not m.isdir()}
+                # Read in one pass: each step back in a compressed archive would decompress it from its start.
+                contents = {m.name: _read_member(archive, m, path) for m in archive if not m.isdir()}
                 yield _pictures_in(list(contents), path), contents.__getitem__
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
         raise InputError(
@@ -79,26 +79,30 @@ def _open_source(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]
 
 def _is_picture(name: str) -> bool:
     parts = PurePosixPath(name).parts
-    hidden = parts[-1].startswith(".") or "__MACOSX" in parts  # what a Mac puts into archives
+    hidden = parts[-1].startswith(".") or "__MACOSX" in parts  # macOS adds this folder to archives
     return not hidden and PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
-def _member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:
+def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:
     file = archive.extractfile(member) if member.isreg() else None
     if file is None:
-        raise InputError(f"data.source={path}: {member.name} is a link or a device, not a picture; make it anew")
+        raise InputError(f"data.source={path}: {member.name} is a link or a device, not a picture; create the archive without it")
     return file.read() if _is_picture(member.name) else b""
 
 
 def _pictures_in(names: list[str], archive: Path) -> list[str]:
     unsafe = [name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts]
     if unsafe:
-        raise InputError(f"data.source={archive}: unsafe path {unsafe[0]!r} in the archive; make it anew without it")
+        raise InputError(f"data.source={archive}: unsafe path {unsafe[0]!r} in the archive; create it without this path")
     return sorted(name for name in names if _is_picture(name))
 
 
 def split_names(names: list[str], origin: str) -> dict[str, dict[str, list[str]]]:
-    """Names by part ("train", "test") and class, sorted; `origin` begins the InputError where they cannot be split."""
+    """Names by part ("train", "test") and class.
+
+    Raises InputError, which begins with `origin`, for names without such folders, fewer than two classes, or a class
+    without pictures in one of the parts.
+    """
     parts: dict[str, dict[str, list[str]]] = {"train": {}, "test": {}}
     loose: dict[str, list[str]] = {}
     for name in names:
@@ -120,20 +124,20 @@ def split_names(names: list[str], origin: str) -> dict[str, dict[str, list[str]]
         raise InputError(f"{origin}: {len(parts['train'])} class found, at least 2 are needed; it should hold {LAYOUT}")
     differing = sorted(set(parts["train"]) ^ set(parts["test"]))
     if differing or not all(files for part in parts.values() for files in part.values()):
-        few = differing or sorted(label for label in parts["test"] if not parts["test"][label])
+        lacking = differing or sorted(label for label in parts["test"] if not parts["test"][label])
         raise InputError(
-            f"{origin}: class {few[0]!r} has no pictures to train on or none to score; without train/ and "
+            f"{origin}: class {lacking[0]!r} has no pictures to train on or none to score; without train/ and "
             f"test/ a class needs at least {HELD_OUT_EVERY}"
         )
     return parts
 
 
-def _decode(parts: dict[str, dict[str, list[str]]], read: Callable[[str], bytes], size: int) -> PictureSet:
+def _decode_parts(parts: dict[str, dict[str, list[str]]], read: Callable[[str], bytes], size: int) -> PictureSet:
     classes = tuple(sorted(parts["train"]))
     decoded = []
     for part in ("train", "test"):
-        # The first picture of every class, then the second of every class: a run of consecutive pictures then holds
-        # all classes, as in the original CIFAR-10, where augmentation is drawn for such runs.
+        # The first picture of every class, then the second of every class: consecutive pictures then belong to
+        # different classes, as in the original CIFAR-10, and chunked augmentation draws once for such pictures.
         order = sorted(
             (place, label, name)
             for label, label_name in enumerate(classes)
@@ -143,17 +147,17 @@ def _decode(parts: dict[str, dict[str, list[str]]], read: Callable[[str], bytes]
         for i, (_, _, name) in enumerate(
             track(order, description=f"decoding {part}", transient=True, disable=not sys.stdout.isatty())
         ):
-            images[i] = _picture(name, read(name), size)
+            images[i] = _decode_picture(name, read(name), size)
         decoded.append(Pictures(images, np.array([label for _, label, _ in order], np.int64)))
-    return picture_set(decoded[0], decoded[1], classes)
+    return build_picture_set(decoded[0], decoded[1], classes)
 
 
-def _picture(name: str, data: bytes, size: int) -> np.ndarray:
+def _decode_picture(name: str, data: bytes, size: int) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data)) as file:
-            image: Image.Image = in_colour(file)
+            image: Image.Image = convert_to_rgb(file)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise InputError(f"{name}: not a whole picture ({type(error).__name__}); mend or remove it") from error
+        raise InputError(f"{name}: not a whole picture ({type(error).__name__}); replace or remove it") from error
     if image.size != (size, size):
         scale = size / min(image.size)
         image = image.resize(

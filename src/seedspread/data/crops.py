@@ -1,7 +1,7 @@
-"""Pictures of any shape cut to what a backbone takes: random crops to train on, the centre to score.
+"""Crops of pictures of any shape: random ones for training, the centre for scoring.
 
-The same pixels as torchvision's RandomResizedCrop, RandomHorizontalFlip, Resize and CenterCrop give for the same draw;
-the draws come from a generator of ours.
+The same pixels as torchvision's RandomResizedCrop, RandomHorizontalFlip, Resize and CenterCrop for the same draw. The
+draws come from a NumPy generator that the caller passes.
 """
 
 import math
@@ -14,7 +14,7 @@ from PIL import Image
 from seedspread.config.errors import InputError
 from seedspread.models.backbones import INTERPOLATIONS, Transform
 
-ATTEMPTS = 10  # as torchvision
+ATTEMPTS = 10  # as in torchvision
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
@@ -23,28 +23,29 @@ def _resampling(interpolation: str) -> Image.Resampling:
 
 
 @dataclass(frozen=True)
-class Crops:
-    """Random crop of `scale` (a part of the area) and `ratio` (width by height), resized; then `flip` in half of all.
+class RandomResizedCrop:
+    """A random crop, resized, then flipped horizontally with probability 0.5 where `flip` is set.
 
-    Szegedy et al. 2015, "Going deeper with convolutions", section 6.
+    `scale`: range of the crop's share of the area; `ratio`: range of its width divided by its height. Szegedy et al.
+    2015, "Going deeper with convolutions", section 6. Raises InputError for ranges that are empty or out of bounds.
     """
 
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip: bool = True
-    interpolation: str | None = None  # None: that of the backbone's transform
+    interpolation: str | None = None  # None: the interpolation of the transform
 
     def __post_init__(self) -> None:
         if self.interpolation not in (None, *INTERPOLATIONS):
             raise InputError(f"data.augment.interpolation={self.interpolation}: choose {' or '.join(INTERPOLATIONS)}")
         for key, most in (("scale", 1.0), ("ratio", math.inf)):
             pair: Sequence[float] = tuple(getattr(self, key))
-            object.__setattr__(self, key, pair)  # Hydra's lists have no hash
+            object.__setattr__(self, key, pair)  # Hydra's lists are not hashable
             if len(pair) != 2 or not 0 < pair[0] <= pair[1] <= most:
-                raise InputError(f"data.augment.{key}={list(pair)}: two rising numbers above 0, at most {most}")
+                raise InputError(f"data.augment.{key}={list(pair)}: two numbers above 0 in ascending order, at most {most}")
 
     def draw(self, rng: np.random.Generator, width: int, height: int) -> tuple[Box, bool]:
-        """The box of one crop, and whether it is flipped."""
+        """The box of one crop of a picture of `width` x `height`, and whether it is flipped."""
         low, high = math.log(self.ratio[0]), math.log(self.ratio[1])
         scales, ratios = rng.uniform(*self.scale, ATTEMPTS), np.exp(rng.uniform(low, high, ATTEMPTS))
         places, flipped = rng.random((2, ATTEMPTS)), bool(rng.random() < 0.5)
@@ -54,7 +55,7 @@ class Crops:
             if 0 < w <= width and 0 < h <= height:
                 left, top = int(x * (width - w + 1)), int(y * (height - h + 1))
                 return (left, top, left + w, top + h), flipped and self.flip
-        # No crop fits a very long picture: the middle, as near to the ratios as it goes.
+        # No crop fits a very long picture: the centre, as close to the ratios as possible.
         w, h = min(width, round(height * self.ratio[1])), min(height, round(width / self.ratio[0]))
         left, top = (width - w) // 2, (height - h) // 2
         return (left, top, left + w, top + h), flipped and self.flip
@@ -66,8 +67,8 @@ class Crops:
         return np.asarray(view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flipped else view)
 
 
-def centre(picture: Image.Image, transform: Transform) -> np.ndarray:
-    """Pixels (size, size, 3) uint8: the short side resized, the middle kept."""
+def center_crop(picture: Image.Image, transform: Transform) -> np.ndarray:
+    """Pixels (size, size, 3) uint8: the short side resized to `transform.resize`, the centre cropped."""
     short, size = transform.resize, transform.size
     w, h = picture.size
     resized = (short, int(short * h / w)) if w <= h else (int(short * w / h), short)

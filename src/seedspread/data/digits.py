@@ -9,26 +9,26 @@ import numpy as np
 
 from seedspread.config.errors import InputError
 from seedspread.data.picture_cache import load_or_build
-from seedspread.data.pictures import Pictures, PictureSet, picture_set
+from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 
-# The set stands in the order of its writers: the last 500 pictures are by people not seen in training.
+# The set is ordered by writer: the last 500 pictures are by people who wrote none of the training pictures.
 TRAIN = 1297
 
 
 def read_digits(source: str | None, cache: Path, size: int) -> PictureSet:
-    """1,297 pictures to train on and 500 to score, of the size that they have; `source` is not used."""
+    """1,297 pictures to train on and 500 to score; `source` is not used. Raises InputError for a `size` other than 8."""
     if size != 8:
         raise InputError(f"data.size={size}: the digits are 8x8; leave it at 8")
     return load_or_build(cache, "digits", f"scikit-learn digits, split at {TRAIN}", _from_scikit_learn)
 
 
 def _from_scikit_learn() -> PictureSet:
-    from sklearn.datasets import load_digits  # here: it takes a second to import, and the cache needs it once
+    from sklearn.datasets import load_digits  # takes a second to import, and only without a cache
 
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
     labels = digits.target.astype(np.int64)
-    return picture_set(
+    return build_picture_set(
         Pictures(images[:TRAIN], labels[:TRAIN]),
         Pictures(images[TRAIN:], labels[TRAIN:]),
         tuple(str(digit) for digit in range(10)),

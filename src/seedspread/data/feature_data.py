@@ -4,7 +4,7 @@ import json
 import mmap
 import os
 from collections.abc import Callable, Iterator
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,16 @@ from torch import Tensor
 
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
-from seedspread.data.crops import Crops
+from seedspread.data.crops import RandomResizedCrop
 from seedspread.data.extractor import FeatureExtractor
 from seedspread.data.features import Extraction, Features
 from seedspread.data.loader import EpochOrder, EpochPosition
-from seedspread.data.picture_files import BrokenPicture, PictureArrays, PictureFiles, PictureSource, source_of
+from seedspread.data.picture_files import BrokenPicture, PictureArrays, PictureFiles, PictureSource, build_source
 from seedspread.data.pictures import PictureSet
+from seedspread.data.reader import Reader
 from seedspread.models.backbones import Backbone
 
-Reader = Callable[[str | None, Path, int], PictureSet | PictureSource]
-COPIED_AT_ONCE = 65536  # rows
+ROWS_PER_COPY = 65536  # from the map to a GPU
 
 
 def _total_memory() -> int:
@@ -33,12 +33,12 @@ def _total_memory() -> int:
 
 
 class SharedFeatures:
-    """What all seeds of a process read and none writes to."""
+    """The features that all seeds of a process share; nothing writes to them."""
 
     def __init__(self, extraction: Extraction) -> None:
         self.extraction, self.device = extraction, extraction.device
-        self.features: Features = extraction.features()
-        self.described = json.loads(json.dumps(extraction.description()))  # as a record has it: lists, no tuples
+        self.features: Features = extraction.load_or_extract()
+        self.description = json.loads(json.dumps(extraction.description()))  # lists for tuples, as in a record
         self.train_labels, self.test_labels = (
             torch.from_numpy(labels).to(self.device)
             for labels in (self.features.train_labels, self.features.test_labels)
@@ -46,54 +46,54 @@ class SharedFeatures:
         train = self.features.train
         self._rows = train.reshape(-1, train.shape[2])  # all views of a picture, then those of the next
         if isinstance(train, np.memmap) and 2 * train.nbytes > _total_memory():
-            # Batches are read row by row from all over the disk: what lies around a row would only push others out.
+            # Batches read rows from all over the file: read-ahead would evict other rows from the page cache.
             train._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
 
     @cached_property
     def _resident(self) -> Tensor | None:
-        """All rows on a GPU with room for twice as many; made when the first batch is asked for."""
+        """All rows in the memory of a GPU that has room for twice as many, copied at the first batch; else None."""
         if self.device.type != "cuda" or 2 * self._rows.nbytes > torch.cuda.mem_get_info(self.device)[0]:
             return None
         resident = torch.empty(self._rows.shape, dtype=torch.float16, device=self.device)
-        for start in range(0, len(self._rows), COPIED_AT_ONCE):
-            piece = slice(start, start + COPIED_AT_ONCE)
-            resident[piece] = torch.from_numpy(np.array(self._rows[piece]))
+        for start in range(0, len(self._rows), ROWS_PER_COPY):
+            rows = slice(start, start + ROWS_PER_COPY)
+            resident[rows] = torch.from_numpy(np.array(self._rows[rows]))
         return resident
 
     def gather(self, pictures: np.ndarray, views: np.ndarray) -> Tensor:
         """Training features (*shape, d) float32 of `pictures` and `views`, both of that shape.
 
-        On a GPU from its memory, where they fill no more than half of it. Else from the map, batch by batch: what of it
-        stays in memory is the system's file cache, which gives way to whoever needs the room.
+        From the GPU's memory where they fill at most half of it. Else from the memory map, batch by batch: what stays in
+        memory is the system's page cache, which other processes can reclaim.
         """
         rows = self.features.train_rows[pictures] * self.features.train.shape[1] + views
         if self._resident is not None:
             return self._resident[torch.from_numpy(rows).to(self.device)].float()
-        order = np.argsort(rows, axis=None)  # a disk is read in one direction
+        order = np.argsort(rows, axis=None)  # sequential reads
         found = np.empty((rows.size, self._rows.shape[1]), np.float16)
         found[order] = self._rows[rows.reshape(-1)[order]]
         return torch.from_numpy(found.reshape(*rows.shape, -1)).to(self.device).float()
 
     @cached_property
-    def eye(self) -> FeatureExtractor:
-        """The backbone itself, for `views=0`."""
+    def extractor(self) -> FeatureExtractor:
+        """The backbone on its device, for `views=0`."""
         return FeatureExtractor(self.extraction.backbone, self.device, self.extraction.batch_size)
 
 
 @lru_cache(maxsize=1)
-def _share_features(
-    read: Reader, source: str | None, size: int, subset: tuple[int | None, int | None], **rest: Any
+def _load_shared(
+    reader: Reader, source: str | None, size: int | None, subset: tuple[int | None, int | None], **rest: Any
 ) -> SharedFeatures:
-    found = read(source, rest["cache"], size)
+    found = reader(source, rest["cache"], size)
     if isinstance(found, PictureSet) or subset != (None, None):
-        found = source_of(found, *subset)
+        found = build_source(found, *subset)
     return SharedFeatures(Extraction(source=found, **rest))
 
 
 class ProbeLoader(EpochPosition):
-    """Batches of an epoch, shuffled: features (batch, d) float32 of one view of each picture, and labels (batch,).
+    """Shuffled batches of an epoch: features (batch, d) float32 of one view of each picture, and labels (batch,).
 
-    The view of each picture is drawn for the whole epoch from the augment stream. A last incomplete batch is left out.
+    The views of an epoch are drawn at once from the augment stream. An incomplete last batch is dropped.
     """
 
     def __init__(self, shared: SharedFeatures, batch_size: int, streams: Streams) -> None:
@@ -104,7 +104,7 @@ class ProbeLoader(EpochPosition):
         return len(self.shared.train_labels) // self.batch_size
 
     def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Pictures and views of each batch."""
+        """Pictures (batch,) and views (batch,) of each batch."""
         order, epoch = self.sampler.permutation().numpy(), self.sampler.epoch
         views = self.streams.augment.rng(epoch).integers(0, self.shared.features.train.shape[1], len(order))
         for step in self.steps():
@@ -117,29 +117,30 @@ class ProbeLoader(EpochPosition):
 
 
 class LiveLoader(ProbeLoader):
-    """The same batches from crops that are cut and looked at when they are needed, each picture anew in each epoch.
+    """The same batches, for which the backbone computes fresh crops in every step.
 
-    A crop depends on the augment stream, the epoch and the picture.
+    A crop depends on the augment stream, the epoch and the picture. Raises InputError for a picture that does not
+    decode.
     """
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         extraction, epoch, augment = self.shared.extraction, self.sampler.epoch, self.streams.augment
 
-        def cut(pictures: PictureFiles | PictureArrays, index: int) -> np.ndarray:
+        def crop(pictures: PictureFiles | PictureArrays, index: int) -> np.ndarray:
             try:
-                return extraction.crop(pictures.picture(index), augment.rng(epoch, index))[None]
+                return extraction.random_crop(pictures.load(index), augment.rng(epoch, index))[None]
             except BrokenPicture as error:
-                raise InputError(f"{error}: not a whole picture; mend or remove it") from error
+                raise InputError(f"{error}: not a whole picture; replace or remove it") from error
 
         order = self.sampler.permutation().numpy()
         for step in self.steps():
             chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-            rows = np.concatenate(list(self.shared.eye.passes(cut, extraction.source.train, chosen.tolist())))
+            rows = np.concatenate(list(self.shared.extractor.extract_each(crop, extraction.source.train, chosen.tolist())))
             yield torch.from_numpy(rows).to(self.shared.device).float(), self.shared.train_labels[chosen]
 
 
 class ScoreLoader:
-    """The features of all pictures to score, in the order of the set; batches as those of ProbeLoader."""
+    """Features (batch, d) float32 and labels (batch,) of all pictures to score, in the order of the set."""
 
     def __init__(self, shared: SharedFeatures, batch_size: int) -> None:
         self.shared, self.batch_size = shared, batch_size
@@ -157,23 +158,23 @@ class ScoreLoader:
 class FeatureData(L.LightningDataModule):
     """Features for training and scoring; extracted where the cache does not have them (see seedspread.data.features).
 
-    `read` finds the pictures: read_cifar10 of seedspread.data.cifar10 and its like, or read_picture_files of
-    seedspread.data.picture_files for pictures that do not go into one array. `views` crops of each picture are kept
-    and each epoch takes one of them; with 0 nothing is kept and the backbone looks at fresh crops in every step. Raises
-    InputError where the pictures do not fit the settings.
+    `read` finds the pictures, a function (source, cache, size): read_cifar10 of seedspread.data.cifar10, or
+    read_picture_files of seedspread.data.picture_files for pictures that do not fit into one array. The features of
+    `views` random crops of each picture are kept, and each epoch trains on one of them; with 0 none are kept and the
+    backbone computes fresh crops in every step. Raises InputError where the pictures do not fit the settings.
     """
 
     def __init__(
         self,
         *,
         name: str,
-        read: "partial[Any] | Reader",
+        read: Callable[..., Any],
         source: str | None,
         cache: str,
-        size: int,
+        size: int | None,
         classes: int | None,
         backbone: Backbone,
-        augment: Crops,
+        augment: RandomResizedCrop,
         views: int,
         view_seed: int,
         skip_broken: bool,
@@ -196,18 +197,18 @@ class FeatureData(L.LightningDataModule):
             "extract_batch_size": 1,
             "shard": 1,
         }
-        given = locals()
+        values = locals()
         for key, lowest in least.items():
-            if isinstance(given[key], bool) or not isinstance(given[key], int) or given[key] < lowest:
-                raise InputError(f"data.{key}={given[key]}: a whole number of at least {lowest}")
+            if isinstance(values[key], bool) or not isinstance(values[key], int) or values[key] < lowest:
+                raise InputError(f"data.{key}={values[key]}: a whole number of at least {lowest}")
         if skip_broken and not views:
             raise InputError(
-                "data.skip_broken=true: pictures are left out of kept features; with data.views=0 none are"
+                "data.skip_broken=true: skips pictures whose features are kept; with data.views=0 none are kept"
             )
-        if isinstance(train_size, int):  # before the backbone looks at any
+        if isinstance(train_size, int):  # before any features are extracted
             self._check_batch(batch_size, train_size, name)
-        self.shared = _share_features(
-            read.func if isinstance(read, partial) else read,
+        self.shared = _load_shared(
+            Reader.of(read),
             source,
             size,
             (train_size, test_size),
@@ -222,7 +223,7 @@ class FeatureData(L.LightningDataModule):
             skip_broken=skip_broken,
         )
         self.pictures = self.shared.features
-        self.described = self.shared.described
+        self.description = self.shared.description
         self.train_examples = len(self.pictures.train_labels)
         self.classes, self.features = len(self.pictures.classes), self.pictures.test.shape[1]
         self.batch_size, self.score_batch_size, self.streams = batch_size, score_batch_size, streams

@@ -1,16 +1,15 @@
-"""Features of a frozen backbone, extracted once and kept on disk as float16, for all seeds.
+"""Features of a frozen backbone, extracted once for all seeds and kept on disk as float16.
 
-    data/features-<backbone>-<digest>/train.npy      (pictures, views, d): augmented passes, each picture decoded once
-    data/features-<backbone>-<digest>/test.npy       (pictures, d): one pass over centre crops
-    data/features-<backbone>-<digest>/progress.json  the SHA-256 of each shard that is on disk, and broken pictures
-    data/features-<backbone>-<digest>/manifest.json  written last: what this is, and that it is whole
+    data/features-<backbone>-<digest>/train.npy      (pictures, views, d), of random crops; each picture decoded once
+    data/features-<backbone>-<digest>/test.npy       (pictures, 1, d), of centre crops
+    data/features-<backbone>-<digest>/progress.json  the SHA-256 of each shard on disk, and the broken pictures
+    data/features-<backbone>-<digest>/manifest.json  written last: the description, and that all shards are there
 
-The digest is of all that the features depend on: weights, transform, pictures, crops, precision, batches; what changes
-makes another folder. A crop depends on the view seed, the picture and the view alone, and batches begin anew at each
-shard: a pass that was killed goes on at its last whole shard and ends with the same bytes.
+The digest covers all that the features depend on: weights, transform, pictures, crops, precision, batches. A change of
+any of them makes another folder. A crop depends on the view seed, the picture and the view alone, and no batch crosses
+the end of a shard: an extraction that was killed resumes after its last complete shard and ends with the same bytes.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -25,27 +24,29 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Stream
-from seedspread.data.crops import Crops, centre
-from seedspread.data.extractor import Cut, FeatureExtractor, count_cores
+from seedspread.data.crops import RandomResizedCrop, center_crop
+from seedspread.data.extractor import CropFunction, FeatureExtractor, count_cores
 from seedspread.data.picture_files import BrokenPicture, PictureArrays, PictureFiles, PictureSource
 from seedspread.models.backbones import Backbone
 from seedspread.records.files import write_atomically
 from seedspread.records.progress import format_duration
 
-FORMAT = 1  # of the files and of the draws: a new number makes new caches
-VERIFIED_UP_TO = 2**30  # bytes; a larger cache is not hashed again each time that it is opened
+FORMAT = 1  # of the files and the draws; a new number makes new caches
+VERIFIED_UP_TO = 2**30  # bytes; the shards of a larger cache are not hashed at each opening
 SECONDS_BETWEEN_LINES = 30.0
 
 
 @dataclass(frozen=True)
 class Features:
-    """train (n, views, d) and test (m, d), float16, mapped from disk; `train_rows` and `test_rows` hold a picture each.
+    """Memory-mapped features train (pictures, views, d) and test (pictures, d), float16.
 
-    Labels belong to the rows. `fingerprint` is a SHA-256 over all of it.
+    `train_rows` (n,) and `test_rows` (m,) are the positions of the pictures that decoded, and the labels are theirs.
+    `fingerprint` is a SHA-256 over all of it.
     """
 
     train: np.ndarray
@@ -60,11 +61,11 @@ class Features:
 
 @dataclass(frozen=True)
 class Extraction:
-    """All that features depend on, and where they are kept."""
+    """All that features depend on, and the folder that keeps them."""
 
     source: PictureSource
     backbone: Backbone
-    crops: Crops
+    crops: RandomResizedCrop
     views: int
     view_seed: int
     batch_size: int
@@ -74,6 +75,7 @@ class Extraction:
     skip_broken: bool
 
     def description(self) -> dict[str, Any]:
+        """What the features depend on, as JSON: the digest in the folder's name is taken from it."""
         return {
             "format": FORMAT,
             "backbone": {"name": self.backbone.name, "library": self.backbone.library, "blocks": self.backbone.blocks},
@@ -89,10 +91,10 @@ class Extraction:
             "shard": self.shard,
         }
 
-    def features(self) -> Features:
-        """The features from the cache, extracted where they are not there.
+    def load_or_extract(self) -> Features:
+        """The features from the cache, extracted first where it does not have them.
 
-        Raises InputError where the disk is full or cannot be written to, and naming pictures that do not decode.
+        Raises InputError where the disk is full or read-only, and for pictures that do not decode.
         """
         description = self.description()
         digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
@@ -101,62 +103,62 @@ class Extraction:
             if (found := self._load(entry)) is None:
                 entry.mkdir(parents=True, exist_ok=True)
                 with _lock_entry(entry):
-                    if self._load(entry) is None:  # else another process made it meanwhile
-                        self._make(entry, description)
+                    if self._load(entry) is None:  # else another process has extracted them
+                        self._extract_all(entry, description)
                 found = self._load(entry)
         except OSError as error:
             raise InputError(
-                f"cannot keep the features in {self.cache}: {error.strerror or error}; mend that, or name another "
+                f"cannot keep the features in {self.cache}: {error.strerror or error}; fix that, or set another "
                 "folder with data.cache=PATH"
             ) from error
         assert found is not None
         return found
 
-    def _parts(self) -> Iterator[tuple[str, PictureFiles | PictureArrays, int, Cut]]:
+    def _parts(self) -> Iterator[tuple[str, PictureFiles | PictureArrays, int, CropFunction]]:
         if self.views:
-            yield "train", self.source.train, self.views, self._views
-        yield "test", self.source.test, 1, self.middle
+            yield "train", self.source.train, self.views, self._random_crops
+        yield "test", self.source.test, 1, self._center_crop
 
-    def _views(self, pictures: PictureFiles | PictureArrays, index: int) -> np.ndarray:
-        picture = pictures.picture(index)
+    def _random_crops(self, pictures: PictureFiles | PictureArrays, index: int) -> np.ndarray:
+        picture = pictures.load(index)
         draws = Stream("augment", self.view_seed)
-        return np.stack([self.crop(picture, draws.rng(index, view)) for view in range(self.views)])
+        return np.stack([self.random_crop(picture, draws.rng(index, view)) for view in range(self.views)])
 
-    def crop(self, picture: Any, rng: np.random.Generator) -> np.ndarray:
-        """One random crop of a decoded picture."""
+    def random_crop(self, picture: Any, rng: np.random.Generator) -> np.ndarray:
+        """Pixels (size, size, 3) uint8 of a random crop of a decoded picture."""
         return self.crops.apply(picture, *self.crops.draw(rng, *picture.size), self.backbone.transform)
 
-    def middle(self, pictures: PictureFiles | PictureArrays, index: int) -> np.ndarray:
-        return centre(pictures.picture(index), self.backbone.transform)[None]
+    def _center_crop(self, pictures: PictureFiles | PictureArrays, index: int) -> np.ndarray:
+        return center_crop(pictures.load(index), self.backbone.transform)[None]
 
-    def _if_whole(self, cut: Cut) -> Cut:
-        """`cut`, where a broken picture gives no crops if it may be left out, and an InputError if not."""
+    def _skip_broken(self, crop: CropFunction) -> CropFunction:
+        """`crop`, which for a broken picture returns no crops under `skip_broken`, and else raises an InputError."""
 
         def crops(pictures: PictureFiles | PictureArrays, index: int) -> np.ndarray:
             try:
-                return cut(pictures, index)
+                return crop(pictures, index)
             except BrokenPicture as error:
                 if self.skip_broken:
                     return np.empty((0, 0, 0, 3), np.uint8)
                 raise InputError(
-                    f"{error}: not a whole picture; mend or remove it, or say data.skip_broken=true to leave such out"
+                    f"{error}: not a whole picture; replace or remove it, or set data.skip_broken=true to skip such pictures"
                 ) from error
 
         return crops
 
-    def _make(self, entry: Path, description: dict[str, Any]) -> None:
+    def _extract_all(self, entry: Path, description: dict[str, Any]) -> None:
         (entry / "manifest.json").unlink(missing_ok=True)
-        threads, began = torch.get_num_threads(), time.perf_counter()
+        threads, started = torch.get_num_threads(), time.perf_counter()
         torch.set_num_threads(count_cores())
         try:
-            eye = FeatureExtractor(self.backbone, self.device, self.batch_size)
-            self._check_space(entry, eye.dimension)
-            progress = _stored(entry / "progress.json") or {}
+            extractor = FeatureExtractor(self.backbone, self.device, self.batch_size)
+            self._check_space(entry, extractor.dimension)
+            progress = _read_json(entry / "progress.json") or {}
             shapes = {}
-            for part, pictures, views, cut in self._parts():
-                shapes[part] = (len(pictures), views, eye.dimension)
+            for part, pictures, views, crop in self._parts():
+                shapes[part] = (len(pictures), views, extractor.dimension)
                 kept = progress.setdefault(part, {"shards": [], "broken": []})
-                self._extract(entry, part, pictures, shapes[part], kept, progress, eye, cut)
+                self._extract(entry, part, pictures, shapes[part], kept, progress, extractor, crop)
         finally:
             torch.set_num_threads(threads)
         manifest = {
@@ -165,7 +167,7 @@ class Extraction:
             "classes": self.source.classes,
             "shapes": shapes,
             "parts": progress,
-            "seconds": round(time.perf_counter() - began, 1),
+            "seconds": round(time.perf_counter() - started, 1),
         }
         write_atomically(entry / "manifest.json", json.dumps(manifest, indent=1).encode())
 
@@ -175,7 +177,7 @@ class Extraction:
         free = shutil.disk_usage(entry).free
         if needed > free:
             raise InputError(
-                f"the features take {needed / 2**30:.1f} GiB and {self.cache} has {free / 2**30:.1f} GiB free; name "
+                f"the features take {needed / 2**30:.1f} GiB and {self.cache} has {free / 2**30:.1f} GiB free; set "
                 f"another folder with data.cache=PATH, or keep fewer views than data.views={self.views}"
             )
 
@@ -187,42 +189,42 @@ class Extraction:
         shape: tuple[int, int, int],
         kept: dict[str, Any],
         progress: dict[str, Any],
-        eye: FeatureExtractor,
-        cut: Cut,
+        extractor: FeatureExtractor,
+        crop: CropFunction,
     ) -> None:
-        """Write the shards of one part that are not on disk yet, each followed by its line in progress.json."""
+        """Extract and write the missing shards of one part; progress.json is written after each of them."""
         n, views, dimension = shape
         path, step = entry / f"{part}.npy", max(1, self.shard // views)
         if not _fits(path, shape):
             np.lib.format.open_memmap(path, "w+", np.float16, shape)
             kept.update(shards=[], broken=[])
         rows = np.load(path, mmap_mode="r")
-        whole = _whole(rows, kept["shards"], step)
+        whole = _count_whole_shards(rows, kept["shards"], step)
         del kept["shards"][whole:]
         offset = rows.offset
         del rows
-        again = {index // step for index in _repaired(pictures, kept)}
+        again = {index // step for index in _find_replaced(pictures, kept)}
         todo = [start for start in range(0, n, step) if start // step >= whole or start // step in again]
         name = f"{self.backbone.name}: {part}, {n} pictures{f' x {views} views' if views > 1 else ''}"
         with (
             path.open("r+b") as file,
-            _report_progress(name, n, n - sum(min(step, n - start) for start in todo)) as tell,
+            _report_progress(name, n, n - sum(min(step, n - start) for start in todo)) as advance,
         ):
             for start in todo:
                 stop = min(n, start + step)
                 broken = []
                 shard = np.zeros((stop - start, views, dimension), np.float16)
-                for i, features in enumerate(eye.passes(self._if_whole(cut), pictures, range(start, stop)), start):
+                for i, features in enumerate(extractor.extract_each(self._skip_broken(crop), pictures, range(start, stop)), start):
                     if not len(features):
                         broken.append(i)
                     elif not np.isfinite(features).all():
                         raise InputError(
-                            f"features of {_names(pictures, [i])} ({part}) are beyond what float16 holds; take another "
+                            f"features of {_names(pictures, [i])} ({part}) exceed the range of float16; choose another "
                             "backbone, or backbone.precision=32-true"
                         )
                     else:
                         shard[i - start] = features
-                    tell()
+                    advance()
                 file.seek(offset + start * views * dimension * 2)
                 file.write(shard.tobytes())
                 file.flush()
@@ -234,8 +236,11 @@ class Extraction:
                 write_atomically(entry / "progress.json", json.dumps(progress).encode())
 
     def _load(self, entry: Path) -> Features | None:
-        """The whole cache in `entry`, or None; InputError where it lacks pictures and skip_broken is not set."""
-        manifest = _stored(entry / "manifest.json")
+        """The features in `entry`, None where it is not complete.
+
+        Raises InputError where pictures did not decode and `skip_broken` is not set.
+        """
+        manifest = _read_json(entry / "manifest.json")
         if manifest is None:
             return None
         arrays, rows = {}, {}
@@ -246,27 +251,27 @@ class Extraction:
             kept, arrays[part] = manifest["parts"][part], np.load(path, mmap_mode="r")
             shards = kept["shards"]
             step = max(1, self.shard // views)
-            if arrays[part].nbytes <= VERIFIED_UP_TO and _whole(arrays[part], shards, step) * step < len(pictures):
+            if arrays[part].nbytes <= VERIFIED_UP_TO and _count_whole_shards(arrays[part], shards, step) * step < len(pictures):
                 return None
-            if _repaired(pictures, kept):
+            if _find_replaced(pictures, kept):
                 return None
             rows[part] = np.setdiff1d(np.arange(len(pictures)), kept["broken"])
             if kept["broken"] and not self.skip_broken:
                 raise InputError(
-                    f"{len(kept['broken'])} pictures did not decode, {_names(pictures, kept['broken'])}: mend or "
-                    "remove them, or say data.skip_broken=true"
+                    f"{len(kept['broken'])} pictures did not decode, {_names(pictures, kept['broken'])}: replace or "
+                    "remove them, or set data.skip_broken=true"
                 )
             if kept["broken"]:
-                print(f"{len(kept['broken'])} broken pictures left out of {part}: {_names(pictures, kept['broken'])}")
+                print(f"{len(kept['broken'])} broken pictures skipped in {part}: {_names(pictures, kept['broken'])}")
         labels = {part: getattr(self.source, part).labels[rows[part]] for part in rows}
         parts = {
-            part: {key: kept[key] for key in ("shards", "broken")}  # as before broken_files was kept
+            part: {key: kept[key] for key in ("shards", "broken")}  # the fingerprints of caches written before broken_files stay valid
             for part, kept in manifest["parts"].items()
         }
         digest = hashlib.sha256(json.dumps([parts, manifest["classes"], manifest["shapes"]]).encode())
         for part in sorted(labels):
             digest.update(np.ascontiguousarray(labels[part]).tobytes())
-        if not self.views:  # nothing is kept of the pictures to train on
+        if not self.views:  # no training features are kept
             digest.update(json.dumps(self.description(), sort_keys=True).encode())
             train = self.source.train
             arrays["train"] = np.empty((len(train), 0, arrays["test"].shape[2]), np.float16)
@@ -283,20 +288,21 @@ def _names(pictures: PictureFiles | PictureArrays, broken: list[int], most: int 
 
 
 def _sha256(pictures: PictureFiles | PictureArrays, index: int) -> str | None:
-    """SHA-256 of a picture's file; None where it has none that can be read."""
+    """SHA-256 of a picture's file; None where there is no readable file."""
     try:
         return hashlib.sha256((pictures.root / pictures.names[index]).read_bytes()).hexdigest()  # type: ignore[union-attr]
     except (AttributeError, OSError):
         return None
 
 
-def _repaired(pictures: PictureFiles | PictureArrays, kept: Mapping[str, Any]) -> set[int]:
-    """The broken pictures whose files are others now; of caches made before that was kept nothing is known."""
+def _find_replaced(pictures: PictureFiles | PictureArrays, kept: Mapping[str, Any]) -> set[int]:
+    """The broken pictures whose files changed since; none in caches that were written without their hashes."""
     known = kept.get("broken_files", {})
     return {int(index) for index, sha256 in known.items() if _sha256(pictures, int(index)) != sha256}
 
 
-def _stored(path: Path) -> dict[str, Any] | None:
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in `path`; None where there is none."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -305,7 +311,7 @@ def _stored(path: Path) -> dict[str, Any] | None:
 
 
 def _fits(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether `path` is an array file of float16 in this shape, as long as it should be."""
+    """Whether `path` is a complete .npy file of float16 in this shape."""
     try:
         found = np.load(path, mmap_mode="r")
     except (OSError, ValueError):
@@ -313,8 +319,8 @@ def _fits(path: Path, shape: tuple[int, ...]) -> bool:
     return found.shape == shape and found.dtype == np.float16
 
 
-def _whole(rows: np.ndarray, shards: list[str], step: int) -> int:
-    """How many of the first shards on disk are those that were noted."""
+def _count_whole_shards(rows: np.ndarray, shards: list[str], step: int) -> int:
+    """How many shards, from the first on, have the SHA-256 that is recorded for them."""
     for i, sha256 in enumerate(shards):
         if hashlib.sha256(np.ascontiguousarray(rows[i * step : (i + 1) * step]).data).hexdigest() != sha256:
             return i
@@ -323,33 +329,42 @@ def _whole(rows: np.ndarray, shards: list[str], step: int) -> int:
 
 @contextmanager
 def _lock_entry(entry: Path) -> Iterator[None]:
-    """Within the block no other process of this machine, or of a shared disk with locks, makes this entry."""
-    with (entry / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"another process extracts the features of {entry.name}; waiting for it", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    """Within the block no other process extracts `entry`: on this machine, or on a shared disk that has locks.
+
+    The lock ends with the process that holds it.
+    """
+    lock = FileLock(entry / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"another process extracts the features of {entry.name}; waiting for it", flush=True)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextmanager
 def _report_progress(name: str, total: int, done: int) -> Iterator[Callable[[], None]]:
-    """A bar with the time left in a terminal; elsewhere a line every 30 s at most, and one at the end."""
+    """Yield a function that counts one picture as done.
+
+    A terminal shows a bar with the time left; elsewhere a line is printed every 30 s at most, and one at the end.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task(name, total=total, completed=done)
-        began = last = time.monotonic()
-        came = 0
+        started = last = time.monotonic()
+        count = 0
 
-        def tell() -> None:
-            nonlocal came, last
-            came += 1
+        def advance() -> None:
+            nonlocal count, last
+            count += 1
             bar.advance(task)
             if bar.disable and (now := time.monotonic()) - last >= SECONDS_BETWEEN_LINES:
-                last, left = now, (total - done - came) * (now - began) / came
-                print(f"{name}: {done + came} done, {format_duration(left)} left", flush=True)
+                last, left = now, (total - done - count) * (now - started) / count
+                print(f"{name}: {done + count} done, {format_duration(left)} left", flush=True)
 
-        yield tell
-    if came:
-        print(f"{name}: done, {came / (time.monotonic() - began):.0f} pictures/s", flush=True)
+        yield advance
+    if count:
+        print(f"{name}: done, {count / (time.monotonic() - started):.0f} pictures/s", flush=True)

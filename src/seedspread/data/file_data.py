@@ -1,13 +1,14 @@
-"""Picture files decoded by worker processes while a network trains on them: for sets too large to keep decoded.
+"""Picture files decoded by worker processes during training: for sets that are too large to keep decoded.
 
-Each crop is keyed by the augment stream, the epoch and the picture. So 0, 1, 2 or 5 workers, kept or started anew each
-epoch, give the same bytes: torch's own way, a base seed plus the worker's number, gives others for each number.
+Each crop is drawn from the augment stream by epoch and picture. So 0, 1, 2 or 5 workers, persistent or restarted each
+epoch, give the same bytes; torch's default, a base seed plus the worker's number, depends on the number of workers.
 """
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -17,19 +18,22 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
-from seedspread.data.crops import Crops, centre
+from seedspread.data.crops import RandomResizedCrop, center_crop
 from seedspread.data.loader import EpochOrder, EpochPosition, Normaliser
 from seedspread.data.picture_files import BrokenPicture, PictureFiles, PictureSource
+from seedspread.data.reader import Reader
 from seedspread.models.backbones import Transform
 
 Key = tuple[int, int]  # epoch, picture
 
 
-class CutPictures(Dataset[tuple[Tensor, int]]):
-    """Pixels (size, size, 3) uint8 and label of a picture at (epoch, picture): a random crop, or without `crops` the
-    centre."""
+class CroppedPictures(Dataset[tuple[Tensor, int]]):
+    """Pixels (size, size, 3) uint8 and label of the picture at key (epoch, picture).
 
-    def __init__(self, pictures: PictureFiles, transform: Transform, crops: Crops | None, streams: Streams) -> None:
+    A random crop, or the centre crop where `crops` is None. Raises InputError for a file that does not decode.
+    """
+
+    def __init__(self, pictures: PictureFiles, transform: Transform, crops: RandomResizedCrop | None, streams: Streams) -> None:
         self.pictures, self.transform, self.crops, self.streams = pictures, transform, crops, streams
 
     def __len__(self) -> int:
@@ -38,19 +42,19 @@ class CutPictures(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, key: Key) -> tuple[Tensor, int]:
         epoch, index = key
         try:
-            picture = self.pictures.picture(index)
+            picture = self.pictures.load(index)
         except BrokenPicture as error:
-            raise InputError(f"{error}: not a whole picture; mend or remove it") from error
+            raise InputError(f"{error}: not a whole picture; replace or remove it") from error
         if self.crops is None:
-            pixels = centre(picture, self.transform)
+            pixels = center_crop(picture, self.transform)
         else:
             box, flipped = self.crops.draw(self.streams.augment.rng(epoch, index), *picture.size)
             pixels = self.crops.apply(picture, box, flipped, self.transform)
         return torch.from_numpy(np.array(pixels)), int(self.pictures.labels[index])
 
 
-class KeyBatches:
-    """The keys of each batch of an epoch, from `begin` on; Lightning tells `sampler` the epoch."""
+class EpochBatches:
+    """The keys (epoch, picture) of each batch of an epoch, from batch `begin` on; Lightning sets the epoch of `sampler`."""
 
     def __init__(self, sampler: EpochOrder, batch_size: int) -> None:
         self.sampler, self.batch_size, self.begin = sampler, batch_size, 0
@@ -65,12 +69,12 @@ class KeyBatches:
 
 
 class FileLoader(EpochPosition, DataLoader[tuple[Tensor, Tensor]]):
-    """Batches of CutPictures: images (batch, 3, size, size) float, channels last, and labels (batch,), on `device`."""
+    """Batches of CroppedPictures: images (batch, 3, size, size) float, channels last, and labels (batch,), on `device`."""
 
     def __init__(
         self,
-        pictures: CutPictures,
-        keys: KeyBatches | BatchSampler,
+        pictures: CroppedPictures,
+        keys: EpochBatches | BatchSampler,
         normalise: Normaliser,
         device: torch.device,
         workers: int,
@@ -80,11 +84,11 @@ class FileLoader(EpochPosition, DataLoader[tuple[Tensor, Tensor]]):
             pictures,
             batch_sampler=keys,
             num_workers=workers,
-            # In a sweep's worker the default is loky's own way to start a process, which is none for others.
+            # In a sweep's worker the default is loky's start method, which works for loky's own processes only.
             multiprocessing_context=multiprocessing.get_all_start_methods()[0] if workers else None,
             persistent_workers=workers > 0,
             pin_memory=device.type == "cuda",
-            generator=torch.Generator(),  # a DataLoader draws a base seed: not from the generator of the seed's run
+            generator=torch.Generator(),  # a DataLoader draws a base seed: not from the run's global generator
         )
         self.keys, self.normalise, self.target = keys, normalise, device
 
@@ -92,7 +96,7 @@ class FileLoader(EpochPosition, DataLoader[tuple[Tensor, Tensor]]):
         return len(self.keys)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]
-        if isinstance(self.keys, KeyBatches):
+        if isinstance(self.keys, EpochBatches):
             self.keys.begin = self._next
         for _, (images, labels) in zip(self.steps(), DataLoader.__iter__(self), strict=True):
             images, labels = (part.to(self.target, non_blocking=True) for part in (images, labels))
@@ -100,23 +104,24 @@ class FileLoader(EpochPosition, DataLoader[tuple[Tensor, Tensor]]):
 
 
 @lru_cache(maxsize=1)
-def _list_pictures(read: "partial[PictureSource]", source: str | None, size: int) -> PictureSource:
-    """Listed once per process."""
-    return read(source, Path(), size)
+def _list_pictures(reader: Reader, source: str | None, size: int) -> PictureSource:
+    """The pictures, listed once per process: 1.3 million files take seconds."""
+    return reader(source, Path(), size)
 
 
 class FileData(L.LightningDataModule):
-    """Pictures that stay in their files; `workers` processes decode and cut them.
+    """Pictures that stay in their files; `workers` processes decode and crop them.
 
-    Crops are `size` x `size`; for scoring the short side is resized to `resize` and the middle kept. Raises InputError
-    where the pictures do not fit the settings.
+    `read` is a function (source, cache, size) that returns a PictureSource. Random crops are resized to `size` x `size`;
+    for scoring the short side is resized to `resize` and the centre cropped. Raises InputError where the pictures do
+    not fit the settings.
     """
 
     def __init__(
         self,
         *,
         name: str,
-        read: "partial[PictureSource]",
+        read: Callable[..., Any],
         source: str | None,
         size: int,
         resize: int,
@@ -124,7 +129,7 @@ class FileData(L.LightningDataModule):
         mean: Sequence[float],
         std: Sequence[float],
         classes: int | None,
-        augment: Crops,
+        augment: RandomResizedCrop,
         batch_size: int,
         score_batch_size: int,
         workers: int,
@@ -142,7 +147,7 @@ class FileData(L.LightningDataModule):
                 f"data.channels={channels}: pictures from files have 3, and so must data.mean and data.std"
             )
         self.transform = Transform(size, resize, interpolation, tuple(mean), tuple(std))
-        self.pictures = _list_pictures(read, source, size)
+        self.pictures = _list_pictures(Reader.of(read), source, size)
         self.train_examples = len(self.pictures.train)
         self.classes = len(self.pictures.classes)
         if classes not in (None, self.classes):
@@ -151,23 +156,18 @@ class FileData(L.LightningDataModule):
             raise InputError(
                 f"data.batch_size={batch_size}: {name} has {len(self.pictures.train)} pictures to train on"
             )
-        self.crops, self.batch_size, self.score_batch_size, self.workers = (
-            augment,
-            batch_size,
-            score_batch_size,
-            workers,
-        )
-        self.streams, self.device = streams, device
+        self.crops, self.workers, self.streams, self.device = augment, workers, streams, device
+        self.batch_size, self.score_batch_size = batch_size, score_batch_size
         self._normalise = Normaliser(mean, std, size, device)
 
     def train_dataloader(self) -> FileLoader:
-        keys = KeyBatches(EpochOrder(len(self.pictures.train), self.streams), self.batch_size)
-        return self._loader(CutPictures(self.pictures.train, self.transform, self.crops, self.streams), keys)  # type: ignore[arg-type]
+        keys = EpochBatches(EpochOrder(len(self.pictures.train), self.streams), self.batch_size)
+        return self._loader(CroppedPictures(self.pictures.train, self.transform, self.crops, self.streams), keys)  # type: ignore[arg-type]
 
     def val_dataloader(self) -> FileLoader:
         every = [(0, index) for index in range(len(self.pictures.test))]
         keys = BatchSampler(every, self.score_batch_size, drop_last=False)  # type: ignore[arg-type]
-        return self._loader(CutPictures(self.pictures.test, self.transform, None, self.streams), keys)  # type: ignore[arg-type]
+        return self._loader(CroppedPictures(self.pictures.test, self.transform, None, self.streams), keys)  # type: ignore[arg-type]
 
-    def _loader(self, pictures: CutPictures, keys: KeyBatches | BatchSampler) -> FileLoader:
+    def _loader(self, pictures: CroppedPictures, keys: EpochBatches | BatchSampler) -> FileLoader:
         return FileLoader(pictures, keys, self._normalise, self.device, self.workers)

@@ -1,4 +1,4 @@
-"""Batches from pictures that live on the device: no worker processes, no copies from the host within an epoch."""
+"""Batches of pictures that are in the device's memory: no worker processes, no copies from the host in an epoch."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from seedspread.config.streams import Streams
-from seedspread.data.augment import Augment
+from seedspread.data.augment import Augmentation
 
 
 class EpochOrder:
@@ -24,11 +24,12 @@ class EpochOrder:
         self.epoch = epoch
 
     def permutation(self) -> Tensor:
+        """The order of this epoch, (pictures,) int64."""
         return torch.from_numpy(self.streams.order.rng(self.epoch).permutation(self.pictures))
 
 
 class Normaliser:
-    """Turns uint8 images (n, h, w, c) into floats with the data's mean and standard deviation taken out."""
+    """Turns uint8 images (n, h, w, c) into floats, normalised by the mean and standard deviation of each channel."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], width: int, device: torch.device) -> None:
         # A whole row of pixels at a time: four times as fast on a CPU as broadcasting over the channels alone.
@@ -42,7 +43,7 @@ class Normaliser:
 
 
 class EpochPosition:
-    """How far a loader is within its epoch: Lightning keeps it in checkpoints, and a resumed run goes on from there."""
+    """A loader's position within its epoch: Lightning saves it in checkpoints, and a resumed run continues there."""
 
     _next = _done = 0
 
@@ -53,11 +54,11 @@ class EpochPosition:
         return {"batches_done": self._done}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next pass begin after so many batches."""
+        """Start the next iteration after the batches that are done."""
         self._next = state["batches_done"] % len(self)
 
     def steps(self) -> Iterator[int]:
-        """The numbers of the batches that are left of the epoch."""
+        """The numbers of the batches that remain in the epoch."""
         begin, self._next = self._next, 0
         for step in range(begin, len(self)):
             self._done = step + 1
@@ -65,9 +66,9 @@ class EpochPosition:
 
 
 class TrainLoader(EpochPosition):
-    """Batches of an epoch, shuffled, then varied: images (batch, c, h, w) float, channels last, and labels (batch,).
+    """Shuffled and augmented batches of an epoch: images (batch, c, h, w) float, channels last, and labels (batch,).
 
-    A last incomplete batch is left out; another one each epoch.
+    An incomplete last batch is dropped; its pictures differ from epoch to epoch.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class TrainLoader(EpochPosition):
         batch_size: int,
         normalise: Normaliser,
         streams: Streams,
-        augment: Augment | None,
+        augment: Augmentation | None,
     ) -> None:
         self.images, self.labels, self.batch_size = images, labels, batch_size
         self.normalise, self.streams, self.augment = normalise, streams, augment
@@ -101,7 +102,7 @@ class TrainLoader(EpochPosition):
 
 
 class ScoreLoader:
-    """All pictures as they are, in the order of the set; batches as those of TrainLoader."""
+    """All pictures without augmentation, in the order of the set; batches as those of TrainLoader."""
 
     def __init__(self, images: Tensor, labels: Tensor, batch_size: int, normalise: Normaliser) -> None:
         self.images, self.labels, self.batch_size, self.normalise = images, labels, batch_size, normalise

@@ -10,17 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from seedspread.config.errors import InputError
-from seedspread.data.pictures import Pictures, PictureSet, picture_set
+from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 
 _PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 def load_or_build(folder: Path, name: str, source: str, build: Callable[[], PictureSet]) -> PictureSet:
-    """The pictures of `source` from `folder`, made with `build` the first time.
+    """The pictures of `source` from `folder`; `build` decodes them the first time.
 
-    `source` describes what the pictures were made from (paths, sizes, times, settings): another description makes
-    another entry. An entry is written beside its place and renamed, so it is whole or absent; where two processes
-    build it at once, the second finds the first's. A damaged entry is built again.
+    `source` describes what the pictures are made from (paths, sizes, times, settings): another description makes
+    another entry. An entry is written to a temporary folder and renamed, so it is complete or absent; of two processes
+    that build it at once, the second uses the first's. A damaged entry is built again. Raises InputError where the
+    folder cannot be written to.
     """
     entry = folder / f"{name}-{hashlib.sha256(source.encode()).hexdigest()[:12]}"
     if (found := load_entry(entry)) is not None:
@@ -30,28 +31,30 @@ def load_or_build(folder: Path, name: str, source: str, build: Callable[[], Pict
         store_entry(made, entry, source)
     except OSError as error:
         raise InputError(
-            f"cannot keep the decoded pictures in {folder}: {error.strerror or error}; mend that, or name another "
+            f"cannot keep the decoded pictures in {folder}: {error.strerror or error}; fix that, or set another "
             "folder with data.cache=PATH"
         ) from error
     return load_entry(entry) or made
 
 
 def load_entry(entry: Path) -> PictureSet | None:
+    """The pictures in `entry`; None where it is absent or damaged."""
     try:
         manifest = json.loads((entry / "manifest.json").read_text())
-        # Copy-on-write maps: torch takes them without a copy, and nothing written to them reaches the disk.
+        # Copy-on-write maps: torch uses them without a copy, and writes to them do not reach the disk.
         arrays = [np.load(entry / f"{part}.npy", mmap_mode="c") for part in _PARTS]
         if [list(array.shape) for array in arrays] != manifest["shapes"]:
             return None
         train, test = Pictures(arrays[0], np.array(arrays[1])), Pictures(arrays[2], np.array(arrays[3]))
-        # Records vouch for this fingerprint: taken again from the bytes, once per process.
-        found = picture_set(train, test, tuple(manifest["classes"]))
+        # Records hold this fingerprint: computed from the bytes again, once per process.
+        found = build_picture_set(train, test, tuple(manifest["classes"]))
         return found if found.fingerprint == manifest["fingerprint"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def store_entry(pictures: PictureSet, entry: Path, source: str) -> None:
+    """Write `pictures` to `entry`, which becomes complete in one step; an OSError passes."""
     entry.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=entry.parent, prefix=f".{entry.name}."))
     try:

@@ -1,9 +1,9 @@
 """The pictures of a run as a LightningDataModule."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import lightning as L
 import torch
@@ -11,14 +11,12 @@ from torch import Tensor
 
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
-from seedspread.data.augment import Augment
+from seedspread.data.augment import Augmentation
 from seedspread.data.loader import Normaliser, ScoreLoader, TrainLoader
-from seedspread.data.pictures import PictureSet
-
-Reader = Callable[[str | None, Path, int], PictureSet]
+from seedspread.data.reader import Reader
 
 
-class Resident(NamedTuple):
+class DevicePictures(NamedTuple):
     """Pictures on a device: images (n, h, w, c) uint8 and labels (n,) int64."""
 
     train_images: Tensor
@@ -30,40 +28,41 @@ class Resident(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def load_resident(
-    read: Reader,
+def load_pictures(
+    reader: Reader,
     source: str | None,
     cache: Path,
     size: int,
     train_size: int | None,
     test_size: int | None,
     device: torch.device,
-) -> Resident:
-    """Read once per process: the seeds of a sweep share the tensors, which nothing writes to."""
-    pictures = read(source, cache, size)
+) -> DevicePictures:
+    """The pictures on `device`, once per process: the seeds of a sweep share the tensors, which nothing writes to."""
+    pictures = reader(source, cache, size)
     classes = len(pictures.classes)
     parts = (
-        pictures.train.balanced(train_size, classes, "data.train_size"),
-        pictures.test.balanced(test_size, classes, "data.test_size"),
+        pictures.train.balanced_subset(train_size, classes, "data.train_size"),
+        pictures.test.balanced_subset(test_size, classes, "data.test_size"),
     )
     tensors = [torch.from_numpy(array).to(device) for part in parts for array in (part.images, part.labels)]
     train_images, train_labels, test_images, test_labels = tensors
-    return Resident(train_images, train_labels, test_images, test_labels, pictures.classes, pictures.fingerprint)
+    return DevicePictures(train_images, train_labels, test_images, test_labels, pictures.classes, pictures.fingerprint)
 
 
 class PictureData(L.LightningDataModule):
     """Pictures for training and scoring, resident on one device.
 
-    `read` finds and decodes them (see seedspread.data.cifar10 for one); a reader of your own takes (source, cache,
-    size) and returns a PictureSet. `train_size` and `test_size` take a fixed balanced subset. `classes` may be None: as
-    found. Raises InputError where the pictures do not fit the settings.
+    `read` finds and decodes them: read_cifar10 of seedspread.data.cifar10, or any function (source, cache, size) that
+    returns a PictureSet; keywords beside its `_target_` are passed to it. `train_size` and `test_size` select a fixed
+    balanced subset. `classes` may be None: as many as found. Raises InputError where the pictures do not fit the
+    settings.
     """
 
     def __init__(
         self,
         *,
         name: str,
-        read: "partial[PictureSet] | Reader",
+        read: Callable[..., Any],
         source: str | None,
         cache: str,
         size: int,
@@ -73,7 +72,7 @@ class PictureData(L.LightningDataModule):
         std: Sequence[float],
         batch_size: int,
         score_batch_size: int,
-        augment: Augment | None,
+        augment: Augmentation | None,
         streams: Streams,
         device: torch.device,
         train_size: int | None = None,
@@ -82,8 +81,8 @@ class PictureData(L.LightningDataModule):
         super().__init__()
         if not isinstance(size, int) or size < 1:
             raise InputError(f"data.size={size}: a whole number of pixels, at least 1")
-        reader = read.func if isinstance(read, partial) else read
-        self.pictures = load_resident(reader, source, Path(cache).expanduser(), size, train_size, test_size, device)
+        folder = Path(cache).expanduser()
+        self.pictures = load_pictures(Reader.of(read), source, folder, size, train_size, test_size, device)
         self.train_examples = len(self.pictures.train_labels)
         self.classes = len(self.pictures.classes)
         self.batch_size, self.score_batch_size = batch_size, score_batch_size

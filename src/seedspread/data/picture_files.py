@@ -1,9 +1,10 @@
-"""Pictures too many or too large for one array: a list of files and labels, decoded when they are asked for.
+"""Pictures that do not fit into one array: a list of files and labels, decoded on demand.
 
     train/<wnid>/*.JPEG and val/<wnid>/*.JPEG      ImageNet (Russakovsky et al. 2015)
     train/<class>/*.jpg and test/<class>/*.jpg     any other folder that seedspread.data.class_folders reads
 
-Nothing is cached here, and nothing hashed but names and sizes: 1.3 million files are listed in seconds and hold 150 GB.
+Nothing is cached here, and the fingerprint covers names and sizes alone: ImageNet's 1.3 million files hold 150 GB, and
+listing them takes seconds.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from seedspread.config.errors import InputError
 from seedspread.data.class_folders import SUFFIXES, TEST_NAMES, split_names
-from seedspread.data.pictures import Pictures, PictureSet, balanced, in_colour
+from seedspread.data.pictures import Pictures, PictureSet, balanced_indices, convert_to_rgb
 
 EXPECTED = "train/<wnid>/*.JPEG and val/<wnid>/*.JPEG, a folder for each class"
 SORT = (
@@ -28,7 +29,7 @@ SORT = (
 
 
 class BrokenPicture(Exception):
-    """A file that is no whole picture; its text names it."""
+    """A file that is not a whole picture; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -42,32 +43,32 @@ class PictureFiles:
     def __len__(self) -> int:
         return len(self.names)
 
-    def balanced(self, size: int | None, classes: int, key: str) -> "PictureFiles":
-        """As Pictures.balanced."""
+    def balanced_subset(self, size: int | None, classes: int, key: str) -> "PictureFiles":
+        """As Pictures.balanced_subset."""
         if size is None:
             return self
-        chosen = balanced(self.labels, size, classes, key)
+        chosen = balanced_indices(self.labels, size, classes, key)
         return PictureFiles(self.root, tuple(self.names[i] for i in chosen), self.labels[chosen])
 
-    def picture(self, index: int) -> Image.Image:
-        """The decoded picture, in colour; raises BrokenPicture."""
+    def load(self, index: int) -> Image.Image:
+        """The decoded picture, as RGB; raises BrokenPicture."""
         path = self.root / self.names[index]
         try:
             with Image.open(path) as file:
-                return in_colour(file)
+                return convert_to_rgb(file)
         except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise BrokenPicture(f"{path} ({type(error).__name__})") from error
 
 
 @dataclass(frozen=True)
 class PictureArrays:
-    """Decoded pictures under the same names as PictureFiles."""
+    """Decoded pictures with the interface of PictureFiles."""
 
     pictures: Pictures
 
-    def balanced(self, size: int | None, classes: int, key: str) -> "PictureArrays":
-        """As Pictures.balanced."""
-        return PictureArrays(self.pictures.balanced(size, classes, key))
+    def balanced_subset(self, size: int | None, classes: int, key: str) -> "PictureArrays":
+        """As Pictures.balanced_subset."""
+        return PictureArrays(self.pictures.balanced_subset(size, classes, key))
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -76,14 +77,15 @@ class PictureArrays:
     def labels(self) -> np.ndarray:
         return self.pictures.labels
 
-    def picture(self, index: int) -> Image.Image:
+    def load(self, index: int) -> Image.Image:
+        """The picture, as RGB."""
         image = np.asarray(self.pictures.images[index])
         return Image.fromarray(image if image.shape[2] == 3 else np.repeat(image, 3, axis=2))
 
 
 @dataclass(frozen=True)
 class PictureSource:
-    """What a backbone looks at: pictures to train on, pictures to score, and what tells them from others."""
+    """Pictures to train on and pictures to score, and the SHA-256 of their names and sizes, or of their bytes."""
 
     train: PictureFiles | PictureArrays
     test: PictureFiles | PictureArrays
@@ -91,35 +93,38 @@ class PictureSource:
     fingerprint: str
 
 
-def source_of(pictures: PictureSet | PictureSource, train_size: int | None, test_size: int | None) -> PictureSource:
-    """Pictures as a source, or a fixed balanced subset of them."""
+def build_source(pictures: PictureSet | PictureSource, train_size: int | None, test_size: int | None) -> PictureSource:
+    """`pictures` as a PictureSource, or a fixed balanced subset of them."""
     if isinstance(pictures, PictureSet):
         train, test = PictureArrays(pictures.train), PictureArrays(pictures.test)
         pictures = PictureSource(train, test, pictures.classes, pictures.fingerprint)
     classes = len(pictures.classes)
     return PictureSource(
-        pictures.train.balanced(train_size, classes, "data.train_size"),
-        pictures.test.balanced(test_size, classes, "data.test_size"),
+        pictures.train.balanced_subset(train_size, classes, "data.train_size"),
+        pictures.test.balanced_subset(test_size, classes, "data.test_size"),
         pictures.classes,
         f"{pictures.fingerprint} {train_size} {test_size}",
     )
 
 
 def read_picture_files(source: str | None, cache: Path, size: int) -> PictureSource:
-    """The pictures in the folder `source`; `cache` and `size` are not used. Raises InputError with what is expected."""
+    """The pictures in the folder `source`; `cache` and `size` are not used.
+
+    Raises InputError, which shows the expected layout, for a folder that has another one.
+    """
     if source is None:
-        raise InputError(f"data.root is not set: give the folder that holds {EXPECTED}; data.root=PATH")
+        raise InputError(f"data.root is not set: data.root=PATH is the folder that holds {EXPECTED}")
     root = Path(source).expanduser()
     if not root.is_dir():
         raise InputError(f"data.root={source}: no such folder; it should hold {EXPECTED}")
     found = dict(_pictures_under(root))
-    sorted_ones = {part for part in TEST_NAMES for name in found if Path(name).parent.parent == Path(part)}
-    if sorted_ones:  # as in the folder of ImageNet's own archive, whose test/ has no labels
+    sorted_parts = {part for part in TEST_NAMES for name in found if Path(name).parent.parent == Path(part)}
+    if sorted_parts:  # ImageNet's own archive has a test/ without labels beside a sorted val/
         found = {name: size for name, size in found.items() if Path(name).parent.name not in TEST_NAMES}
     for part in ("train", *TEST_NAMES):
         if any(Path(name).parent == Path(part) for name in found):
-            how = SORT if part == "val" else f"sort them into {part}/<class>/"
-            raise InputError(f"data.root={source}: pictures lie loose in {part}/; expected: {EXPECTED}.\n{how}")
+            fix = SORT if part == "val" else f"sort them into {part}/<class>/"
+            raise InputError(f"data.root={source}: pictures lie in {part}/ without a class folder; expected: {EXPECTED}.\n{fix}")
     if not found:
         raise InputError(f"data.root={source}: no pictures in it; it should hold {EXPECTED}")
     parts = split_names(list(found), f"data.root={source} (expected: {EXPECTED})")
@@ -135,7 +140,7 @@ def read_picture_files(source: str | None, cache: Path, size: int) -> PictureSou
 
 
 def _pictures_under(root: Path, inside: str = "") -> Iterator[tuple[str, int]]:
-    """Names below `root` and sizes in bytes, in the order of names."""
+    """Names and sizes in bytes of the picture files below `root`, sorted by name."""
     with os.scandir(root / inside) as listing:
         entries = sorted(listing, key=lambda entry: entry.name)
     for entry in entries:
@@ -143,5 +148,5 @@ def _pictures_under(root: Path, inside: str = "") -> Iterator[tuple[str, int]]:
             continue
         if entry.is_dir():
             yield from _pictures_under(root, f"{inside}{entry.name}/")
-        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122  # pathlib takes ten times as long
+        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122  # pathlib takes ten times longer
             yield f"{inside}{entry.name}", entry.stat().st_size

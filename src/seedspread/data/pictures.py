@@ -1,8 +1,4 @@
-"""Labelled pictures as arrays, and their cache on disk.
-
-Pictures are decoded once. The arrays are kept as .npy files that several processes map together, so that a second
-process costs no second copy.
-"""
+"""Labelled pictures as arrays, and their fingerprint."""
 
 import hashlib
 import json
@@ -24,29 +20,29 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def balanced(self, size: int | None, classes: int, key: str) -> "Pictures":
+    def balanced_subset(self, size: int | None, classes: int, key: str) -> "Pictures":
         """The first size / classes pictures of each class, in the order of the set; all of them where `size` is None.
 
-        `key` names the setting in the InputError raised where `size` cannot be had.
+        Raises InputError, which names the setting `key`, where `size` is no multiple of `classes` or too large.
         """
         if size is None:
             return self
-        chosen = balanced(self.labels, size, classes, key)
+        chosen = balanced_indices(self.labels, size, classes, key)
         return Pictures(np.ascontiguousarray(self.images[chosen]), self.labels[chosen])
 
 
-def in_colour(image: Image.Image) -> Image.Image:
-    """`image` as 8-bit RGB; 16-bit grey is scaled, where Pillow's own conversion would clip all above 255 to white."""
+def convert_to_rgb(image: Image.Image) -> Image.Image:
+    """`image` as 8-bit RGB; 16-bit grey is scaled, where Pillow's conversion would clip values above 255 to white."""
     if image.mode.startswith("I"):
-        deep = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+        pixels = np.asarray(image).astype(np.uint32)
+        image = Image.fromarray(((pixels + 128) // 257).astype(np.uint8))
     return image.convert("RGB")
 
 
-def balanced(labels: np.ndarray, size: int, classes: int, key: str) -> np.ndarray:
-    """Positions of the first size / classes of each class in `labels` (n,), in the order of the set.
+def balanced_indices(labels: np.ndarray, size: int, classes: int, key: str) -> np.ndarray:
+    """Indices (size,) of the first size / classes of each class in `labels` (n,), ascending.
 
-    `key` names the setting in the InputError raised where `size` cannot be had.
+    Raises InputError, which names the setting `key`, where `size` is no multiple of `classes` or too large.
     """
     each = size // classes if isinstance(size, int) else 0
     if each < 1 or each * classes != size:
@@ -68,7 +64,7 @@ class PictureSet:
     fingerprint: str
 
 
-def picture_set(train: Pictures, test: Pictures, classes: tuple[str, ...]) -> PictureSet:
+def build_picture_set(train: Pictures, test: Pictures, classes: tuple[str, ...]) -> PictureSet:
     """A PictureSet with its fingerprint, over pixels, labels, shapes and class names."""
     digest = hashlib.sha256(json.dumps(classes).encode())
     for array in (train.images, train.labels, test.images, test.labels):

@@ -83,7 +83,7 @@ def build_run(
         **describe_run(cfg, study, seed),
         "data_sha256": data.pictures.fingerprint,
         "train_examples": data.train_examples,
-        **({"features": data.described} if hasattr(data, "described") else {}),
+        **({"features": data.description} if hasattr(data, "description") else {}),
         "resumed_from": None,
     }
     return classifier, data, header, device
