@@ -1,0 +1,112 @@
+"""README.md and docs/: links lead somewhere, and command lines are ones that the program accepts."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from seedspread.commands.cli import COMMANDS
+from seedspread.config.compose import CONF
+from seedspread.config.keys import check_keys, known_keys
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "benchmarks" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+PLACES = {"experiment=NAME": "experiment=digits", "seed=range(0,N)": "seed=range(0,20)", "key=value": "results=results"}
+FENCE = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", page.read_text()))
+    for link in links:
+        if link.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{link}: no such file"
+        assert not anchor or anchor in anchors(target), f"{link}: no such heading"
+
+
+def test_every_page_is_linked_from_the_readme():
+    linked = set(re.findall(r"\]\(docs/([\w-]+\.md)", (ROOT / "README.md").read_text()))
+    assert linked == {page.name for page in (ROOT / "docs").glob("*.md")}
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def code_of(text: str) -> list[str]:
+    """The lines of code blocks, continued ones joined, and the code within sentences."""
+    blocks = "\n".join(FENCE.findall(text)).replace("\\\n", " ").splitlines()
+    return [*blocks, *(" ".join(span.split()) for span in re.findall(r"`([^`]+)`", FENCE.sub("", text)))]
+
+
+def command_lines() -> list[tuple[str, tuple[str, ...]]]:
+    """Each command that the pages name, with its arguments, once."""
+    found = {}
+    for page in PAGES:
+        for line in code_of(page.read_text()):
+            words = (
+                shlex.split(line, comments=True) if re.match(r"seedspread |python -m (src|seedspread)\b", line) else []
+            )
+            if words[:1] == ["seedspread"]:
+                found[words[1], tuple(words[2:])] = None
+            elif words:
+                assert words[2] == "src.train", f"{page.name}: {line}"
+                found["train", tuple(words[3:])] = None
+    return list(found)
+
+
+@pytest.fixture(scope="module")
+def configs():
+    with initialize_config_dir(CONF, version_base="1.3"):
+        yield
+
+
+@pytest.mark.parametrize(
+    "command, arguments", command_lines(), ids=lambda part: part if isinstance(part, str) else " ".join(part)
+)
+def test_command_lines_are_accepted(command, arguments, configs):
+    if command == "COMMAND":
+        return
+    assert command in COMMANDS
+    overrides = [PLACES.get(argument, argument) for argument in arguments if argument not in ("-m", "--help")]
+    values = [
+        f"{override.input_line.partition('=')[0]}={next(override.sweep_string_iterator())}"
+        if override.is_sweep_override()
+        else override.input_line
+        for override in OverridesParser.create().parse_overrides(overrides)
+    ]
+    cfg = compose(command, values, return_hydra_config=True)
+    if command == "train":
+        check_keys(cfg)
+
+
+def test_keys_within_sentences_exist():
+    groups = {path.name for path in Path(CONF).iterdir() if path.is_dir()}
+    for page in PAGES:
+        for key in re.findall(r"`([a-z][\w.]*)=", FENCE.sub("", page.read_text())):
+            assert key in {"key", *known_keys(), *groups} or key.split(".")[0] == "trainer", f"{page.name}: {key}="
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    lines = [line for page in PAGES for line in code_of(page.read_text()) if re.match(r"make [a-z]", line)]
+    assert lines
+    for line in lines:
+        for word in shlex.split(line, comments=True)[1:]:
+            name, given, _ = word.partition("=")
+            assert re.search(rf"\$\(.*\b{name}\b", makefile) if given else name in targets, f"{line}: {word}"
