@@ -3,7 +3,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import timm
 import torch
 from hydra import compose, initialize_config_dir
 from hypothesis import settings
@@ -11,6 +13,10 @@ from omegaconf import DictConfig
 
 from seedspread.commands.console import run_command
 from seedspread.commands.train import main
+from seedspread.data import extractor, features
+from seedspread.records.study import Study
+from tests import synthetic
+from tests.data.pictures import files, folder
 
 settings.register_profile("any machine", deadline=None)  # a busy disk is no failure
 settings.load_profile("any machine")
@@ -98,3 +104,61 @@ def cifar_pictures() -> str:
     if not path.exists():
         pytest.skip(f"real CIFAR-10 pictures are not at {path}")
     return str(path)
+
+
+@pytest.fixture
+def make_study(tmp_path: Path) -> Callable[..., Study]:
+    """Make a study of these accuracies (fractions), seeds 0, 1, 2, ..."""
+
+    def make(accuracies, name="dots", config=synthetic.CONFIG):
+        study = Study.open(tmp_path / "results" / name, config)
+        for seed, accuracy in enumerate(accuracies):
+            synthetic.add_seed(study, seed, accuracy)
+        return study
+
+    return make
+
+
+@pytest.fixture
+def study(make_study: Callable[..., Study]) -> Study:
+    """24 seeds of 80 ± 2 %, named dots."""
+    return make_study(np.random.default_rng(1).normal(0.8, 0.02, 24))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Weights of a tiny backbone."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "resnet.pth"
+    torch.save(timm.create_model("test_resnet").state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks so small only lose by a second thread, most of all beside other tests."""
+    for module in (extractor, features):
+        monkeypatch.setattr(module, "count_cores", lambda: 1)
+
+
+@pytest.fixture(scope="session")
+def probe_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of two shades in three classes, and one cache of their features for all tests."""
+    there = tmp_path_factory.mktemp("probe")
+    folder(there / "in", files(train=12, test=4, classes="abc"))
+    return there
+
+
+@pytest.fixture
+def probe(
+    config: Callable[..., DictConfig], probe_cache: Path, checkpoint: str, one_core: None
+) -> Callable[..., DictConfig]:
+    """`experiment=cifar_probe` with a tiny backbone on 36 and 12 pictures, three epochs."""
+    fixed = [
+        "experiment=cifar_probe", "trainer=cpu", "trainer.max_epochs=3",
+        "data.read._target_=seedspread.data.class_folders.read_class_folders", f"data.source={probe_cache}/in",
+        f"data.cache={probe_cache}/cache", "data.size=16", "data.train_size=null", "data.test_size=null",
+        "data.views=2", "data.batch_size=8", "backbone.name=test_resnet", f"backbone.checkpoint={checkpoint}",
+        "backbone.size=32", "backbone.resize=32",
+    ]  # fmt: skip
+    return lambda *overrides: config(*fixed, *overrides)

@@ -11,19 +11,11 @@ from hydra.utils import instantiate
 
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError
-from seedspread.config.identity import study_identity
-from seedspread.config.resolve import resolve_config
 from seedspread.config.streams import Streams
 from seedspread.records.study import Study
 from seedspread.training.callbacks.seed_record import weights_sha256
-from tests.conftest import CONF, ROOT
-from tests.data.test_pictures import files, folder
-
-EXPERIMENTS = sorted(  # those of a frozen backbone are in test_probe.py
-    path.stem
-    for path in Path(CONF, "experiment").glob("*.yaml")
-    if not path.stem.startswith(("imagenet", "cifar_probe"))
-)
+from tests.conftest import ROOT
+from tests.data.pictures import files, folder
 
 
 def weights(record):
@@ -177,23 +169,6 @@ def test_a_checkpoint_that_does_not_fit_is_refused(small, checkpoint, tmp_path):
         with pytest.raises(InputError, match=says):
             train(small("study=no", f"ckpt_path='{checkpoint}'", *overrides))
     assert not list((tmp_path / "results" / "no" / "seeds").iterdir())
-
-
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment_composes_and_instantiates(config, experiment):
-    cfg = resolve_config(config(f"experiment={experiment}", "trainer=cpu"))
-    assert cfg.study == experiment and study_identity(cfg)["trainer"]["precision"] in ("bf16-mixed", "32-true")
-    model = instantiate(cfg.model)
-    images = torch.zeros(2, cfg.data.channels, cfg.data.size, cfg.data.size)
-    logits = model(images)
-    assert logits.shape == (2, cfg.data.classes)
-    assert torch.isfinite(instantiate(cfg.loss)(logits, torch.zeros(2, dtype=torch.long)))
-    optimizer = instantiate(cfg.optimizer)(model.parameters())
-    instantiate(cfg.schedule)(optimizer).step()
-    instantiate(cfg.data.augment)
-    for callback in cfg.callbacks.values():
-        instantiate(callback)
-    instantiate(cfg.trainer, _partial_=True)(logger=False)
 
 
 @pytest.mark.parametrize("logger", ["tensorboard", "csv"])

@@ -1,4 +1,4 @@
-"""The feature cache: crops, resuming, broken pictures, the settings that make another cache, picture folders."""
+"""The feature cache: resuming, broken pictures, what makes another cache."""
 
 import json
 import os
@@ -20,15 +20,15 @@ from torchvision.transforms import functional as F
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Stream
-from seedspread.data import extractor, features
-from seedspread.data.crops import RandomResizedCrop, center_crop
+from seedspread.data import features
+from seedspread.data.crops import RandomResizedCrop
 from seedspread.data.extractor import FeatureExtractor
 from seedspread.data.features import Extraction
-from seedspread.data.picture_files import PictureArrays, build_source, read_picture_files
+from seedspread.data.picture_files import build_source, read_picture_files
 from seedspread.data.pictures import Pictures, build_picture_set
-from seedspread.models.backbones import Backbone, Transform
+from seedspread.models.backbones import Backbone
 from tests.conftest import ROOT
-from tests.data.test_pictures import folder
+from tests.data.pictures import pictures_on_disk
 
 CPU = torch.device("cpu")
 
@@ -38,23 +38,8 @@ def noise(n, size=20, seed=0):
     return Pictures(images, np.arange(n) % 2)
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "resnet.pth"
-    torch.save(timm.create_model("test_resnet").state_dict(), path)
-    return str(path)
-
-
-@pytest.fixture(autouse=True)
-def _one_core(monkeypatch):
-    """Small networks are slower with a second thread, above all beside other tests."""
-    for module in (extractor, features):
-        monkeypatch.setattr(module, "count_cores", lambda: 1)
-
-
 @pytest.fixture
-def extraction(tmp_path, checkpoint):
+def extraction(tmp_path, checkpoint, one_core):
     """20 and 7 pictures, 3 views, batches of 4 crops, a shard every 4 pictures."""
     return Extraction(
         source=build_source(build_picture_set(noise(20), noise(7, seed=1), ("a", "b")), None, None),
@@ -77,35 +62,6 @@ def only_entry(extraction):
 
 def contents(entry):
     return {path.name: path.read_bytes() for path in entry.glob("*.npy")}
-
-
-@pytest.mark.parametrize("shape", [(40, 60), (60, 40), (30, 30), (7, 200), (200, 7)])
-def test_crops_are_those_of_torchvision_for_the_same_draw(shape):
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8))
-    transform = Transform(24, 28, "bilinear", (0.5,) * 3, (0.5,) * 3)
-    crops, flips = RandomResizedCrop(), set()
-    for key in range(20):
-        box, flipped = crops.draw(Stream("augment", 3).rng(key), *picture.size)
-        left, top, right, bottom = box
-        assert 0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height
-        expected = F.resized_crop(picture, top, left, bottom - top, right - left, [24, 24])
-        expected = F.hflip(expected) if flipped else expected
-        assert np.array_equal(crops.apply(picture, box, flipped, transform), np.asarray(expected))
-        flips.add(flipped)
-    assert flips == {False, True}
-    expected = F.center_crop(F.resize(picture, 28), [24, 24])
-    assert np.array_equal(center_crop(picture, transform), np.asarray(expected))
-
-
-def test_crops_are_distributed_over_scale_and_ratio():
-    crops, areas, ratios = RandomResizedCrop(scale=(0.2, 0.6), ratio=(0.8, 1.25), flip=False), [], []
-    for key in range(400):
-        (left, top, right, bottom), flipped = crops.draw(Stream("augment", 0).rng(key), 1000, 800)
-        areas.append((right - left) * (bottom - top) / 800_000)
-        ratios.append((right - left) / (bottom - top))
-        assert not flipped
-    assert 0.19 < min(areas) < 0.22 and 0.58 < max(areas) < 0.61 and np.mean(areas) == pytest.approx(0.4, abs=0.03)
-    assert min(ratios) > 0.79 and max(ratios) < 1.26 and np.mean(np.log(ratios)) == pytest.approx(0, abs=0.02)
 
 
 def test_features_are_those_of_a_plain_loop_over_the_crops(extraction):
@@ -138,6 +94,7 @@ def test_each_setting_that_changes_features_makes_another_cache(extraction, chec
     other = tmp_path / "other.pth"
     weights = timm.create_model("test_resnet").state_dict()
     torch.save(weights, other)
+    other_pictures = build_picture_set(noise(20, seed=2), noise(7), ("a", "b"))
     changed = [
         extraction,
         replace(extraction, backbone=replace(extraction.backbone, checkpoint=str(other))),
@@ -146,7 +103,7 @@ def test_each_setting_that_changes_features_makes_another_cache(extraction, chec
         replace(extraction, crops=RandomResizedCrop(flip=False)),
         replace(extraction, views=2),
         replace(extraction, view_seed=1),
-        replace(extraction, source=build_source(build_picture_set(noise(20, seed=2), noise(7), ("a", "b")), None, None)),
+        replace(extraction, source=build_source(other_pictures, None, None)),
     ]
     fingerprints = [each.load_or_extract().fingerprint for each in changed]
     assert len(set(fingerprints)) == len(changed) == len(list(extraction.cache.iterdir()))
@@ -176,7 +133,9 @@ def test_a_stopped_extraction_resumes_after_its_last_shard(extraction, monkeypat
     assert not (entry / "manifest.json").exists()
     assert len(json.loads((entry / "progress.json").read_text())["train"]["shards"]) == 2
     before = len(batches)
-    monkeypatch.setattr(FeatureExtractor, "extract", lambda self, crops: batches.append(len(crops)) or extract(self, crops))
+    monkeypatch.setattr(
+        FeatureExtractor, "extract", lambda self, crops: batches.append(len(crops)) or extract(self, crops)
+    )
     found = extraction.load_or_extract()
     assert sum(batches[before:]) == 1 + 12 * 3 + 7  # the rest of the pictures, and those to score
     assert contents(entry) == contents(only_entry(whole))
@@ -242,10 +201,14 @@ def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path, checkpoint, con
 def test_of_two_concurrent_extractions_one_waits(extraction, capsys, monkeypatch):
     batches, extract = [], FeatureExtractor.extract
     monkeypatch.setattr(
-        FeatureExtractor, "extract", lambda self, crops: (batches.append(len(crops)), time.sleep(0.02), extract(self, crops))[2]
+        FeatureExtractor,
+        "extract",
+        lambda self, crops: (batches.append(len(crops)), time.sleep(0.02), extract(self, crops))[2],
     )
     found = []
-    threads = [threading.Thread(target=lambda: found.append(extraction.load_or_extract().fingerprint)) for _ in range(2)]
+    threads = [
+        threading.Thread(target=lambda: found.append(extraction.load_or_extract().fingerprint)) for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
         time.sleep(0.1)
@@ -253,17 +216,6 @@ def test_of_two_concurrent_extractions_one_waits(extraction, capsys, monkeypatch
         thread.join()
     assert len(set(found)) == 1 and sum(batches) == 1 + 60 + 7
     assert "another process extracts the features of features-test_resnet" in capsys.readouterr().out
-
-
-def pictures_on_disk(tmp_path, suffix=".JPEG", parts=("train", "val")):
-    root = tmp_path / "imagenet"
-    for part in parts:
-        for label in ("n01", "n02"):
-            (root / part / label).mkdir(parents=True)
-            for i in range(4):
-                pixels = np.random.default_rng([i, len(part), int(label[1:])]).integers(0, 256, (30, 40, 3), np.uint8)
-                Image.fromarray(pixels).save(root / part / label / f"{part}_{i}{suffix}", "JPEG")
-    return root
 
 
 def test_imagenets_folders_are_read_picture_by_picture(tmp_path, extraction):
@@ -279,39 +231,6 @@ def test_imagenets_folders_are_read_picture_by_picture(tmp_path, extraction):
     before = found.fingerprint
     (root / "train" / "n01" / "train_0.JPEG").write_bytes(b"x" * 7)
     assert read_picture_files(str(root), tmp_path, 0).fingerprint != before
-
-
-def test_a_wrong_folder_shows_the_expected_layout(tmp_path):
-    root = pictures_on_disk(tmp_path, parts=("train",))
-    expected = r"train/<wnid>/\*\.JPEG and val/<wnid>/\*\.JPEG"
-    for source, says in (
-        (None, f"data.root is not set: .*{expected}"),
-        (tmp_path / "nowhere", f"no such folder; it should hold {expected}"),
-        (tmp_path / "empty", f"no pictures in it; it should hold {expected}"),
-        (root, f"{expected}.*: no pictures in"),
-    ):
-        (tmp_path / "empty").mkdir(exist_ok=True)
-        with pytest.raises(InputError, match=says):
-            read_picture_files(source and str(source), tmp_path, 0)
-
-
-def test_the_command_that_sorts_a_flat_val_folder_works(tmp_path):
-    root = pictures_on_disk(tmp_path)
-    flat = {}
-    for path in sorted((root / "val").glob("*/*.JPEG")):
-        name = f"ILSVRC2012_val_{len(flat):08d}"
-        flat[name] = path.parent.name
-        path.rename(root / "val" / f"{name}.JPEG")
-    for wnid in ("n01", "n02"):
-        (root / "val" / wnid).rmdir()
-    lines = [f"{name},{wnid} 85 1 499 272 {wnid} 1 2 3 4" for name, wnid in flat.items()]
-    (root / "LOC_val_solution.csv").write_text("\n".join(["ImageId,PredictionString", *lines]) + "\n")
-    with pytest.raises(InputError, match="pictures lie in val/ without a class folder") as raised:
-        read_picture_files(str(root), tmp_path, 0)
-    command = str(raised.value).split("of the archive: ")[1].replace("PATH", "..")
-    subprocess.run(["bash", "-euc", command], cwd=root, check=True)
-    found = read_picture_files(str(root), tmp_path, 0)
-    assert [Path(name).parent.name for name in found.test.names] == [flat[Path(name).stem] for name in found.test.names]
 
 
 @pytest.mark.parametrize("part, row", [("train", 2), ("val", 6)])
@@ -368,7 +287,9 @@ def test_features_beyond_float16_name_the_picture(tmp_path, extraction, checkpoi
     torch.save({name: 1e4 * w if name.endswith("weight") else w for name, w in weights.items()}, tmp_path / "w.pth")
     backbone = replace(extraction.backbone, checkpoint=str(tmp_path / "w.pth"))
     source = read_picture_files(str(pictures_on_disk(tmp_path)), tmp_path, 0)
-    with pytest.raises(InputError, match=r"train/n01/train_0.JPEG .* the range of float16; choose another backbone, or back"):
+    with pytest.raises(
+        InputError, match=r"train/n01/train_0.JPEG .* the range of float16; choose another backbone, or back"
+    ):
         replace(extraction, source=source, backbone=backbone).load_or_extract()
 
 
@@ -380,15 +301,3 @@ def test_a_full_disk_and_an_unwritable_cache_are_named(tmp_path, extraction, mon
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot keep the features in .*data.cache=PATH"):
         replace(extraction, cache=tmp_path / "file").load_or_extract()
-
-
-def test_grey_pictures_become_rgb():
-    grey = PictureArrays(Pictures(np.full((1, 8, 8, 1), 7, np.uint8), np.zeros(1, np.int64)))
-    assert np.asarray(grey.load(0)).tolist() == np.full((8, 8, 3), 7).tolist()
-
-
-def test_class_folders_without_a_split(tmp_path, extraction):
-    buffer = (pictures_on_disk(tmp_path) / "val/n01/val_0.JPEG").read_bytes()
-    root = folder(tmp_path / "own", {f"{label}/{i}.jpg": buffer for label in "ab" for i in range(5)})
-    found = read_picture_files(str(root), tmp_path, 0)
-    assert (len(found.train), len(found.test)) == (8, 2)

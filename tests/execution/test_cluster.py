@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from seedspread.records.study import Study
+from tests.commands.test_sweep import start_sweep, wait_for_records
 from tests.conftest import ROOT
-from tests.execution.test_sweep import start_sweep, wait_for_records
 
 RAY = str(Path(sys.executable).with_name("ray"))
 

@@ -1,4 +1,4 @@
-"""Warm-up, decays, clipping and gradient norms: against closed forms, torch's own and a loop written by hand."""
+"""Schedules, clipping and gradient norms: against closed forms, torch's own and a loop written by hand."""
 
 import math
 from contextlib import nullcontext
@@ -23,7 +23,7 @@ from seedspread.training.build import build_run, open_study
 from seedspread.training.callbacks.gradient_norms import GradientNorms
 from seedspread.training.reproduction import reproduce
 from seedspread.training.run import fit
-from seedspread.training.schedules import DECAYS, WarmUp
+from seedspread.training.schedules import DECAYS, RiseAndFall, WarmUp
 
 
 class Watch(L.Callback):
@@ -205,3 +205,14 @@ def test_a_seed_with_gradient_norms_is_reproduced_with_them(command, tmp_path):
 def test_a_seed_of_diverging_steps_keeps_its_norms(small):
     record = train(small("optimizer.lr=1e30", "callbacks=gradient_norms"))
     assert record["status"] == "diverged" and record["metrics"]["epochs"]["grad_norm/max"] == [None]
+
+
+# Factors of epochs 0 to 21, worked out by hand in thousandths of 1/19 where the line falls.
+RISING = [0.01, 0.01 + 0.5 / 3, 0.01 + 1 / 3, 0.51]
+FALLING = [0.01 + 0.5 * k / 19 for k in range(18, 0, -1)]
+
+
+def test_the_schedule_value_by_value():
+    factors = [RiseAndFall()(epoch) for epoch in range(45)]
+    assert factors == pytest.approx(RISING + FALLING + [0.01] * 23, abs=1e-12)
+    assert 0.2 * max(factors) == pytest.approx(0.102)

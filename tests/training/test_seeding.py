@@ -1,16 +1,14 @@
+"""Generators of torch, NumPy and Python, seeded from streams."""
+
 import io
 import random
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from seedspread.config.errors import InputError
-from seedspread.config.streams import STREAMS, Stream, Streams, check_seed
+from seedspread.config.streams import LARGEST_SEED, Stream
 from seedspread.training.seeding import (
-    LARGEST_SEED,
     draw_from,
     generator_states,
     restore_generator_states,
@@ -18,33 +16,10 @@ from seedspread.training.seeding import (
     torch_cpu_state,
 )
 
-seeds = st.integers(0, LARGEST_SEED)
-
 
 def torch_draws(stream: Stream) -> list[float]:
     with draw_from(stream):
         return torch.rand(4, dtype=torch.float64).tolist()
-
-
-@given(seeds, st.integers(0, 1000))
-def test_a_draw_depends_on_stream_seed_and_key_alone(seed, epoch):
-    stream = Stream("order", seed)
-    Stream("augment", seed).rng(epoch).random(5)
-    assert stream.rng(epoch).random(4).tolist() == Stream("order", seed).rng(epoch).random(4).tolist()
-
-
-@given(seeds)
-def test_streams_epochs_and_neighbouring_seeds_draw_other_numbers(seed):
-    draws = [Stream(name, seed).rng(epoch).integers(2**62) for name in STREAMS for epoch in range(3)]
-    draws += [Stream(name, (seed + 1) % LARGEST_SEED).rng(0).integers(2**62) for name in STREAMS]
-    assert len(set(draws)) == len(draws)
-
-
-def test_neighbouring_seeds_are_uncorrelated():
-    draws = np.array([Stream("init", seed).rng().standard_normal(100) for seed in range(400)])
-    neighbours = (draws[:-1] * draws[1:]).mean(1) * 10  # standard normal where independent
-    assert abs(neighbours.mean()) < 4 / np.sqrt(len(neighbours))
-    assert 0.8 < neighbours.std() < 1.2
 
 
 def test_torch_draws_the_very_numbers_of_numpys_mersenne_twister():
@@ -71,18 +46,6 @@ def test_drawing_from_leaves_the_global_generator_as_it_was():
     torch.manual_seed(1)
     torch_draws(Stream("init", 9))
     assert torch.rand(3).tolist() == expected
-
-
-def test_a_stream_set_on_its_own_leaves_the_others():
-    assert Streams.of(0, init=None, order=7).seeds() == {"init": 0, "order": 7, "augment": 0, "other": 0}
-    with pytest.raises(InputError, match="the streams are init, order, augment, other"):
-        Streams.of(0, dropout=1)
-
-
-@pytest.mark.parametrize("value", [-1, 0.5, 1.0, "x", None, True, 2**63, "range(0,3)"])
-def test_what_is_no_seed_is_refused_by_name(value):
-    with pytest.raises(InputError, match=r"^streams\.init="):
-        check_seed(value, "streams.init")
 
 
 @pytest.mark.parametrize("seed", [0, 7, LARGEST_SEED])

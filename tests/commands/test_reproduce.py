@@ -1,24 +1,18 @@
-"""Reproducing recorded seeds, varying one source of randomness, and the variance by source."""
+"""Reproducing recorded seeds."""
 
 import json
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 from hydra import initialize_config_dir
-from nbclient import NotebookClient
 
-from seedspread.commands import sources
 from seedspread.commands.reproduce import main
-from seedspread.commands.sources import plan_sweeps
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError
 from seedspread.records.study import Study
-from seedspread.report.sources import ALL, NOTHING, Source, sources_table
-from seedspread.statistics.spread import Interval, std_interval
 from seedspread.training.reproduction import compare_records, reproduce
-from tests.conftest import CONF, ROOT
+from tests.conftest import CONF
 
 
 @pytest.fixture
@@ -143,81 +137,3 @@ def test_the_command_exits_with_1_where_a_seed_differs(recorded, invoked):
     for arguments, says in (([], "name a study and a seed"), (["study=digits", "n=9"], "has 2 recorded seeds")):
         code, _, err = ask(*arguments)
         assert code == 1 and says in err and len(err.strip().splitlines()) == 1
-
-
-QUICK = ("experiment=digits", "trainer.max_epochs=1", "jobs=1")
-
-
-def test_a_stream_is_swept_within_one_study(command, tmp_path):
-    assert command("-m", "seed=0", "streams.order=range(0,3)", *QUICK)[0] == 0
-    records = Study.load(tmp_path / "results" / "digits-order").scan().records
-    assert [record["streams"]["order"] for record in records.values()] == [0, 1, 2]
-    assert all(set(r["streams"].values()) - {r["streams"]["order"]} <= {0} for r in records.values())
-    assert len({record["weights_sha256"] for record in records.values()}) == 3
-    assert command("-m", "seed=0", *QUICK)[0] == 0
-    whole = Study.load(tmp_path / "results" / "digits").record(0)
-    assert whole["weights_sha256"] == records[0]["weights_sha256"]  # where all streams agree, so do the networks
-
-
-def test_several_seeds_are_held_in_a_study_each(command, tmp_path):
-    assert command("-m", "++seed=0,5", "++streams.init=7,8", *QUICK)[0] == 0
-    held = Study.load(tmp_path / "results" / "digits-init-seed5").scan().records
-    assert {seed: record["streams"] for seed, record in held.items()} == {
-        seed: {"init": seed, "order": 5, "augment": 5, "other": 5} for seed in (7, 8)
-    }
-    assert (tmp_path / "results" / "digits-init").exists()
-
-
-@pytest.mark.parametrize(
-    "arguments, says",
-    [
-        (["streams.init=0,1", "streams.order=0,1"], "one stream at a time"),
-        (["streams.order=-1,0"], "streams.order=-1: a seed is a whole number"),
-        (["streams.order=range(3,3)"], "no seeds"),
-    ],
-)
-def test_streams_that_cannot_be_swept_are_refused(command, tmp_path, arguments, says):
-    code, _, err = command("-m", *arguments, *QUICK)
-    assert code == 1 and says in err and not list(tmp_path.glob("results/*/seeds/0*"))
-
-
-def test_the_design_varies_one_source_at_a_time():
-    design = plan_sweeps("digits", 5, ["init", "other"])
-    assert design["order alone"] == ("digits-order", ["study=digits", "seed=0", "streams.order=range(0,5)"])
-    assert design[ALL] == ("digits", ["study=digits", "seed=range(0,5)"])
-    name, off = design[NOTHING]
-    assert name == "digits-nothing" and "trainer.deterministic=false" in off
-    assert {"streams.init=0", "streams.other=0"} < set(off)
-
-
-def test_variances_by_source_are_those_of_the_scores():
-    scores = np.random.default_rng(0).normal(95, 1, (2, 30))
-    sources = [
-        Source(varied, "s", 30, row.mean(), row.std(ddof=1), std_interval(row))
-        for varied, row in zip(("init alone", ALL), scores, strict=True)
-    ]
-    share = scores[0].var(ddof=1) / scores[1].var(ddof=1)
-    low, high = sources[0].variance_interval
-    row = f"| {scores[0].var(ddof=1):.3f} ({low:.2f} to {high:.2f}) | {100 * share:.0f} % |"
-    assert row in sources_table(sources) and "do not show whether sources add up" in sources_table(sources)
-    assert sources[0].variance_interval == Interval(*(side**2 for side in std_interval(scores[0])))
-
-
-def test_the_whole_design_runs_and_resumes(invoked, tmp_path, cache):
-    fixed = [f"results={tmp_path}/results", f"data.cache={cache}", "trainer=cpu", "jobs=1", "report=false"]
-    design = ["experiment=digits", "trainer.max_epochs=1", *fixed]
-    code, out, err = invoked(sources.main, *design, "n=2")
-    assert code == 0, err
-    folder = tmp_path / "results" / "digits-sources"
-    assert {path.name for path in folder.iterdir()} == {f"sources.{kind}" for kind in ("md", "csv", "png", "svg")}
-    assert out.count("| nothing, determinism off | 2 |") == 1
-    for given in ("seed=3", "++seed=3", "++streams.init=1"):
-        code, _, err = invoked(sources.main, *design, given)
-        assert code == 1 and f"{given}: the design sets seeds and streams" in err
-
-
-def test_the_notebook_on_generators_runs():
-    notebook = nbformat.read(ROOT / "notebooks" / "random_number_generators.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
-    said = "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
-    assert "keyed by picture        0, 1, 2 workers alike: True" in said and "the same bits: True" in said

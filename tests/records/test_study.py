@@ -1,10 +1,8 @@
+"""A study's folder: records whole or not at all, configs never mixed, damage named."""
+
 import errno
 import json
 import os
-import subprocess
-import sys
-import textwrap
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedspread.config.errors import InputError
-from seedspread.config.identity import compute_digest, find_differences
-from seedspread.records.files import combined_folder, write_atomically
-from seedspread.records.progress import summarise
+from seedspread.config.identity import compute_digest
+from seedspread.records.files import combined_folder
 from seedspread.records.record import SCHEMA
 from seedspread.records.study import Study, list_studies, study_folder
 
@@ -172,30 +169,6 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         Study.open(tmp_path / "file" / "digits", CONFIG)
 
 
-def test_a_killed_writer_leaves_the_old_contents_or_the_new(tmp_path):
-    """Real SIGKILLs while a process rewrites a file as fast as it can."""
-    target = tmp_path / "file"
-    script = f"""
-        from pathlib import Path
-        from seedspread.records.study import write_atomically
-        n = 0
-        while True:
-            n += 1
-            write_atomically(Path({str(target)!r}), str(n % 10).encode() * 100_000)
-    """
-    for _ in range(5):
-        writer = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
-        deadline = time.monotonic() + 20
-        while not target.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.1)
-        writer.kill()
-        writer.wait()
-        data = target.read_bytes()
-        assert len(data) == 100_000 and len(set(data)) == 1
-        target.unlink()
-
-
 def test_studies_in_a_folder_are_those_with_a_study_yaml(study):
     Study.open(study.folder.with_name("another"), CONFIG)
     (study.folder.with_name("one+other") / "report").mkdir(parents=True)
@@ -211,24 +184,3 @@ def test_what_is_said_of_several_studies_has_a_folder_of_its_own(study):
     study._describe()
     with pytest.raises(InputError, match="digits is a study itself"):
         combined_folder(results, "digits")
-
-
-def test_writing_replaces(tmp_path):
-    for data in (b"one", b"two"):
-        write_atomically(tmp_path / "x", data)
-        assert (tmp_path / "x").read_bytes() == data
-
-
-def test_differences_speak_in_dotted_keys():
-    assert find_differences({"a": {"b": 1, "c": {}}}, {"a": {"b": 2, "c": {}}}) == [("a.b", 1, 2)]
-
-
-@given(st.dictionaries(st.integers(0, 99), st.floats(0, 1), min_size=1))
-def test_a_summary_against_numpy(scores):
-    s = summarise(scores)
-    values = np.array(list(scores.values()))
-    assert s.n == len(scores)
-    np.testing.assert_allclose([s.mean, s.min, s.max], [values.mean(), values.min(), values.max()])
-    assert np.isnan(s.std) if len(scores) == 1 else np.isclose(s.std, np.std(values, ddof=1))
-    assert scores[s.min_seed] == s.min and scores[s.max_seed] == s.max
-    assert s.min_seed == min(seed for seed in scores if scores[seed] == s.min)

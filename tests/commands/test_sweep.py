@@ -1,4 +1,4 @@
-"""Sweeps: names, chunks, resuming, failures, kills; through the real sweeper and launchers."""
+"""Sweeps: resuming, failures, kills; through the real sweeper and launchers."""
 
 import json
 import os
@@ -12,49 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from seedspread.config.overrides import expand_seeds, format_seeds, name_study
-from seedspread.execution.plan import balanced_chunks, equal_chunks
-from seedspread.execution.signals import INTERRUPTED, handle_interrupts
-from seedspread.records.progress import Progress, format_duration
+from seedspread.records.progress import Progress
 from seedspread.records.study import Study
 from tests.conftest import ROOT
 
 QUICK = ("experiment=digits", "trainer.max_epochs=1")
-
-
-@given(st.lists(st.integers(0, 2**63 - 1), min_size=1, unique=True))
-def test_seeds_are_spelled_and_read_back(seeds):
-    assert expand_seeds(format_seeds(seeds)) == seeds
-
-
-def test_runs_of_seeds_are_short():
-    assert format_seeds([*range(10_000), 12]) == "0-9999,12" and expand_seeds(7) == [7]
-
-
-@given(st.integers(1, 3000), st.integers(1, 16))
-def test_chunks_hold_every_seed_once_keep_everyone_busy_and_are_few(n, workers):
-    chunks = balanced_chunks(range(n), workers)
-    assert [seed for chunk in chunks for seed in chunk] == list(range(n))
-    sizes = [len(chunk) for chunk in chunks]
-    assert sizes == sorted(sizes, reverse=True) and len(chunks) >= min(n, workers)
-    assert len(chunks) <= 12 * workers
-
-
-def test_chunks_of_a_size():
-    assert [len(chunk) for chunk in equal_chunks(range(120), 50)] == [50, 50, 20]
-
-
-def test_studies_are_named_by_what_was_swept():
-    assert name_study("digits", []) == "digits"
-    assert name_study("digits", [("model.width", "16"), ("+x/y", "a b")]) == "digits-width16-x_ya_b"
-
-
-@pytest.mark.parametrize("seconds, said", [(5, "5 s"), (89, "89 s"), (600, "10 min"), (12_000, "3 h 20 min")])
-def test_durations(seconds, said):
-    assert format_duration(seconds) == said
 
 
 def seeds_of(tmp_path, study="digits"):
@@ -287,32 +250,6 @@ def test_seeds_that_a_job_left_out_are_handed_out_again(command, tmp_path, monke
     assert list(seeds_of(tmp_path)) == list(range(5))
 
 
-def test_an_interrupt_that_python_drops_ends_the_sweep_before_the_next_seed(small):
-    from seedspread.training.worker import train_seeds
-
-    INTERRUPTED.set()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            train_seeds(small(), [0, 1])
-    finally:
-        INTERRUPTED.clear()
-    assert train_seeds(small(), [0]) == 0
-
-
-def test_an_interrupt_within_a_del_comes_a_moment_later_and_without_a_traceback(capsys):
-    class Thing:
-        def __del__(self):
-            signal.raise_signal(signal.SIGINT)
-
-    with handle_interrupts():
-        thing = Thing()
-        del thing  # raised in there, Python would print a traceback and go on
-        assert INTERRUPTED.is_set()
-        with pytest.raises(KeyboardInterrupt):
-            time.sleep(5)
-    assert "Exception ignored" not in capsys.readouterr().err
-
-
 @pytest.mark.slow
 def test_thirty_kills_lose_nothing_and_train_nothing_twice(tmp_path, cache, command):
     """SIGKILL to the whole sweep, workers and all, at random moments; resumed each time."""
@@ -338,3 +275,45 @@ def test_thirty_kills_lose_nothing_and_train_nothing_twice(tmp_path, cache, comm
     assert list(killed) == list(range(seeds))
     command("-m", f"seed=range(0,{seeds})", "jobs=2", "study=whole", "experiment=digits", "trainer.max_epochs=2")
     assert seeds_of(tmp_path, "whole") == killed
+
+
+def test_several_seeds_end_with_their_summary(command, tmp_path):
+    code, out, err = command("-m", "seed=range(0,3)", "jobs=1", *QUICK)
+    lines = out.splitlines()
+    assert code == 0 and [line[:9] for line in lines[:3]] == [f"seed    {n}" for n in range(3)]
+    assert "digits, 3 seeds: accuracy" in out and "±" in out and "min" in out and "max" in out
+    assert f"records in {tmp_path}/results/digits/seeds" in out
+    assert not err
+
+
+def test_a_stream_is_swept_within_one_study(command, tmp_path):
+    assert command("-m", "seed=0", "streams.order=range(0,3)", *QUICK)[0] == 0
+    records = Study.load(tmp_path / "results" / "digits-order").scan().records
+    assert [record["streams"]["order"] for record in records.values()] == [0, 1, 2]
+    assert all(set(r["streams"].values()) - {r["streams"]["order"]} <= {0} for r in records.values())
+    assert len({record["weights_sha256"] for record in records.values()}) == 3
+    assert command("-m", "seed=0", *QUICK)[0] == 0
+    whole = Study.load(tmp_path / "results" / "digits").record(0)
+    assert whole["weights_sha256"] == records[0]["weights_sha256"]  # where all streams agree, so do the networks
+
+
+def test_several_seeds_are_held_in_a_study_each(command, tmp_path):
+    assert command("-m", "++seed=0,5", "++streams.init=7,8", *QUICK)[0] == 0
+    held = Study.load(tmp_path / "results" / "digits-init-seed5").scan().records
+    assert {seed: record["streams"] for seed, record in held.items()} == {
+        seed: {"init": seed, "order": 5, "augment": 5, "other": 5} for seed in (7, 8)
+    }
+    assert (tmp_path / "results" / "digits-init").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["streams.init=0,1", "streams.order=0,1"], "one stream at a time"),
+        (["streams.order=-1,0"], "streams.order=-1: a seed is a whole number"),
+        (["streams.order=range(3,3)"], "no seeds"),
+    ],
+)
+def test_streams_that_cannot_be_swept_are_refused(command, tmp_path, arguments, says):
+    code, _, err = command("-m", *arguments, *QUICK)
+    assert code == 1 and says in err and not list(tmp_path.glob("results/*/seeds/0*"))

@@ -169,7 +169,7 @@ def read_noise(source, cache, size, seed=0):
 def test_files_are_listed_once_a_process_and_the_reader_gets_its_keywords(files):
     _list_pictures.cache_clear()
     CALLS.clear()
-    reader = ["data.read._target_=tests.data.test_files.list_files"]
+    reader = ["data.read._target_=tests.data.test_file_data.list_files"]
     for keywords in (["+data.read.part=a"], ["+data.read.part=a"], ["+data.read.part=b"], []):
         batches(files(*reader, *keywords), epochs=(0,), seed=len(CALLS))
     assert CALLS == [{"part": "a"}, {"part": "b"}, {}]
@@ -178,7 +178,10 @@ def test_files_are_listed_once_a_process_and_the_reader_gets_its_keywords(files)
 def test_arrays_are_read_once_a_process_and_the_reader_gets_its_keywords(small):
     load_pictures.cache_clear()
     CALLS.clear()
-    reader = ["data.read._target_=tests.data.test_files.read_noise", "data.batch_size=10"]
-    found = [train(small(f"seed={s}", f"study=noise{n}", *reader, f"+data.read.seed={n}")) for s, n in ((0, 7), (1, 7), (0, 8))]
+    reader = ["data.read._target_=tests.data.test_file_data.read_noise", "data.batch_size=10"]
+    found = [
+        train(small(f"seed={s}", f"study=noise{n}", *reader, f"+data.read.seed={n}"))
+        for s, n in ((0, 7), (1, 7), (0, 8))
+    ]
     assert CALLS == [{"seed": 7}, {"seed": 8}]
     assert found[0]["data_sha256"] == found[1]["data_sha256"] != found[2]["data_sha256"]

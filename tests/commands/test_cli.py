@@ -5,7 +5,6 @@ import sys
 
 import pytest
 
-from seedspread.config.errors import InputError, explain_error
 from tests.conftest import ROOT
 
 QUICK = ("experiment=digits", "trainer.max_epochs=1")
@@ -16,15 +15,6 @@ def test_one_seed_then_the_same_again(command):
     assert code == 0 and out.startswith("seed    3")
     code, out, _ = command("seed=3", *QUICK)
     assert code == 0 and "recorded before" in out
-
-
-def test_several_seeds_end_with_their_summary(command, tmp_path):
-    code, out, err = command("-m", "seed=range(0,3)", "jobs=1", *QUICK)
-    lines = out.splitlines()
-    assert code == 0 and [line[:9] for line in lines[:3]] == [f"seed    {n}" for n in range(3)]
-    assert "digits, 3 seeds: accuracy" in out and "±" in out and "min" in out and "max" in out
-    assert f"records in {tmp_path}/results/digits/seeds" in out
-    assert not err
 
 
 @pytest.mark.parametrize(
@@ -102,9 +92,3 @@ def test_a_command_that_is_a_process_of_its_own_tells_a_wrong_key(name):
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert told.returncode == 1 and "Could not override 'stduy'" in told.stderr
     assert len(told.stderr.strip().splitlines()) <= 2
-
-
-def test_an_input_error_is_found_under_what_hydra_wraps_around_it():
-    wrapped = RuntimeError("Error in call to target")
-    wrapped.__cause__ = InputError("model.width=0: too narrow")
-    assert explain_error(wrapped) == "model.width=0: too narrow"

@@ -5,63 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra.utils import instantiate
-from torch import nn
 
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError, find_input_error
-from seedspread.config.identity import compute_digest, study_identity
 from seedspread.config.resolve import resolve_config, trains_in_stacks
-from seedspread.config.streams import Streams
-from seedspread.data import extractor
-from seedspread.data import features as feature_cache
-from seedspread.models.linear_probe import INITS, LinearProbe, ProbeStack
+from seedspread.models.linear_probe import LinearProbe
 from seedspread.records.study import Study
 from seedspread.training import heads
-from seedspread.training.callbacks.seed_record import weights_sha256
 from seedspread.training.heads import StackedLoader, stack_size
 from seedspread.training.worker import train_seeds
-from tests.conftest import CONF, SHARED
-from tests.data.test_features import checkpoint  # noqa: F401
-from tests.data.test_pictures import files, folder
-
-PROBES = sorted(
-    path.stem for path in Path(CONF, "experiment").glob("*.yaml") if path.stem.startswith(("imagenet", "cifar_probe"))
-)
-
-DIGESTS = {"cifar_quick": "fae55dc9fc81", "cifar_short": "b68a91ee3966", "digits": "985516ec9e2b"}
-
-
-@pytest.fixture(autouse=True)
-def _one_core(monkeypatch):
-    for module in (extractor, feature_cache):
-        monkeypatch.setattr(module, "count_cores", lambda: 1)
-
-
-@pytest.fixture(scope="module")
-def probe_cache(tmp_path_factory):
-    """Pictures of two shades in three classes, and one cache of their features for all tests here."""
-    there = tmp_path_factory.mktemp("probe")
-    folder(there / "in", files(train=12, test=4, classes="abc"))
-    return there
-
-
-@pytest.fixture
-def probe(config, probe_cache, checkpoint):  # noqa: F811
-    """`experiment=cifar_probe` with a tiny backbone on 36 and 12 pictures, three epochs."""
-    fixed = [
-        "experiment=cifar_probe", "trainer=cpu", "trainer.max_epochs=3",
-        "data.read._target_=seedspread.data.class_folders."
-        "read_class_folders", f"data.source={probe_cache}/in", f"data.cache={probe_cache}/cache", "data.size=16",
-        "data.train_size=null", "data.test_size=null", "data.views=2", "data.batch_size=8", "backbone.name=test_resnet",
-        f"backbone.checkpoint={checkpoint}", "backbone.size=32", "backbone.resize=32",
-    ]  # fmt: skip
-    return lambda *overrides: config(*fixed, *overrides)
-
-
-def data_of(cfg, seed=0):
-    cfg = resolve_config(cfg)
-    return instantiate(cfg.data, _partial_=True)(streams=Streams.of(seed, **cfg.streams), device=torch.device("cpu"))
+from tests.conftest import SHARED
 
 
 def test_a_probe_is_recorded_as_any_seed_and_repeats(probe):
@@ -75,109 +28,11 @@ def test_a_probe_is_recorded_as_any_seed_and_repeats(probe):
     assert study.correct(3).mean() == pytest.approx(records[0]["metrics"]["final"]["val/acc"])
 
 
-def test_other_studies_keep_their_digest(config):
-    """Theirs on a CPU in single precision from before there were backbones."""
-    assert "backbone" not in study_identity(resolve_config(config("experiment=cifar_quick", "trainer=cpu")))
-    digests = {
-        name: compute_digest(
-            study_identity(resolve_config(config(f"experiment={name}", "trainer=cpu", "trainer.precision=32-true")))
-        )[:12]
-        for name in ("cifar_quick", "cifar_short", "digits")
-    }
-    assert digests == DIGESTS
-
-
-@pytest.mark.parametrize("stream", ["init", "order", "augment"])
-def test_changing_one_stream_changes_only_its_draws(probe, stream):
-    whole = "data.batch_size=9"  # 36 pictures, none left out
-    draws_of = {}
-    for name, own in (("before", []), ("after", [f"streams.{stream}=99"])):
-        cfg = probe(whole, *own)
-        loader = data_of(cfg).train_dataloader()
-        pictures, views = (np.concatenate(part) for part in zip(*loader.batches(), strict=True))
-        init = Streams.of(cfg.seed, **cfg.streams).init.rng().random()
-        draws_of[name] = {"init": init, "order": pictures.tolist(), "augment": views[np.argsort(pictures)].tolist()}
-    before, after = draws_of.values()
-    assert {name for name in before if before[name] != after[name]} == {stream}
-    assert sorted(before["order"]) == list(range(36)) and set(before["augment"]) == {0, 1}
-
-
-def test_a_batch_holds_the_drawn_view_of_each_picture(probe):
-    data = data_of(probe())
-    loader = data.train_dataloader()
-    kept = loader.shared.features
-    for epoch in (0, 1):
-        loader.sampler.set_epoch(epoch)
-        for (features, labels), (pictures, views) in zip(loader, loader.batches(), strict=True):
-            assert features.dtype == torch.float32
-            assert np.array_equal(features.numpy(), kept.train[pictures, views].astype(np.float32))
-            assert np.array_equal(labels.numpy(), kept.train_labels[pictures])
-    scored = torch.cat([features for features, _ in data.val_dataloader()])
-    assert np.array_equal(scored.numpy(), kept.test.astype(np.float32))
-
-
-def test_the_backbone_alive_sees_fresh_crops_and_stays_as_it_was(probe):
-    live = data_of(probe("data.views=0"))
-    network = live.shared.extractor.network
-    before = weights_sha256(network)
-    record = train(probe("data.views=0", "study=live"))
-    assert record["status"] == "finished"
-    assert train(probe("data.views=0", "study=again"))["weights_sha256"] == record["weights_sha256"]
-    loader = live.train_dataloader()
-    epochs = []
-    for epoch in (0, 1):
-        loader.sampler.set_epoch(epoch)
-        order = loader.sampler.permutation().numpy()[: len(loader) * 8]
-        features = torch.cat([features for features, _ in loader])
-        epochs.append(features[np.argsort(order)[:5]])
-    assert not torch.equal(*epochs)
-    assert weights_sha256(network) == before and not network.training
-    assert all(p.grad is None for p in network.parameters())
-
-
-def test_features_kept_and_live_are_the_same_for_the_same_crops(probe):
-    """The live pass draws by (epoch, picture), the kept one by (picture, view): compare where both are (0, 0)."""
-    kept, live = data_of(probe()), data_of(probe("data.views=0"))
-    loader = live.train_dataloader()
-    first = int(np.flatnonzero(np.concatenate([p for p, _ in kept.train_dataloader().batches()]) == 0)[0])
-    features = torch.cat([features for features, _ in loader])[first]
-    assert np.allclose(features.numpy(), kept.pictures.train[0, 0].astype(np.float32), atol=5e-3)
-
-
-@pytest.mark.parametrize("init", INITS)
-def test_heads_begin_as_named(init):
-    torch.manual_seed(0)
-    head = LinearProbe(2048, 100, init)
-    weight, bias = head.weight.detach(), head.bias.detach()
-    expected = {
-        "torch": (1 / (3 * 2048) ** 0.5, 1 / (3 * 2048) ** 0.5),
-        "kaiming": ((2 / 2048) ** 0.5, 1.0),
-        "tiny": (1e-5, 0.0),
-        "dino": (0.01, 0.0),
-    }
-    assert weight.std().item() == pytest.approx(expected[init][0], rel=0.02)
-    assert bias.std().item() == pytest.approx(expected[init][1], rel=0.25, abs=1e-12)
-    if init == "torch":
-        torch.manual_seed(0)
-        linear = nn.Linear(2048, 100)
-        assert torch.equal(weight, linear.weight) and torch.equal(bias, linear.bias)
-    features = torch.randn(5, 2048)
-    assert torch.allclose(head(features), nn.functional.linear(features, weight, bias), atol=1e-4)
-
-
 def test_an_unknown_head_is_told(probe):
     with pytest.raises(InputError, match="model.init=zero: choose one of torch, kaiming, tiny, dino"):
         LinearProbe(2, 2, "zero")
     with pytest.raises(InputError, match="model.features=5: cifar10 has 96 features"):
         train(probe("model.features=5"))
-
-
-def test_the_product_of_a_stack_has_the_bits_of_each_head_alone():
-    heads = [LinearProbe(96, 10) for _ in range(5)]
-    stack, features = ProbeStack(heads), torch.randn(5, 32, 96)
-    for place, head in enumerate(heads):
-        assert torch.equal(stack(features)[place], head(features[place]))
-        assert torch.equal(stack(features[0])[place], head(features[0]))
 
 
 def test_a_stack_gives_each_seed_the_record_it_has_alone(probe):
@@ -292,7 +147,7 @@ def test_what_would_take_the_gradient_of_a_stack_as_one_is_for_heads_alone(probe
     assert stack_size(on_gpu) == 1
 
 
-def test_a_sweep_extracts_first_and_stacks_on_request(command, probe_cache, checkpoint, tmp_path):  # noqa: F811
+def test_a_sweep_extracts_first_and_stacks_on_request(command, probe_cache, checkpoint, tmp_path):
     arguments = [
         "experiment=cifar_probe", "trainer.max_epochs=1", "data=imagenet", f"data.root={probe_cache}/in",
         "data.train_size=null", "data.test_size=null", "data.batch_size=8", "data.views=2",
@@ -306,30 +161,6 @@ def test_a_sweep_extracts_first_and_stacks_on_request(command, probe_cache, chec
     assert [record["stacked"] for record in records.values()] == [3, 3, 3]
     code, out, err = command("-m", "seed=range(0,5)", "jobs=2", *arguments)
     assert code == 0 and "3 of 5 seeds have their records, 2 to train" in out and "pictures x 2 views" not in out
-
-
-@pytest.mark.parametrize("experiment", PROBES)
-def test_every_probe_composes_and_its_parts_fit(config, experiment):
-    cfg = resolve_config(config(f"experiment={experiment}", "trainer=cpu"))
-    assert cfg.study == experiment and study_identity(cfg)["backbone"]["precision"] in ("bf16-mixed", "32-true")
-    backbone = instantiate(cfg.backbone)
-    assert backbone.transform.size == (96 if experiment == "cifar_probe" else 224)
-    assert cfg.optimizer.weight_decay == 0 and cfg.optimizer.momentum == 0.9 and cfg.data.batch_size == 256
-    head = instantiate(cfg.model, features=6, classes=4)
-    loss, expected = instantiate(cfg.loss), nn.CrossEntropyLoss()
-    logits, labels = head(torch.randn(8, 6)), torch.arange(8) % 4
-    assert loss(logits, labels).item() == pytest.approx(expected(logits, labels).item())
-    optimizer = instantiate(cfg.optimizer)(head.parameters())
-    schedule = instantiate(cfg.schedule)(optimizer)
-    rates = []
-    for _ in range(cfg.trainer.max_epochs):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    steps = np.arange(cfg.trainer.max_epochs)
-    assert rates == pytest.approx(cfg.optimizer.lr * (1 + np.cos(np.pi * steps / len(steps))) / 2)
-    if experiment.endswith("published"):  # DINO's linear evaluation
-        assert (backbone.blocks, cfg.optimizer.lr, cfg.trainer.max_epochs, cfg.model.init) == (4, 0.001, 100, "dino")
 
 
 def test_a_batch_beyond_the_subset_is_told_before_anything_is_extracted(probe, tmp_path):
@@ -360,7 +191,7 @@ def test_bad_values_are_told_in_one_line(probe, override, says):
         raise told
 
 
-def test_other_weights_are_other_data(probe, tmp_path, checkpoint):  # noqa: F811
+def test_other_weights_are_other_data(probe, tmp_path, checkpoint):
     train(probe("seed=0"))
     weights = torch.load(checkpoint, weights_only=True)
     torch.save({name: value * 1.01 if value.is_floating_point() else value for name, value in weights.items()},

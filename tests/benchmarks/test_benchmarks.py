@@ -1,0 +1,78 @@
+"""Benchmarks train what they say, end in time, and report no figure of what failed."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import torch
+
+from benchmarks import run, step
+from benchmarks.rivals import _varied, _varied_each
+from seedspread.data.augment import Augmentation
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize("contender", ["ours", "plain loop", "stock Lightning"])
+def test_contenders_of_the_benchmark_learn_the_digits(contender):
+    """At a fifth of the epochs each is far above chance: they train what the benchmark says they do."""
+    overrides = ["experiment=digits", "trainer.max_epochs=4", "schedule.lr_lambda.end=4"]
+    child = [sys.executable, "-m", "benchmarks.run", "--child", json.dumps([contender, overrides, 1, True])]
+    environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
+    answer = subprocess.run(child, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    found = json.loads(answer.stdout.splitlines()[-1])
+    assert found["accuracies"][0] > 0.4
+    if contender == "ours":
+        assert set(found["parts"]) == {"set-up", "Lightning", "data", "training", "scoring", "records"}
+        assert sum(found["parts"].values()) == pytest.approx(found["seconds"][0], rel=0.05)
+
+
+def test_the_plain_loop_varies_each_picture_as_it_varies_many(monkeypatch):
+    augment, images = Augmentation(granularity="image"), torch.rand(3, 2, 16, 16)
+    draws = torch.tensor([[0, 5, 3], [8, 2, 4], [0, 8, 1], [7, 0, 8], [1, 0, 1]])
+    left = [*draws]
+    monkeypatch.setattr(torch, "randint", lambda low, end, size, **_: left.pop(0)[:, None])
+    varied = _varied_each(images, augment)
+    for picture, own, (*places, flip) in zip(images, varied, draws.T, strict=True):
+        left[:] = places
+        monkeypatch.setattr(torch, "randint", lambda low, end, size: left.pop(0))
+        monkeypatch.setattr(torch, "rand", lambda size, flip=flip: 1.0 - flip)
+        assert torch.equal(own, _varied(picture[None], augment)[0])
+
+
+def test_a_sweep_of_the_benchmarks_ends_in_time_and_what_fails_is_no_figure(tmp_path, monkeypatch):
+    monkeypatch.setattr(step, "lost", [])
+    digits = ("experiment=digits", "trainer=cpu", "jobs=1")
+    monkeypatch.setattr(step, "deadline", time.monotonic() + 4)
+    assert not run.swept(tmp_path / "late", "seed=range(0,10000)", *digits)
+    assert not [p for p in psutil.process_iter(["cmdline"]) if f"results={tmp_path}/late" in (p.info["cmdline"] or [])]
+    monkeypatch.setattr(step, "deadline", float("inf"))
+    assert not run.swept(tmp_path / "bad", "seed=0", *digits, "data.batch_size=0")
+    assert step.child("benchmarks.step", "--child", "[]") is None
+    late, bad, child = step.lost
+    assert late.endswith("no time left") and "data.batch_size=0" in bad and "TypeError" in child
+
+
+def test_figures_that_could_not_be_kept_are_told_before_they_are_measured(tmp_path):
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "benchmarks.run", "--json", f"{tmp_path}/file/bench.json"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1 and not ran.stdout
+    assert ran.stderr.startswith(f"--json {tmp_path}/file/bench.json: ") and len(ran.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="measures for minutes where there is a GPU")
+def test_all_that_is_to_be_measured_on_a_gpu_runs_without_one(tmp_path):
+    script = ["bash", str(ROOT / "benchmarks" / "gpu.sh"), "figures"]
+    environment = {**os.environ, "PYTHON": sys.executable}
+    ran = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "figures").iterdir()}
+    assert all(part["machine"]["packages"]["torch"] and part["lost"] == [] for part in found.values())
+    assert set(found["step"]["step"][0]["ms_per_step"]) == {"plain loop", *step.ON_CPU}
+    assert [set(size["seconds"]) for size in found["seeds"]["seed"]] == 3 * [{"ours", *run.RIVALS}]
+    assert set(found["workers"]["workers"]) == {"1", "2", "4", "8"}

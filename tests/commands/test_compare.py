@@ -1,0 +1,171 @@
+"""`seedspread compare` on studies and on files of scores."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from seedspread.commands.compare import main as compare_main
+from seedspread.records.study import Study
+from tests.conftest import ROOT
+from tests.synthetic import add_seed
+
+RNG = np.random.default_rng(3)
+A, B = RNG.normal(90, 0.2, 24), RNG.normal(90.1, 0.3, 17)
+
+
+@pytest.fixture
+def compared(invoked, tmp_path):
+    return lambda *arguments: invoked(compare_main, f"results={tmp_path}/results", *arguments)
+
+
+CONFIG = {"data": {"name": "dots"}, "optimizer": {"lr": 0.1}}
+
+
+@pytest.fixture
+def made(tmp_path):
+    def make(name, accuracies, *, first=0, data="d1", torch="2.14.1", **config):
+        study = Study.open(tmp_path / "results" / name, {**CONFIG, **config})
+        for seed, accuracy in enumerate(accuracies, start=first):
+            add_seed(study, seed, accuracy, torch=torch, more={"data_sha256": data})
+        return study
+
+    return make
+
+
+@pytest.fixture
+def two(made):
+    rng = np.random.default_rng(0)
+    made("slow", rng.normal(0.8, 0.015, 20))
+    return made("fast", rng.normal(0.84, 0.02, 20), optimizer={"lr": 0.2}, torch="2.13.0")
+
+
+def test_two_studies_are_compared(compared, two, tmp_path):
+    code, out, err = compared("baseline=slow", "candidate=fast")
+    assert code == 0, err
+    assert out.startswith("fast is better than slow: +") and "paired t-test, 20 pairs of seeds, p < 0.001" in out
+    for told in (
+        "P(fast > slow) over pairs", "ε_min", "Hedges' g", "Brown-Forsythe", "Paired over seeds: both ran the same 20",
+        "Paired over test examples: both were scored on the same 203", "Scores of one seed correlate",
+        "optimizer.lr 0.1 / 0.2", "environment: packages.torch 2.14.1 / 2.13.0",
+    ):  # fmt: skip
+        assert told in out
+    folder = tmp_path / "results" / "fast-against-slow"
+    assert {path.name for path in folder.iterdir()} == {f"compare.{kind}" for kind in ("md", "csv", "png", "svg")}
+    row = pd.read_csv(folder / "compare.csv").iloc[0]
+    scores = {
+        name: np.array([json.loads(p.read_text())["metrics"]["final"]["val/acc"] for p in sorted(seeds.iterdir())])
+        for name in ("slow", "fast")
+        if (seeds := tmp_path / "results" / name / "seeds")
+    }
+    assert row["difference"] == pytest.approx(100 * (scores["fast"].mean() - scores["slow"].mean()))
+    assert row["p"] == pytest.approx(stats.ttest_rel(scores["fast"], scores["slow"]).pvalue)
+    assert row["p_welch"] == pytest.approx(stats.ttest_ind(scores["fast"], scores["slow"], equal_var=False).pvalue)
+    page = (folder / "compare.md").read_text()
+    assert "**fast is better than slow" in page and "| optimizer.lr | 0.1 | 0.2 |" in page
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    compared("baseline=slow", "candidate=fast")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_several_candidates_and_other_test_sets(compared, two, made):
+    made("other", np.random.default_rng(1).normal(0.8, 0.02, 12), data="d2")
+    code, out, err = compared("baseline=slow", "candidate=[fast,other]")
+    assert code == 0, err
+    assert "by Holm for 2 candidates" in out.splitlines()[0] and "other" in out.splitlines()[1]
+    assert "Unpaired over test examples: the records do not say" in out
+    assert "Paired over test examples" in compared("baseline=slow", "candidate=other", "same_examples=true")[1]
+
+
+def test_files_of_scores_are_compared(compared, tmp_path):
+    pd.DataFrame({"seed": range(17), "acc": A[:17] / 100}).to_csv(tmp_path / "a.csv", index=False)
+    pd.DataFrame({"seed": range(17), "acc": B / 100}).to_csv(tmp_path / "b.csv", index=False)
+    files = f"baseline={tmp_path}/a.csv", f"candidate={tmp_path}/b.csv"
+    code, out, err = compared(*files, "column=acc")
+    assert code == 0, err
+    assert "paired t-test, 17 pairs" in out.splitlines()[0] and "files of scores say nothing of single examples" in out
+    row = pd.read_csv(tmp_path / "results" / "b-against-a" / "compare.csv").iloc[0]
+    assert row["difference"] == pytest.approx((B.mean() - A[:17].mean()) / 100)  # as given, not scaled
+    assert "Welch's t-test" in compared(*files, "column=acc", "seed_column=null")[1].splitlines()[0]
+
+
+def test_seeds_may_be_names_and_of_another_kind_than_the_others(compared, tmp_path, two):
+    for name, seeds in (("a", "xyz"), ("b", "zxy"), ("c", "102")):
+        rows = [f"{seed}, {91 + i * i / 10 + len(name) * ord(seeds[0]) / 999}" for i, seed in enumerate(seeds)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["seed, acc", *rows]))
+    a, b, c = (f"{tmp_path}/{name}.csv" for name in "abc")
+    assert "paired t-test, 3 pairs" in compared(f"baseline={a}", f"candidate={b}", "column=acc")[1].splitlines()[0]
+    assert "0 seeds are in both, of 3 and 3" in compared(f"baseline={a}", f"candidate={c}", "column=acc")[1]
+    assert "3 seeds are in both, of 20 and 3" in compared("baseline=slow", f"candidate={c}", "column=acc")[1]
+
+
+def test_bad_input_is_one_or_two_lines_with_the_fix(compared, two, made, tmp_path):
+    (tmp_path / "a.csv").write_text("seed,acc\n0,0.9\n1,0.91\n2,0.92\n")
+    (tmp_path / "hole.csv").write_text("seed,acc\n0,0.9\n1,\n2,0.92\n")
+    (tmp_path / "twice.csv").write_text("seed,acc\n0,0.9\n0,0.91\n")
+    (tmp_path / "one.csv").write_text("acc\n0.9\n")
+    (tmp_path / "head.csv").write_text("acc\n")
+    (tmp_path / "empty.csv").write_text("")
+    a, made_empty = f"{tmp_path}/a.csv", Study.open(tmp_path / "results" / "empty", CONFIG)
+    add_seed(made_empty, 0, 0.1, status="failed")
+    made("clash-against-slow", [0.8, 0.9])
+    made("clash", [0.8, 0.9])
+    made("alone", [0.8])
+    for arguments, why in (
+        ((), "baseline=?: name a study"),
+        (("baseline=slow",), "candidate=?"),
+        (("baseline=slow", "candidate=nope"), "candidate=nope: no such study"),
+        (("baseline=slow", "candidate=slow"), "candidate=slow: it is named twice"),
+        (("baseline=slow", "candidate=empty"), "no finished seed to report on"),
+        (("baseline=slow", "candidate=alone"), "alone has 1 score: one seed has no spread"),
+        (("baseline=slow", "candidate=clash"), "is a study itself"),
+        (("baseline=slow", "candidate=fast", "pair=yes please"), "pair=yes please: true or false"),
+        (("baseline=slow", "candidate=fast", "worth=-1"), "worth=-1: the smallest difference that matters"),
+        (("baseline=[slow,fast]", "candidate=fast"), "one baseline"),
+        ((f"baseline={a}", f"candidate={tmp_path}/b.csv", "column=acc"), "b.csv: no such file"),
+        ((f"baseline={a}", f"candidate={a}", "column=acc"), "named twice"),
+        ((f"baseline={a}", f"candidate={tmp_path}/hole.csv", "column=acc"), "acc is nan in row 2"),
+        ((f"baseline={a}", f"candidate={tmp_path}/twice.csv", "column=acc"), "seed is 0 in two rows"),
+        ((f"baseline={a}", f"candidate={tmp_path}/one.csv", "column=acc"), "one has 1 score"),
+        ((f"baseline={a}", f"candidate={tmp_path}/head.csv", "column=acc"), "head has no score"),
+        ((f"baseline={a}", f"candidate={tmp_path}/empty.csv", "column=acc"), "empty.csv: not a CSV file"),
+        ((f"baseline={a}", f"candidate={tmp_path}/one.csv"), "column=?: name the column of scores"),
+        ((f"baseline={a}", f"candidate={tmp_path}/one.csv", "column=f1"), "a.csv has no such column; it has seed, acc"),
+        ((f"baseline={a}", "candidate=fast", "column=acc"), "a has scores within 0 to 1, fast has percent"),
+        ((f"baseline={a}", "candidate=fast", "column=acc", "same_examples=true"), "multiply the former by 100"),
+    ):
+        code, out, err = compared(*arguments)
+        assert code == 1 and out == "" and len(err.strip().splitlines()) <= 2, (arguments, err)
+        assert why in err, (arguments, err)
+
+
+def test_different_numbers_of_test_examples_cannot_be_the_same(compared, two, tmp_path):
+    study = Study.open(tmp_path / "results" / "larger", CONFIG)
+    for seed in range(5):
+        add_seed(study, seed, 0.8 + 0.01 * seed, more={"test_examples": 400})
+        np.save(study.correct_path(seed), np.packbits(np.arange(400) < 320 + 4 * seed))
+    assert "the test sets differ (203 and 400 examples)" in compared("baseline=slow", "candidate=larger")[1]
+    code, _, err = compared("baseline=slow", "candidate=larger", "same_examples=true")
+    assert code == 1 and "slow was scored on 203 test examples, larger on 400" in err
+
+
+def test_diverged_seeds_missing_predictions_and_outliers_are_told(compared, two):
+    add_seed(two, 20, 0.1, status="diverged")
+    add_seed(two, 21, 0.1)
+    for path in (two.folder / "correct").iterdir():
+        path.unlink()
+    out = compared("baseline=slow", "candidate=fast")[1]
+    assert "fast: 1 diverged (their loss was not finite) and not in these numbers: seed 20: out of luck (1)." in out
+    assert "fast: The predictions of 21 of 21 seeds are missing" in out and "1 score of fast stands out" in out
+    assert "predictions on single examples are missing" in out and "20 seeds are in both, of 20 and 21" in out
+
+
+def test_neither_torch_nor_lightning_is_imported():
+    script = (
+        "import sys, seedspread.compare, seedspread.power; print(sorted({'torch', 'lightning'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"

@@ -1,0 +1,60 @@
+"""`seedspread report`, and the report at the end of a sweep."""
+
+import subprocess
+import sys
+
+from seedspread.commands.report import main
+from seedspread.records.scores import Scores
+from tests.conftest import ROOT
+
+
+def test_neither_torch_nor_lightning_is_imported(study):
+    script = "import sys, seedspread.report; print(sorted({'torch', 'lightning'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_the_command_says_where_the_report_is_or_what_to_type(study, invoked, tmp_path):
+    results = f"results={tmp_path}/results"
+    code, out, _ = invoked(main, "study=dots", results)
+    assert code == 0 and "dots/report/index.html" in out and "tensorboard --logdir" in out
+    for arguments, says in (
+        ([], "has dots"),
+        (["study=nowhere"], "no study in"),
+        (["study=../dots"], "a study is the name of one folder"),
+        (["study=dots", "stduy=x"], "Could not override 'stduy'"),
+    ):
+        code, _, err = invoked(main, *arguments, results)
+        assert code == 1 and says in err and len(err.strip().splitlines()) <= 2
+
+
+def test_a_report_that_fails_does_not_end_a_sweep(command, tmp_path, monkeypatch):
+    monkeypatch.setattr("seedspread.report.study_page.write_report", lambda study: 1 / 0)
+    quick = ("-m", "seed=0", "jobs=1", "experiment=digits", "trainer.max_epochs=1", "report=true", "model.width=4,8")
+    code, out, _ = command(*quick)
+    assert code == 0 and out.count("no report: ZeroDivisionError") == 2
+    assert len(list((tmp_path / "results").glob("*/seeds/000000.json"))) == 2
+
+
+def test_a_sweep_of_two_studies_reports_on_each_and_both_from_one_reading(command, tmp_path, monkeypatch):
+    read, of = [], Scores.of
+    monkeypatch.setattr(Scores, "of", lambda study: read.append(study.name) or of(study))
+    quick = ("-m", "seed=0,1", "jobs=1", "experiment=digits", "trainer.max_epochs=1", "report=true", "model.width=4,8")
+    code, out, _ = command(*quick)
+    assert code == 0 and read == ["digits-width4", "digits-width8"]
+    for name in (*read, "+".join(read)):
+        assert (page := tmp_path / "results" / name / "report" / "index.html").exists() and f"report in {page}" in out
+
+
+def test_a_sweep_ends_with_its_report_and_those_of_several_studies_with_one_more(command, tmp_path):
+    quick = ("-m", "seed=range(0,2)", "jobs=1", "experiment=digits", "trainer.max_epochs=1", "report=true")
+    code, out, _ = command(*quick, "model.width=4,8")
+    assert code == 0 and out.count("report in ") == 3
+    assert (tmp_path / "results" / "digits-width4+digits-width8" / "report" / "index.html").exists()
+    code, _, err = command(*quick, "report=maybe")
+    assert code == 1 and "report=maybe: true or false" in err
+
+
+def test_the_report_is_no_part_of_a_study(command, tmp_path):
+    quick = ("jobs=1", "experiment=digits", "trainer.max_epochs=1")
+    assert command("-m", "seed=0", *quick, "report=false")[0] == 0
+    assert command("-m", "seed=0,1", *quick, "report=true")[0] == 0

@@ -1,0 +1,43 @@
+"""`seedspread sources`: one source of randomness varied at a time, and its variance."""
+
+import numpy as np
+
+from seedspread.commands import sources
+from seedspread.commands.sources import plan_sweeps
+from seedspread.report.sources import ALL, NOTHING, Source, sources_table
+from seedspread.statistics.spread import Interval, std_interval
+
+
+def test_the_design_varies_one_source_at_a_time():
+    design = plan_sweeps("digits", 5, ["init", "other"])
+    assert design["order alone"] == ("digits-order", ["study=digits", "seed=0", "streams.order=range(0,5)"])
+    assert design[ALL] == ("digits", ["study=digits", "seed=range(0,5)"])
+    name, off = design[NOTHING]
+    assert name == "digits-nothing" and "trainer.deterministic=false" in off
+    assert {"streams.init=0", "streams.other=0"} < set(off)
+
+
+def test_variances_by_source_are_those_of_the_scores():
+    scores = np.random.default_rng(0).normal(95, 1, (2, 30))
+    sources = [
+        Source(varied, "s", 30, row.mean(), row.std(ddof=1), std_interval(row))
+        for varied, row in zip(("init alone", ALL), scores, strict=True)
+    ]
+    share = scores[0].var(ddof=1) / scores[1].var(ddof=1)
+    low, high = sources[0].variance_interval
+    row = f"| {scores[0].var(ddof=1):.3f} ({low:.2f} to {high:.2f}) | {100 * share:.0f} % |"
+    assert row in sources_table(sources) and "do not show whether sources add up" in sources_table(sources)
+    assert sources[0].variance_interval == Interval(*(side**2 for side in std_interval(scores[0])))
+
+
+def test_the_whole_design_runs_and_resumes(invoked, tmp_path, cache):
+    fixed = [f"results={tmp_path}/results", f"data.cache={cache}", "trainer=cpu", "jobs=1", "report=false"]
+    design = ["experiment=digits", "trainer.max_epochs=1", *fixed]
+    code, out, err = invoked(sources.main, *design, "n=2")
+    assert code == 0, err
+    folder = tmp_path / "results" / "digits-sources"
+    assert {path.name for path in folder.iterdir()} == {f"sources.{kind}" for kind in ("md", "csv", "png", "svg")}
+    assert out.count("| nothing, determinism off | 2 |") == 1
+    for given in ("seed=3", "++seed=3", "++streams.init=1"):
+        code, _, err = invoked(sources.main, *design, given)
+        assert code == 1 and f"{given}: the design sets seeds and streams" in err

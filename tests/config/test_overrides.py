@@ -1,0 +1,34 @@
+"""Seeds, values and names as they are typed."""
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedspread.config.overrides import expand_seeds, format_seeds, format_value, name_study
+
+
+@given(st.lists(st.integers(0, 2**63 - 1), min_size=1, unique=True))
+def test_seeds_are_spelled_and_read_back(seeds):
+    assert expand_seeds(format_seeds(seeds)) == seeds
+
+
+def test_runs_of_seeds_are_short():
+    assert format_seeds([*range(10_000), 12]) == "0-9999,12" and expand_seeds(7) == [7]
+
+
+def test_studies_are_named_by_what_was_swept():
+    assert name_study("digits", []) == "digits"
+    assert name_study("digits", [("model.width", "16"), ("+x/y", "a b")]) == "digits-width16-x_ya_b"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("cosine", "/tmp/results", "/tmp/my results", "/tmp/a=b,c", "it's", "back\\", "a\\'b", "", "true", "Null"),
+        *("nan", "1e3", "résultats", None, True, False, 3, -0.5, 1e-05),
+    ],
+)
+def test_values_are_typed_so_that_hydra_reads_them_back(value):
+    read = OverridesParser.create().parse_override(f"key={format_value(value)}").value()
+    assert str(read) == str(value) and isinstance(read, type(value)) and isinstance(value, type(read))

@@ -1,0 +1,25 @@
+"""`auto` and what the hardware has."""
+
+import pytest
+
+from seedspread.config import resolve
+from seedspread.config.errors import InputError
+from seedspread.config.resolve import resolve_precision
+
+
+def test_auto_is_decided_by_what_the_hardware_has(monkeypatch):
+    for fast, precision, layout in ((True, "bf16-mixed", "channels_last"), (False, "32-true", "contiguous")):
+        monkeypatch.setattr(resolve, "has_fast_bf16", lambda _, fast=fast: fast)
+        assert resolve.resolve_precision("auto", "cpu") == precision
+        assert resolve.resolve_memory_format("auto", precision) == layout
+    assert resolve.resolve_precision("32-true", "cpu") == "32-true"
+    with pytest.raises(InputError, match="memory_format=nhwc"):
+        resolve.resolve_memory_format("nhwc", "32-true")
+    with pytest.raises(InputError, match=r"trainer.accelerator=tpu"):
+        resolve.resolve_accelerator("tpu")
+
+
+def test_fp16_that_lightning_would_replace_is_refused():
+    with pytest.raises(InputError, match="trainer.precision=16-mixed: not on a CPU"):
+        resolve_precision("16-mixed", "cpu")
+    assert resolve_precision("16-mixed", "gpu") == "16-mixed"

@@ -1,0 +1,103 @@
+"""Verdicts: how often they are wrong, which seeds are paired, what cannot be compared."""
+
+import time
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from seedspread import statistics as st
+from seedspread.config.errors import InputError
+from seedspread.decide.verdict import Arm, compare_arms
+from seedspread.report.verdict_words import notes, verdict_sentence
+from tests.statistics.simulation import at_most, draw_arms, share
+
+RNG = np.random.default_rng(3)
+A, B = RNG.normal(90, 0.2, 24), RNG.normal(90.1, 0.3, 17)
+
+
+def verdicts(a, *others, seeds=None, **more):
+    candidates = [Arm(f"new{i}", b, seeds) for i, b in enumerate(others)]
+    return compare_arms(Arm("old", a, seeds), candidates, **more)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """What does not decide, left out: thousands of verdicts in a second."""
+    monkeypatch.setattr(st, "probability_of_improvement", lambda *a, **k: (0.5, st.Interval(0.4, 0.6)))
+    monkeypatch.setattr(st, "almost_stochastic_dominance", lambda *a, **k: 0.5)
+    monkeypatch.setattr(st, "permutation_test", lambda *a, **k: 0.5)
+    monkeypatch.setattr(st, "sign_flip_test", lambda *a, **k: 0.5)
+    monkeypatch.setattr(st, "brown_forsythe", lambda *a, **k: 0.5)
+
+
+@pytest.mark.parametrize(
+    "n, m, std, paired", [(2, 20, 1, False), (5, 5, 1, True), (20, 20, 2, False), (3, 9, 1, False)]
+)
+def test_equals_are_called_better_or_worse_at_most_as_often_as_allowed(quick, n, m, std, paired):
+    rounds, said = 600, []
+    for a, b in draw_arms(rounds, n, m, std=std, seed=9):
+        said.append(verdicts(a, b, seeds=np.arange(n) if paired else None)[0].verdict)
+    assert share(v in ("better", "worse") for v in said) <= at_most(0.05, rounds)
+
+
+def test_several_equals_give_one_false_alarm_at_most_as_often_as_allowed(quick):
+    rng, rounds = np.random.default_rng(10), 250
+    alarms = share(
+        any(c.verdict in ("better", "worse") for c in verdicts(*rng.normal(size=(6, 15)))) for _ in range(rounds)
+    )
+    assert alarms <= at_most(0.05, rounds)
+
+
+def test_a_real_difference_is_found_as_often_as_computed(quick):
+    found = share(verdicts(a, b)[0].verdict == "better" for a, b in draw_arms(800, 20, difference=0.91, seed=11))
+    assert found == pytest.approx(st.achieved_power(20, 0.91, 1.0), abs=0.05)
+
+
+def test_pairs_are_made_of_the_same_seeds_alone_and_words_say_so():
+    a, b = next(draw_arms(1, 12, correlation=0.9, difference=0.5))
+    seeds = np.arange(12)
+    c = compare_arms(Arm("old", a, seeds), [Arm("new", b[::-1], seeds[::-1])])[0]
+    assert c.paired.p == pytest.approx(stats.ttest_rel(b, a).pvalue) and c.p == c.paired.p
+    assert "paired t-test, 12 pairs of seeds" in verdict_sentence(c) and "takes out what they share" in " ".join(
+        notes(c)
+    )
+    part = compare_arms(Arm("old", a, seeds), [Arm("new", b[2:], seeds[2:])])[0]
+    assert part.paired is None and "10 seeds are in both, of 12 and 10; pair=true" in " ".join(notes(part))
+    forced = compare_arms(Arm("old", a, seeds), [Arm("new", b[2:], seeds[2:])], pair=True)[0]
+    assert forced.paired.p == pytest.approx(stats.ttest_rel(b[2:], a[2:]).pvalue)
+    assert compare_arms(Arm("old", a, seeds), [Arm("new", b, seeds)], pair=False)[0].paired is None
+    with pytest.raises(InputError, match="0 seeds in common"):
+        compare_arms(Arm("old", a, seeds), [Arm("new", b, seeds + 12)], pair=True)
+    with pytest.raises(InputError, match="old has no column of seeds"):
+        compare_arms(Arm("old", a), [Arm("new", b, seeds)], pair=True)
+
+
+@pytest.mark.parametrize(
+    "a, b, why",
+    [
+        ([90.0], [90.0, 91], "old has 1 score: one seed has no spread"),
+        ([], [90.0, 91], "old has no score"),
+        ([90.0, np.nan], [90.0, 91], "old: 1 scores are not finite"),
+        ([90.0, 90], [91.0, 91], "all scores are 90 here and 91 there; nothing varies"),
+        ([90.0, 91], [90.0, 91], "the same scores on each of 2 seeds: nothing varies"),
+        ([90.0, 91], [90.5, 91.5], "differ by 0.5 on each of 2 seeds"),
+    ],
+)
+def test_what_cannot_be_compared_is_told(a, b, why):
+    with pytest.raises(InputError, match=why):
+        compare_arms(Arm("old", np.array(a), np.arange(len(a))), [Arm("new", np.array(b), np.arange(len(b)))])
+
+
+def test_one_arm_without_a_spread_is_compared_and_pointed_out():
+    c = compare_arms(Arm("old", np.full(10, 90.0)), [Arm("new", A[:10])])[0]
+    assert c.welch.p == pytest.approx(stats.ttest_1samp(A[:10], 90).pvalue)
+    assert "All 10 scores of old are equal" in " ".join(notes(c)) and c.needed > 2
+
+
+def test_a_thousand_seeds_take_seconds():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0, 1, 1000), rng.normal(0.1, 1, 1000)
+    began = time.process_time()
+    compare_arms(Arm("old", a), [Arm("new", b)])
+    assert time.process_time() - began < 10

@@ -1,0 +1,74 @@
+"""The honesty of the winner."""
+
+import math
+
+import numpy as np
+import pytest
+
+from seedspread.decide.verdict import Arm
+from seedspread.search.judge import Judgement
+from seedspread.search.trials import Trial, best_trial
+from tests.search.synthetic import NOISE, SEEDS, SPACE
+
+
+def test_the_chosen_score_is_too_high_and_the_honest_one_is_not():
+    errors = []
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        points = SPACE.explored(32, 0)
+        trials = [Trial(f"t{i}", p, dict(enumerate(90 + rng.normal(0, NOISE, SEEDS)))) for i, p in enumerate(points)]
+        winner = best_trial(trials)
+        fresh = np.arange(20)
+        baseline, candidate = (Arm(n, 90 + rng.normal(0, NOISE, 20), fresh) for n in ("baseline", "fresh"))
+        errors.append((winner.score - 90, candidate.scores.mean() - 90))
+    chosen, honest = np.mean(errors, axis=0)
+    standard_error = NOISE / math.sqrt(20 * 400)
+    assert abs(honest) < 3 * standard_error
+    assert chosen == pytest.approx(2.07 * NOISE / math.sqrt(SEEDS), rel=0.05), "the expected maximum of 32 normal draws"
+    j = Judgement.of(winner, baseline, candidate)
+    assert j.curse == pytest.approx(winner.score - candidate.scores.mean()) and j.decision in ("keep", "more seeds")
+
+
+@pytest.mark.parametrize(
+    "difference, noise, seeds, diverged, decision",
+    [
+        (1.0, 0.3, 20, (0, 0), "adopt"),
+        (-1.0, 0.3, 20, (0, 0), "keep"),
+        (0.01, 0.3, 20, (0, 0), "keep"),
+        (1.0, 0.3, 20, (0, 2), "keep"),
+        (1.0, 2.0, 3, (0, 0), "more seeds"),
+    ],
+)
+def test_a_winner_is_adopted_only_where_fresh_seeds_show_it_better(difference, noise, seeds, diverged, decision):
+    rng = np.random.default_rng(0)
+    baseline, candidate = (
+        Arm(name, 90 + better + rng.normal(0, noise, seeds), np.arange(seeds))
+        for name, better in (("baseline", 0.0), ("trial-000-fresh", difference))
+    )
+    trial = Trial("trial-000", {}, {0: 91.0})
+    assert Judgement.of(trial, baseline, candidate, diverged).decision == decision
+
+
+def test_winner_and_baseline_are_told_on_the_fresh_seeds_that_both_finished():
+    baseline = Arm("baseline", np.array([10.0, 90, 91, 93]), np.array([0, 1, 2, 3]))
+    candidate = Arm("trial-000-fresh", np.array([92.0, 92, 96, 50]), np.array([1, 2, 3, 4]))
+    j = Judgement.of(Trial("trial-000", {}, {0: 97.0}), baseline, candidate)
+    assert j.baseline.tolist() == [90, 91, 93] and j.honest.tolist() == [92, 92, 96]
+    assert j.honest_score - j.baseline.mean() == pytest.approx(j.compared.primary.value)
+    assert j.curse == pytest.approx(97 - 280 / 3)
+
+
+@pytest.mark.parametrize(
+    "difference, decision, says",
+    [
+        (0.0, "keep", "trial-000-fresh and baseline have the same score on each of 2 seeds"),
+        (0.4, "more seeds", "differs from baseline by +0.40 on each of 2 seeds"),
+        (-0.4, "keep", "differs from baseline by -0.40 on each of 2 seeds"),
+    ],
+)
+def test_a_winner_as_far_from_the_baseline_on_each_seed_is_judged_without_a_test(difference, decision, says):
+    scores = np.array([95.2, 96.2])
+    arms = (Arm(n, s, np.array([0, 1])) for n, s in (("baseline", scores), ("trial-000-fresh", scores + difference)))
+    j = Judgement.of(Trial("trial-000", {}, {0: 97.0}), *arms)
+    assert (j.compared, j.decision) == (None, decision) and says in j.reason
+    assert j.curse == pytest.approx(97 - 95.7 - difference)
