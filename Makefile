@@ -52,7 +52,7 @@ lint: setup  ## ruff, mypy, and the order of the rooms (import-linter)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PYTHONPATH=src $(BIN)/lint-imports --no-logo
+	PYTHONPATH=src $(BIN)/lint-imports --no-logo --no-cache
 
 format: setup  ## put the code into ruff's format
 	$(BIN)/ruff check --fix .
@@ -79,4 +79,4 @@ lock:  ## pin the packages of pyproject.toml anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header -o requirements.lock pyproject.toml
 
 clean:  ## remove .venv and caches; results/ and data/ stay
-	rm -rf .venv .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,7 +21,7 @@ from rich.progress import track
 
 from seedspread.config.errors import InputError
 from seedspread.data.picture_cache import load_or_build
-from seedspread.data.pictures import Pictures, PictureSet, convert_to_rgb, build_picture_set
+from seedspread.data.pictures import Pictures, PictureSet, build_picture_set, convert_to_rgb
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 TEST_NAMES = ("test", "val", "valid", "validation")
@@ -86,14 +86,18 @@ def _is_picture(name: str) -> bool:
 def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:
     file = archive.extractfile(member) if member.isreg() else None
     if file is None:
-        raise InputError(f"data.source={path}: {member.name} is a link or a device, not a picture; create the archive without it")
+        raise InputError(
+            f"data.source={path}: {member.name} is a link or a device, not a picture; create the archive without it"
+        )
     return file.read() if _is_picture(member.name) else b""
 
 
 def _pictures_in(names: list[str], archive: Path) -> list[str]:
     unsafe = [name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts]
     if unsafe:
-        raise InputError(f"data.source={archive}: unsafe path {unsafe[0]!r} in the archive; create it without this path")
+        raise InputError(
+            f"data.source={archive}: unsafe path {unsafe[0]!r} in the archive; create it without this path"
+        )
     return sorted(name for name in names if _is_picture(name))
 
 

@@ -42,7 +42,9 @@ class RandomResizedCrop:
             pair: Sequence[float] = tuple(getattr(self, key))
             object.__setattr__(self, key, pair)  # Hydra's lists are not hashable
             if len(pair) != 2 or not 0 < pair[0] <= pair[1] <= most:
-                raise InputError(f"data.augment.{key}={list(pair)}: two numbers above 0 in ascending order, at most {most}")
+                raise InputError(
+                    f"data.augment.{key}={list(pair)}: two numbers above 0 in ascending order, at most {most}"
+                )
 
     def draw(self, rng: np.random.Generator, width: int, height: int) -> tuple[Box, bool]:
         """The box of one crop of a picture of `width` x `height`, and whether it is flipped."""

@@ -16,14 +16,14 @@ TRAIN = 1297
 
 
 def read_digits(source: str | None, cache: Path, size: int) -> PictureSet:
-    """1,297 pictures to train on and 500 to score; `source` is not used. Raises InputError for a `size` other than 8."""
+    """1,297 pictures to train on and 500 to score; `source` is not used. Raises InputError for a `size` but 8."""
     if size != 8:
         raise InputError(f"data.size={size}: the digits are 8x8; leave it at 8")
     return load_or_build(cache, "digits", f"scikit-learn digits, split at {TRAIN}", _from_scikit_learn)
 
 
 def _from_scikit_learn() -> PictureSet:
-    from sklearn.datasets import load_digits  # takes a second to import, and only without a cache
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - takes a second, and only without a cache
 
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]

@@ -19,7 +19,7 @@ from seedspread.data.crops import RandomResizedCrop
 from seedspread.data.extractor import FeatureExtractor
 from seedspread.data.features import Extraction, Features
 from seedspread.data.loader import EpochOrder, EpochPosition
-from seedspread.data.picture_files import BrokenPicture, PictureArrays, PictureFiles, PictureSource, build_source
+from seedspread.data.picture_files import BrokenPicture, PictureArrays, PictureFiles, build_source
 from seedspread.data.pictures import PictureSet
 from seedspread.data.reader import Reader
 from seedspread.models.backbones import Backbone
@@ -63,8 +63,8 @@ class SharedFeatures:
     def gather(self, pictures: np.ndarray, views: np.ndarray) -> Tensor:
         """Training features (*shape, d) float32 of `pictures` and `views`, both of that shape.
 
-        From the GPU's memory where they fill at most half of it. Else from the memory map, batch by batch: what stays in
-        memory is the system's page cache, which other processes can reclaim.
+        From the GPU's memory where they fill at most half of it. Else from the memory map, batch by batch: what stays
+        in memory is the system's page cache, which other processes can reclaim.
         """
         rows = self.features.train_rows[pictures] * self.features.train.shape[1] + views
         if self._resident is not None:
@@ -135,7 +135,9 @@ class LiveLoader(ProbeLoader):
         order = self.sampler.permutation().numpy()
         for step in self.steps():
             chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-            rows = np.concatenate(list(self.shared.extractor.extract_each(crop, extraction.source.train, chosen.tolist())))
+            rows = np.concatenate(
+                list(self.shared.extractor.extract_each(crop, extraction.source.train, chosen.tolist()))
+            )
             yield torch.from_numpy(rows).to(self.shared.device).float(), self.shared.train_labels[chosen]
 
 

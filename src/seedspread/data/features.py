@@ -141,7 +141,7 @@ class Extraction:
                 if self.skip_broken:
                     return np.empty((0, 0, 0, 3), np.uint8)
                 raise InputError(
-                    f"{error}: not a whole picture; replace or remove it, or set data.skip_broken=true to skip such pictures"
+                    f"{error}: not a whole picture; replace or remove it, or set data.skip_broken=true"
                 ) from error
 
         return crops
@@ -214,7 +214,9 @@ class Extraction:
                 stop = min(n, start + step)
                 broken = []
                 shard = np.zeros((stop - start, views, dimension), np.float16)
-                for i, features in enumerate(extractor.extract_each(self._skip_broken(crop), pictures, range(start, stop)), start):
+                for i, features in enumerate(
+                    extractor.extract_each(self._skip_broken(crop), pictures, range(start, stop)), start
+                ):
                     if not len(features):
                         broken.append(i)
                     elif not np.isfinite(features).all():
@@ -251,7 +253,9 @@ class Extraction:
             kept, arrays[part] = manifest["parts"][part], np.load(path, mmap_mode="r")
             shards = kept["shards"]
             step = max(1, self.shard // views)
-            if arrays[part].nbytes <= VERIFIED_UP_TO and _count_whole_shards(arrays[part], shards, step) * step < len(pictures):
+            if arrays[part].nbytes <= VERIFIED_UP_TO and _count_whole_shards(arrays[part], shards, step) * step < len(
+                pictures
+            ):
                 return None
             if _find_replaced(pictures, kept):
                 return None
@@ -265,7 +269,9 @@ class Extraction:
                 print(f"{len(kept['broken'])} broken pictures skipped in {part}: {_names(pictures, kept['broken'])}")
         labels = {part: getattr(self.source, part).labels[rows[part]] for part in rows}
         parts = {
-            part: {key: kept[key] for key in ("shards", "broken")}  # the fingerprints of caches written before broken_files stay valid
+            part: {
+                key: kept[key] for key in ("shards", "broken")
+            }  # the fingerprints of caches written before broken_files stay valid
             for part, kept in manifest["parts"].items()
         }
         digest = hashlib.sha256(json.dumps([parts, manifest["classes"], manifest["shapes"]]).encode())

@@ -33,7 +33,9 @@ class CroppedPictures(Dataset[tuple[Tensor, int]]):
     A random crop, or the centre crop where `crops` is None. Raises InputError for a file that does not decode.
     """
 
-    def __init__(self, pictures: PictureFiles, transform: Transform, crops: RandomResizedCrop | None, streams: Streams) -> None:
+    def __init__(
+        self, pictures: PictureFiles, transform: Transform, crops: RandomResizedCrop | None, streams: Streams
+    ) -> None:
         self.pictures, self.transform, self.crops, self.streams = pictures, transform, crops, streams
 
     def __len__(self) -> int:
@@ -54,7 +56,7 @@ class CroppedPictures(Dataset[tuple[Tensor, int]]):
 
 
 class EpochBatches:
-    """The keys (epoch, picture) of each batch of an epoch, from batch `begin` on; Lightning sets the epoch of `sampler`."""
+    """The keys (epoch, picture) of each batch of an epoch, from `begin` on; Lightning sets the epoch of `sampler`."""
 
     def __init__(self, sampler: EpochOrder, batch_size: int) -> None:
         self.sampler, self.batch_size, self.begin = sampler, batch_size, 0
@@ -69,7 +71,7 @@ class EpochBatches:
 
 
 class FileLoader(EpochPosition, DataLoader[tuple[Tensor, Tensor]]):
-    """Batches of CroppedPictures: images (batch, 3, size, size) float, channels last, and labels (batch,), on `device`."""
+    """Batches of CroppedPictures: images (batch, 3, size, size) float, channels last, labels (batch,), on `device`."""
 
     def __init__(
         self,
@@ -112,9 +114,9 @@ def _list_pictures(reader: Reader, source: str | None, size: int) -> PictureSour
 class FileData(L.LightningDataModule):
     """Pictures that stay in their files; `workers` processes decode and crop them.
 
-    `read` is a function (source, cache, size) that returns a PictureSource. Random crops are resized to `size` x `size`;
-    for scoring the short side is resized to `resize` and the centre cropped. Raises InputError where the pictures do
-    not fit the settings.
+    `read` is a function (source, cache, size) that returns a PictureSource. Random crops are resized to `size` x
+    `size`; for scoring the short side is resized to `resize` and the centre cropped. Raises InputError where the
+    pictures do not fit the settings.
     """
 
     def __init__(

@@ -124,7 +124,9 @@ def read_picture_files(source: str | None, cache: Path, size: int) -> PictureSou
     for part in ("train", *TEST_NAMES):
         if any(Path(name).parent == Path(part) for name in found):
             fix = SORT if part == "val" else f"sort them into {part}/<class>/"
-            raise InputError(f"data.root={source}: pictures lie in {part}/ without a class folder; expected: {EXPECTED}.\n{fix}")
+            raise InputError(
+                f"data.root={source}: pictures lie in {part}/ without a class folder; expected: {EXPECTED}.\n{fix}"
+            )
     if not found:
         raise InputError(f"data.root={source}: no pictures in it; it should hold {EXPECTED}")
     parts = split_names(list(found), f"data.root={source} (expected: {EXPECTED})")
