@@ -1,1 +1,59 @@
-"""seedspread: how much of a deep-learning result is the seed?"""
+"""seedspread: how much of a deep-learning result is the seed?
+
+    import seedspread as ss
+    ss.train(["experiment=digits", "seed=3"])                       # one seed -> its record
+    scores = ss.Scores.of(ss.Study.load("results/digits"))          # every seed of a study: accuracies, curves, tables
+    ss.compare(scores, other_scores).verdict                        # "better", "worse", "not shown", "too few seeds"
+    ss.seeds_needed(std=0.23, difference=0.1)                       # 84
+    ss.statistics.std_interval(scores.accuracy)                     # functions of arrays
+
+What a name needs is imported when it is first used: torch, Lightning and matplotlib come in where they work.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seedspread import statistics
+    from seedspread.commands.train import train
+    from seedspread.config.errors import InputError
+    from seedspread.config.streams import Streams
+    from seedspread.decide.arms import compare
+    from seedspread.records.scores import Scores
+    from seedspread.records.study import Study
+    from seedspread.report.study_page import write_report
+    from seedspread.statistics.power import achieved_power, detectable_difference, seeds_needed
+
+__version__ = "0.2.0"
+__all__ = [
+    "InputError",
+    "Scores",
+    "Streams",
+    "Study",
+    "achieved_power",
+    "compare",
+    "detectable_difference",
+    "seeds_needed",
+    "statistics",
+    "train",
+    "write_report",
+]
+_MODULES = {
+    "commands.train": ["train"],
+    "config.errors": ["InputError"],
+    "config.streams": ["Streams"],
+    "decide.arms": ["compare"],
+    "records.scores": ["Scores"],
+    "records.study": ["Study"],
+    "report.study_page": ["write_report"],
+    "statistics.power": ["achieved_power", "detectable_difference", "seeds_needed"],
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "statistics":
+        return import_module("seedspread.statistics")
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"seedspread.{module}"), name)
+    raise AttributeError(f"module 'seedspread' has no attribute {name!r}")

@@ -6,7 +6,6 @@ Only the command that was asked for is imported, so that the list of commands is
 import difflib
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 
 COMMANDS = {
     "train": "train a seed, or with -m and seed=range(0,20) a sweep of seeds",
@@ -43,10 +42,12 @@ def main() -> None:
         sys.exit(
             f"error: {arguments[0]}: no such command; {f'did you mean {near[0]}?' if near else 'seedspread lists them'}"
         )
-    packages = ("joblib", "lightning", "optuna", "sklearn", "timm", "torch", "torchvision")
-    if name in TRAINING and (missing := [package for package in packages if find_spec(package) is None]):
-        sys.exit(f"error: {name} needs {', '.join(missing)}: pip install 'seedspread[train]'")
     sys.argv = [f"seedspread {name}", *arguments[1:]]
-    from seedspread.commands.console import run_command  # noqa: PLC0415 - the list of commands does without it
+    # The list of commands does without these.
+    from seedspread.commands.console import plain_errors, run_command  # noqa: PLC0415
+    from seedspread.config.extras import check_train_extra  # noqa: PLC0415
 
+    if name in TRAINING:
+        with plain_errors():
+            check_train_extra()
     run_command(import_module(f"seedspread.commands.{name}").main)

@@ -4,6 +4,7 @@ Imports nothing heavy: torch and Lightning come in where training begins, in the
 """
 
 import os
+from collections.abc import Sequence
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -11,18 +12,27 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from seedspread.commands.console import plain_errors
-from seedspread.config.compose import CONF
+from seedspread.config.compose import CONF, compose_config
+from seedspread.config.extras import check_train_extra
 from seedspread.config.overrides import expand_seeds
 from seedspread.config.streams import check_seed
 from seedspread.records.progress import format_record
 from seedspread.records.record import Record
 
 
-def train(cfg: DictConfig) -> Record:
-    """Train the seed that `cfg` names and return its record; a seed already recorded is returned as found.
+def train(config: DictConfig | Sequence[str]) -> Record:
+    """Train one seed and return its record: of a composed config, or of overrides as the command takes them.
 
-    Raises InputError for settings that cannot be, and where the study belongs to another config.
+    A seed that has its record is not trained again. Raises InputError for invalid settings, where the study belongs to
+    another config, and where the extra that trains is not installed.
+
+    >>> record = train(["experiment=digits", "study=quick", "seed=0", "trainer.max_epochs=1"])  # doctest: +ELLIPSIS
+    seed    0 ... s
+    >>> record["status"]
+    'finished'
     """
+    check_train_extra()
+    cfg = config if isinstance(config, DictConfig) else compose_config("train", config)
     from seedspread.training.build import open_study
     from seedspread.training.run import train_seed
 

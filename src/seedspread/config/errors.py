@@ -4,7 +4,7 @@ import re
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
-# Launchers of Hydra that are packages of their own, and the extra that installs each.
+# Launchers of Hydra that are packages of their own, and the extra of seedspread that installs each.
 _LAUNCHER_EXTRAS = {
     "hydra/launcher/joblib": "train",
     "hydra/launcher/ray": "ray",

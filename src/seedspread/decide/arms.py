@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from seedspread.config.errors import InputError
-from seedspread.decide.verdict import Arm
+from seedspread.decide.verdict import Arm, ArmComparison, compare_arms
+from seedspread.records.scores import Scores
 
 # Where scores come from.
 
@@ -62,3 +63,29 @@ def check_units(found: Sequence[Arm]) -> None:
         raise InputError(
             f"{fractions[0].name} has scores within 0 to 1, {percent[0].name} has percent; multiply the former by 100"
         )
+
+
+def compare(
+    baseline: Scores | Sequence[float],
+    candidate: Scores | Sequence[float],
+    pair: bool | None = None,
+    worth: float | None = None,
+) -> ArmComparison:
+    """Is the candidate better than the baseline? Each is the scores of a study or numbers (S,), larger is better.
+
+    `pair` compares seed by seed; numbers are then those of seeds 0, 1, 2 and so on. `worth` is the smallest difference
+    that matters, in the scores' units. Raises InputError where scores cannot be compared.
+
+    >>> found = compare([90.1, 90.4, 89.9, 90.2], [91.0, 91.3, 90.8, 91.1])
+    >>> found.verdict, round(found.p, 4)
+    ('better', 0.0011)
+    """
+
+    def arm(name: str, side: Scores | Sequence[float]) -> Arm:
+        if isinstance(side, Scores):
+            return Arm.of(side)
+        return Arm(name, np.array(side, dtype=float), np.arange(len(side)) if pair else None)
+
+    arms = [arm("baseline", baseline), arm("candidate", candidate)]
+    check_units(arms)
+    return compare_arms(arms[0], arms[1:], pair=pair, worth=worth)[0]

@@ -1,0 +1,13 @@
+"""The extras of the installation: which packages training needs, and what installs them."""
+
+from importlib.util import find_spec
+
+from seedspread.config.errors import InputError
+
+TRAINING_PACKAGES = ("joblib", "lightning", "optuna", "sklearn", "timm", "torch", "torchvision")
+
+
+def check_train_extra() -> None:
+    """Raise InputError where packages that training needs are not installed."""
+    if missing := [package for package in TRAINING_PACKAGES if find_spec(package) is None]:
+        raise InputError(f"training needs {', '.join(missing)}: pip install 'seedspread[train]'")
