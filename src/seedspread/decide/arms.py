@@ -78,7 +78,7 @@ def compare(
 
     >>> found = compare([90.1, 90.4, 89.9, 90.2], [91.0, 91.3, 90.8, 91.1])
     >>> found.verdict, round(found.p, 4)
-    ('better', 0.0011)
+    ('better', 0.0009)
     """
 
     def arm(name: str, side: Scores | Sequence[float]) -> Arm:
