@@ -46,7 +46,7 @@ test: setup  ## the tests, 5 to 9 minutes on 2 cores
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-slow: setup  ## those of minutes: 30 kills of a sweep, 50 of a seed, a Ray cluster, a Slurm
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -rs
 
 lint: setup  ## ruff, mypy, and the order of the rooms (import-linter)
 	$(BIN)/ruff check .

@@ -53,7 +53,7 @@ munged --force --key-file="$folder/munge/key" --socket="$folder/munge/socket" --
     --log-file="$folder/munge/log" --seed-file="$folder/munge/seed"
 slurmctld -f "$SLURM_CONF"
 slurmd -f "$SLURM_CONF" -N "$host"
-for _ in $(seq 60); do
+for _ in $(seq 240); do
     sinfo --noheader --format=%t 2>/dev/null | grep -q idle && exit 0
     sleep 0.5
 done

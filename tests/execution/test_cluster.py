@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from seedspread.records.study import Study
-from tests.commands.test_sweep import start_sweep, wait_for_records
+from tests.commands.test_sweep import start_sweep, wait_for_end, wait_for_records
 from tests.conftest import ROOT
 
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -22,7 +22,7 @@ def start_node(tmp_path: Path, name: str, *arguments: str) -> list[psutil.Proces
     """One Ray node with one CPU; its processes."""
     before = {p.pid for p in psutil.process_iter()}
     node = [RAY, "start", "--num-cpus=1", "--disable-usage-stats", f"--temp-dir={tmp_path}/{name}", *arguments]
-    told = subprocess.run(node, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    told = subprocess.run(node, cwd=tmp_path, capture_output=True, text=True)
     assert told.returncode == 0, told.stdout + told.stderr
     return [p for p in psutil.process_iter() if p.pid not in before and "ray" in " ".join(p.cmdline())]
 
@@ -60,10 +60,10 @@ def test_a_sweep_on_two_ray_nodes_survives_the_loss_of_one(two_nodes, tmp_path, 
     for part in second:
         if part.is_running():
             part.send_signal(signal.SIGKILL)
-    _, err = process.communicate(timeout=240)
+    _, err = wait_for_end(folder, process)
     if process.returncode:  # the same command again completes it
         again = start_sweep(tmp_path, cache, *sweep)
-        _, err = again.communicate(timeout=240)
+        _, err = wait_for_end(folder, again)
         assert again.returncode == 0, err
     assert all(path.stat().st_mtime_ns == mtime for path, mtime in seen.items())
     on_ray = {s: r["weights_sha256"] for s, r in Study.load(folder.parent).scan().records.items()}
@@ -108,10 +108,10 @@ def test_a_sweep_through_slurm_and_its_preemption(slurm, tmp_path, cache, comman
     folder = tmp_path / "results" / "digits" / "seeds"
     wait_for_records(folder, 2, process)
     subprocess.run(["scancel", "--user=root"], check=True)
-    process.communicate(timeout=120)
+    wait_for_end(folder, process)
     seen = {path: path.stat().st_mtime_ns for path in folder.glob("0*.json")}
     again = start_sweep(tmp_path, cache, *sweep)
-    out, err = again.communicate(timeout=240)
+    out, err = wait_for_end(folder, again)
     assert again.returncode == 0, out + err
     assert all(path.stat().st_mtime_ns == mtime for path, mtime in seen.items())
     on_slurm = {s: r["weights_sha256"] for s, r in Study.load(folder.parent).scan().records.items()}
