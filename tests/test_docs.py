@@ -8,6 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+import seedspread as ss
 from seedspread.commands.cli import COMMANDS
 from seedspread.config.compose import CONF
 from seedspread.config.keys import check_keys, known_keys
@@ -110,3 +111,11 @@ def test_make_targets_exist():
         for word in shlex.split(line, comments=True)[1:]:
             name, given, _ = word.partition("=")
             assert re.search(rf"\$\(.*\b{name}\b", makefile) if given else name in targets, f"{line}: {word}"
+
+
+def test_names_of_the_api_exist():
+    for page in PAGES:
+        for name in re.findall(r"\bss\.(\w+)", page.read_text()):
+            assert name in ss.__all__, f"{page.name}: ss.{name}"
+        for name in re.findall(r"\b(?:st|statistics)\.([a-z]\w+)\(", page.read_text()):
+            assert hasattr(ss.statistics, name), f"{page.name}: statistics.{name}"
