@@ -31,6 +31,7 @@ from seedspread.data.picture_files import PictureArrays, PictureFiles, PictureSo
 from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 from seedspread.models.backbones import Backbone
 from seedspread.models.linear_probe import LinearProbe, ProbeStack
+from seedspread.records.record import Status
 from seedspread.records.study import Study
 from seedspread.training import hardware
 from seedspread.training.worker import train_seeds
@@ -85,7 +86,7 @@ def fifty_seeds(folder: Path) -> None:
         with initialize_config_dir(str(Path("conf").resolve()), version_base="1.3"):
             train_seeds(compose("train", [*fixed, *overrides]), range(seeds))
         records = Study.load(folder / "results" / study).scan().records
-        assert [record["status"] for record in records.values()] == ["finished"] * seeds
+        assert [record.status for record in records.values()] == [Status.FINISHED] * seeds
         return time.perf_counter() - began
 
     kept = seconds("kept", SEEDS)
@@ -169,7 +170,7 @@ def large_cache(folder: Path, gib: int = 30) -> None:
     train, labels = np.load(folder / "train.npy", mmap_mode="r"), np.arange(n) % 1000
     kept = Features(train, np.arange(n), labels, train[:8, 0], np.arange(8), labels[:8], (), "")
     stand_in: Any = SimpleNamespace(device=torch.device("cpu"), features=lambda: kept)
-    loader = ProbeLoader(SharedFeatures(stand_in), 256, Streams.of(0))
+    loader = ProbeLoader(SharedFeatures(stand_in, np.arange(8)), 256, Streams.of(0))
     batches = iter(loader)
     next(batches)
     began = time.perf_counter()

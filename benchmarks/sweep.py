@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from seedspread.records.record import Record
 from seedspread.records.study import Study
 
 STOCK = ("hydra/sweeper=basic", "hydra/launcher=basic")
@@ -46,7 +47,7 @@ def finished(process: subprocess.Popen[str], timeout: float | None = None) -> No
         raise SystemExit(out)
 
 
-def records(results: Path) -> list[dict]:
+def records(results: Path) -> list[Record]:
     (folder,) = results.iterdir()
     return list(Study.load(folder).scan().records.values())
 
@@ -79,7 +80,7 @@ def ten_thousand(rounds: int) -> None:
             first = first_record(Path(folder), process)
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            trained = sum(records(Path(folder))[0]["seconds"].values())
+            trained = sum(records(Path(folder))[0].seconds.values())
             firsts.append(first - trained)
     print(f"seed=range(0,10000): work on the first seed begins after {statistics.median(firsts):.1f} s")
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +115,7 @@ def overhead_and_memory(seeds: int) -> None:
         finished(process)
         # before the last seed: summing up at the end reads all records at once
         early, late = (memory[pick(n for n in memory if 20 <= n < seeds)] for pick in (min, max))
-        setups = [record["seconds"]["setup"] for record in records(Path(folder))][1:]
+        setups = [record.seconds["setup"] for record in records(Path(folder))][1:]
         print(
             f"{seeds} seeds of digits in one process: {1000 * statistics.median(setups):.0f} ms a seed outside "
             f"training and scoring; memory {early} MiB after 20 seeds, {late} MiB before the last"

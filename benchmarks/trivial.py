@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from seedspread.commands.console import run_command
 from seedspread.config.compose import CONF
 from seedspread.config.overrides import expand_seeds
-from seedspread.records.record import SCHEMA
+from seedspread.records.record import Record, Status
 from seedspread.records.study import Study
 
 
@@ -18,16 +18,19 @@ def main(cfg: DictConfig) -> None:
     for seed in [cfg.seed] if cfg.seeds is None else expand_seeds(cfg.seeds):
         final = {"train/loss": 1.0, "train/acc": 0.9, "val/loss": 1.0, "val/acc": 0.9 + seed % 100 / 10_000}
         study.write(
-            {
-                "schema": SCHEMA,
-                "seed": seed,
-                "status": "finished",
-                "reason": None,
-                "config_digest": study.digest,
-                "metrics": {"epochs": {key: [value] * 22 for key, value in final.items()}, "final": final},
-                "seconds": {"setup": 0.0, "train": 0.0, "score": 0.0},
-                "ended": "2026-01-01T00:00:00+00:00",
-            }
+            Record(
+                seed=seed,
+                status=Status.FINISHED,
+                study=study.name,
+                config_digest=study.digest,
+                environment={"threads": 1},
+                test_examples=10_000,
+                epochs=list(range(22)),
+                curves={key: [value] * 22 for key, value in final.items()},
+                final=final,
+                seconds={"setup": 0.0, "train": 0.0, "score": 0.0},
+                ended="2026-01-01T00:00:00+00:00",
+            )
         )
 
 

@@ -29,7 +29,7 @@ def search(trials: int, seeds: int) -> None:
             raise SystemExit("the search failed")
         ended = time.time()
         studies = [Study.load(path.parent) for path in Path(folder).glob("*/*/study.yaml")]
-        spent = [record["seconds"] for study in studies for record in study.scan().records.values()]
+        spent = [record.seconds for study in studies for record in study.scan().records.values()]
         last = max(path.stat().st_mtime for path in Path(folder).glob("*/*/seeds/*.json"))
     trained = sum(seconds["train"] + seconds["score"] for seconds in spent)
     print(f"digits, {trials} trials of {seeds} seeds and 20 fresh ones of winner and baseline, {JOBS} workers")

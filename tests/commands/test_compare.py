@@ -31,7 +31,7 @@ def made(tmp_path):
     def make(name, accuracies, *, first=0, data="d1", torch="2.14.1", **config):
         study = Study.open(tmp_path / "results" / name, {**CONFIG, **config})
         for seed, accuracy in enumerate(accuracies, start=first):
-            add_seed(study, seed, accuracy, torch=torch, more={"data_sha256": data})
+            add_seed(study, seed, accuracy, torch=torch, data_sha256=data)
         return study
 
     return make
@@ -58,7 +58,7 @@ def test_two_studies_are_compared(compared, two, tmp_path):
     assert {path.name for path in folder.iterdir()} == {f"compare.{kind}" for kind in ("md", "csv", "png", "svg")}
     row = pd.read_csv(folder / "compare.csv").iloc[0]
     scores = {
-        name: np.array([json.loads(p.read_text())["metrics"]["final"]["val/acc"] for p in sorted(seeds.iterdir())])
+        name: np.array([json.loads(p.read_text())["final"]["val/acc"] for p in sorted(seeds.iterdir())])
         for name in ("slow", "fast")
         if (seeds := tmp_path / "results" / name / "seeds")
     }
@@ -146,8 +146,7 @@ def test_bad_input_is_one_or_two_lines_with_the_fix(compared, two, made, tmp_pat
 def test_different_numbers_of_test_examples_cannot_be_the_same(compared, two, tmp_path):
     study = Study.open(tmp_path / "results" / "larger", CONFIG)
     for seed in range(5):
-        add_seed(study, seed, 0.8 + 0.01 * seed, more={"test_examples": 400})
-        np.save(study.correct_path(seed), np.packbits(np.arange(400) < 320 + 4 * seed))
+        add_seed(study, seed, 0.8 + 0.01 * seed, test_examples=400)
     assert "the test sets differ (203 and 400 examples)" in compared("baseline=slow", "candidate=larger")[1]
     code, _, err = compared("baseline=slow", "candidate=larger", "same_examples=true")
     assert code == 1 and "slow was scored on 203 test examples, larger on 400" in err
@@ -156,7 +155,7 @@ def test_different_numbers_of_test_examples_cannot_be_the_same(compared, two, tm
 def test_diverged_seeds_missing_predictions_and_outliers_are_told(compared, two):
     add_seed(two, 20, 0.1, status="diverged")
     add_seed(two, 21, 0.1)
-    for path in (two.folder / "correct").iterdir():
+    for path in (two.folder / "examples").iterdir():
         path.unlink()
     out = compared("baseline=slow", "candidate=fast")[1]
     assert "fast: 1 diverged (their loss was not finite) and not in these numbers: seed 20: out of luck (1)." in out

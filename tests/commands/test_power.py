@@ -22,7 +22,7 @@ def made(tmp_path):
     def make(name, accuracies, *, first=0, data="d1", torch="2.14.1", **config):
         study = Study.open(tmp_path / "results" / name, {**CONFIG, **config})
         for seed, accuracy in enumerate(accuracies, start=first):
-            add_seed(study, seed, accuracy, torch=torch, more={"data_sha256": data})
+            add_seed(study, seed, accuracy, torch=torch, data_sha256=data)
         return study
 
     return make
@@ -41,7 +41,7 @@ def test_power_from_numbers_and_from_a_study(power, two):
     assert "20 seeds an arm show a difference of 0.209 with 80 % power." in power("std=0.23", "n=20")[1]
     out = power("study=fast", "difference=1", "n=20")[1]
     std, (low, high) = 0.0, (0.0, 0.0)
-    scores = np.array([100 * two.record(s)["metrics"]["final"]["val/acc"] for s in range(20)])
+    scores = np.array([100 * two.record(s).final["val/acc"] for s in range(20)])
     std, (low, high) = scores.std(ddof=1), st.std_interval(scores)
     needed = [st.seeds_needed(s, 1.0) for s in (std, low, high)]
     assert f"{needed[0]:,} ({needed[1]:,} to {needed[2]:,}) seeds an arm show a difference of 1 with 80 % power" in out

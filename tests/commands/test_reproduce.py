@@ -1,18 +1,20 @@
 """Reproducing recorded seeds."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hydra import initialize_config_dir
 
 from seedspread.commands.reproduce import main
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError
+from seedspread.records.examples import pack_predictions
 from seedspread.records.study import Study
 from seedspread.training.reproduction import compare_records, reproduce
 from tests.conftest import CONF
+from tests.synthetic import make_record
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def again(study, seed, *more):
 
 
 def tamper(study, seed, change):
-    record = study.record(seed)
+    record = json.loads(study.record_path(seed).read_bytes())
     change(record)
     study.record_path(seed).write_text(json.dumps(record))
 
@@ -48,7 +50,7 @@ def test_a_recorded_seed_is_reproduced_and_the_study_left_as_it_is(recorded):
 
 
 def test_a_tampered_record_is_found(recorded):
-    tamper(recorded, 3, lambda record: record["metrics"]["final"].update({"val/acc": 0.999}))
+    tamper(recorded, 3, lambda record: record["final"].update({"val/acc": 0.999}))
     told = again(recorded, 3).told(3)
     assert "DIFFERENT: accuracy 99.90 % recorded" in told and "the record was changed after it was written" in told
 
@@ -81,25 +83,22 @@ def test_only_places_can_be_named_anew(recorded):
 
 
 def test_changed_predictions_are_found(recorded):
-    path = recorded.correct_path(3)
-    packed = np.load(path)
-    np.save(path, ~packed)
+    recorded.examples_path(3).write_bytes(pack_predictions(9 - recorded.predictions(3), 10))
     told = again(recorded, 3).told(3)
-    assert "which test examples are right" in told and "changed after it was written: the network is the same" in told
+    assert "the predicted labels" in told and "changed after it was written: the network is the same" in told
 
 
 def test_a_record_without_its_score_is_no_record(recorded):
-    tamper(recorded, 3, lambda record: record["metrics"]["final"].pop("val/acc"))
-    assert "finished, but without its final accuracy" in recorded.scan().problems["000003.json"]
-    with pytest.raises(InputError, match="without its final accuracy"):
+    tamper(recorded, 3, lambda record: record["final"].pop("val/acc"))
+    assert "finished, but without its final val/acc" in recorded.scan().problems["000003.json"]
+    with pytest.raises(InputError, match="without its final val/acc"):
         again(recorded, 3)
 
 
 def test_without_determinism_nothing_is_promised():
-    environment = {"deterministic": False}
-    one = {"status": "finished", "weights_sha256": "a" * 64, "predictions_sha256": "b" * 64, "data_sha256": "c"}
-    one |= {"metrics": {"final": {"val/acc": 0.9}}, "environment": environment}
-    other = {**one, "weights_sha256": "d" * 64, "metrics": {"final": {"val/acc": 0.91}}}
+    one = make_record(Study(Path("digits"), {}), 3, environment={"deterministic": False})
+    one = replace(one, final={"val/acc": 0.9})
+    other = replace(one, weights_sha256="d" * 64, final={"val/acc": 0.91})
     comparison = compare_records(one, other)
     assert "accuracy 90.00 % recorded, 91.00 % now" in comparison.differing
     assert any("trainer.deterministic is off" in reason for reason in comparison.reasons)
@@ -132,7 +131,7 @@ def test_the_command_exits_with_1_where_a_seed_differs(recorded, invoked):
 
     code, out, _ = ask("study=digits", "n=2")
     assert code == 0 and out.count("identical") == 2
-    tamper(recorded, 3, lambda record: record["metrics"]["final"].update({"val/acc": 0.999}))
+    tamper(recorded, 3, lambda record: record["final"].update({"val/acc": 0.999}))
     assert ask("study=digits", "seed=3")[0] == 1
     for arguments, says in (([], "name a study and a seed"), (["study=digits", "n=9"], "has 2 recorded seeds")):
         code, _, err = ask(*arguments)

@@ -5,21 +5,20 @@ import sys
 import pytest
 
 from seedspread.commands.status import main
-from seedspread.records.record import SCHEMA
+from seedspread.records.claims import claim_seed, request_stop, start_sweep
 from seedspread.records.study import Study
 from seedspread.report.status import describe_status
+from tests.synthetic import make_record
 
 
 @pytest.fixture
 def study(tmp_path):
     """Four seeds finished within the last minute, one failed, one diverged; ten were asked for."""
     study = Study.open(tmp_path / "results" / "digits", {"width": 8})
-    study.start(asked="0-9")
-    for seed, status_ in enumerate(["finished"] * 4 + ["failed", "diverged"]):
-        final = {"val/acc": 0.95 + seed / 100}
-        record = {"schema": SCHEMA, "seed": seed, "status": status_, "reason": "out of luck"}
-        ended = f"2026-01-01T00:00:0{seed}+00:00"
-        study.write({**record, "config_digest": study.digest, "metrics": {"final": final}, "ended": ended})
+    start_sweep(study.folder, "0-9")
+    for seed, status in enumerate(["finished"] * 4 + ["failed", "diverged"]):
+        final = {**make_record(study, seed).final, "val/acc": 0.95 + seed / 100}
+        study.write(make_record(study, seed, status=status, **({} if status == "failed" else {"final": final})))
     return study
 
 
@@ -29,20 +28,20 @@ def test_done_asked_scores_and_what_went_wrong(study):
     assert "96.50 ± 1.29 %   min 95.00 (seed 0)   max 98.00 (seed 3)   1 diverged   1 failed" in told
 
 
-def test_running_and_cut_off_seeds(study):
-    with study.claimed(6):
+def test_running_and_interrupted_seeds(study):
+    with claim_seed(study.folder, 6):
         assert "1 running (seed 6), " in describe_status(study) + ", " and "seeds/h" in describe_status(study)
     child = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
     )
-    with study.claimed(7):
+    with claim_seed(study.folder, 7):
         claim = study.folder / "running" / "000007.json"
         claim.write_text(claim.read_text().replace(str(os.getpid()), child.stdout.strip()))
-        assert "1 cut off (seed 7)" in describe_status(study) and "running" not in describe_status(study)
+        assert "1 interrupted (seed 7)" in describe_status(study) and "running" not in describe_status(study)
 
 
 def test_a_stop_and_damage_are_told(study):
-    study.stop("5 seeds in a row failed: out of luck")
+    request_stop(study.folder, "5 seeds in a row failed: out of luck")
     study.record_path(9).write_text("")
     told = describe_status(study)
     assert "stopped: 5 seeds in a row failed" in told and "not counted: 000009.json: empty, torn" in told

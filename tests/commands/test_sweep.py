@@ -21,7 +21,7 @@ QUICK = ("experiment=digits", "trainer.max_epochs=1")
 
 
 def seeds_of(tmp_path, study="digits"):
-    return {s: r["weights_sha256"] for s, r in Study.load(tmp_path / "results" / study).scan().records.items()}
+    return {s: r.weights_sha256 for s, r in Study.load(tmp_path / "results" / study).scan().records.items()}
 
 
 def test_in_process_two_workers_and_alone_give_the_same_networks(command, tmp_path):
@@ -83,7 +83,7 @@ def test_several_swept_keys_make_a_study_each(command, tmp_path):
         study = Study.load(tmp_path / "results" / f"digits-width{width}")
         assert study.config["model"]["width"] == width and list(study.scan().records) == [0, 1]
         record = study.record(0)
-        assert f"model.width={width}" in record["command"] and f"study=digits-width{width}" in record["command"]
+        assert f"model.width={width}" in record.command and f"study=digits-width{width}" in record.command
     assert "digits-width2, 2 seeds" in out and "digits-width4, 2 seeds" in out
     assert {path.name for path in (tmp_path / "results").iterdir()} == {"digits-width2", "digits-width4"}
 
@@ -112,14 +112,14 @@ def test_a_failed_seed_is_recorded_the_sweep_goes_on_and_the_same_command_tries_
     study = Study.load(tmp_path / "results" / "digits")
     assert code == 1 and err.startswith("error: digits: 2 of 4 seeds failed")
     assert "failed: seed 1: RuntimeError: out of luck" in out and "digits, 2 seeds" in out
-    assert {s: r["status"] for s, r in study.scan().records.items()} == {
+    assert {s: r.status for s, r in study.scan().records.items()} == {
         0: "finished", 1: "failed", 2: "failed", 3: "finished",
     }  # fmt: skip
     assert "Traceback" in (study.folder / "failed" / "000001.txt").read_text()
     (tmp_path / "mended").write_text("")
     code, out, _ = command(*sweep)
     assert code == 0 and "2 of 4 seeds have their records, 2 to train" in out
-    assert Progress.among(study.scan().records.values()).failed == {}
+    assert Progress.of(study.scan().records.values()).failed == {}
 
 
 def test_five_failures_in_a_row_with_one_reason_stop_the_sweep(command, tmp_path):
@@ -134,7 +134,7 @@ def test_five_failures_in_a_row_with_one_reason_stop_the_sweep(command, tmp_path
 
 def seeds_of_status(tmp_path, status):
     records = Study.load(tmp_path / "results" / "digits").scan().records
-    return [seed for seed, record in records.items() if record["status"] == status]
+    return [seed for seed, record in records.items() if record.status == status]
 
 
 def test_diverged_seeds_are_results_and_not_tried_again(command, tmp_path):
@@ -280,7 +280,7 @@ def test_thirty_kills_lose_nothing_and_train_nothing_twice(tmp_path, cache, comm
         process.communicate()
         for path in folder.glob("0*.json"):
             record = json.loads(path.read_bytes())  # whole, whenever it was killed
-            assert record["status"] == "finished"
+            assert record.status == "finished"
             assert seen.setdefault(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
     process = start_sweep(tmp_path, cache, f"seed=range(0,{seeds})", "jobs=2")
     wait_for_end(folder, process)
@@ -305,18 +305,18 @@ def test_several_seeds_end_with_their_summary(command, tmp_path):
 def test_a_stream_is_swept_within_one_study(command, tmp_path):
     assert command("-m", "seed=0", "streams.order=range(0,3)", *QUICK)[0] == 0
     records = Study.load(tmp_path / "results" / "digits-order").scan().records
-    assert [record["streams"]["order"] for record in records.values()] == [0, 1, 2]
-    assert all(set(r["streams"].values()) - {r["streams"]["order"]} <= {0} for r in records.values())
-    assert len({record["weights_sha256"] for record in records.values()}) == 3
+    assert [record.streams["order"] for record in records.values()] == [0, 1, 2]
+    assert all(set(r.streams.values()) - {r.streams["order"]} <= {0} for r in records.values())
+    assert len({record.weights_sha256 for record in records.values()}) == 3
     assert command("-m", "seed=0", *QUICK)[0] == 0
     whole = Study.load(tmp_path / "results" / "digits").record(0)
-    assert whole["weights_sha256"] == records[0]["weights_sha256"]  # where all streams agree, so do the networks
+    assert whole.weights_sha256 == records[0].weights_sha256  # where all streams agree, so do the networks
 
 
 def test_several_seeds_are_held_in_a_study_each(command, tmp_path):
     assert command("-m", "++seed=0,5", "++streams.init=7,8", *QUICK)[0] == 0
     held = Study.load(tmp_path / "results" / "digits-init-seed5").scan().records
-    assert {seed: record["streams"] for seed, record in held.items()} == {
+    assert {seed: record.streams for seed, record in held.items()} == {
         seed: {"init": seed, "order": 5, "augment": 5, "other": 5} for seed in (7, 8)
     }
     assert (tmp_path / "results" / "digits-init").exists()

@@ -19,22 +19,23 @@ from tests.data.pictures import files, folder
 
 
 def weights(record):
-    return record["weights_sha256"]
+    return record.weights_sha256
 
 
 def test_a_record_holds_what_it_promises(small):
     record = train(small("seed=3"))
     study = Study.load(Path(small().results) / "digits")
     assert study.record(3) == record
-    assert record["status"] == "finished" and set(record["streams"].values()) == {3}
-    epochs, final = record["metrics"]["epochs"], record["metrics"]["final"]
-    assert epochs["epoch"] == [0, 1]
+    assert record.status == "finished" and set(record.streams.values()) == {3}
+    curves, final = record.curves, record.final
+    assert record.epochs == [0, 1] and record.precision == "bf16-mixed"
     for key in ("train/loss", "train/acc", "val/loss", "val/acc"):
-        assert len(epochs[key]) == 2 and epochs[key][-1] == final[key]
-    assert study.correct(3).mean() == pytest.approx(final["val/acc"], abs=1e-12)
-    assert record["test_examples"] == 500
-    assert set(record["seconds"]) == {"setup", "train", "score"} and min(record["seconds"].values()) > 0
-    environment = record["environment"]
+        assert len(curves[key]) == 2 and curves[key][-1] == final[key]
+    right = study.predictions(3) == study.read_index().labels
+    assert right.mean() == pytest.approx(final["val/acc"], abs=1e-12)
+    assert record.test_examples == 500
+    assert set(record.seconds) == {"setup", "train", "score"} and min(record.seconds.values()) > 0
+    environment = record.environment
     assert environment["packages"]["torch"] == torch.__version__.split("+")[0]
     assert environment["threads"] == 1 and environment["accelerator"] == "cpu"
 
@@ -43,8 +44,8 @@ def test_seed_7_alone_and_as_the_8th_of_a_run_is_the_same_network(small):
     alone = train(small("seed=7", "study=alone"))
     run = [train(small(f"seed={seed}", "study=run")) for seed in range(8)]
     assert weights(run[7]) == weights(alone)
-    assert run[7]["predictions_sha256"] == alone["predictions_sha256"]
-    assert run[7]["metrics"] == alone["metrics"]
+    assert run[7].predictions_sha256 == alone.predictions_sha256
+    assert (run[7].curves, run[7].final) == (alone.curves, alone.final)
     assert len({weights(record) for record in run}) == 8
 
 
@@ -99,7 +100,7 @@ def test_a_second_call_finds_the_record(small, capsys):
     assert train(small("seed=0")) == first
     assert "recorded before: overwrite=true trains it again" in capsys.readouterr().out
     again = train(small("seed=0", "overwrite=true"))
-    assert weights(again) == weights(first) and again["ended"] >= first["ended"] and again != first
+    assert weights(again) == weights(first) and again.ended >= first.ended and again != first
 
 
 def test_a_torn_record_is_named_and_its_seed_trained_again(small, capsys):
@@ -123,8 +124,8 @@ def test_two_configs_never_mix(small):
 
 def test_a_loss_that_is_not_finite_ends_the_seed_as_diverged(small, capsys):
     record = train(small("optimizer.lr=1e12", "trainer.max_epochs=5"))
-    assert record["status"] == "diverged" and record["reason"] == "the loss was not finite in epoch 0"
-    assert record["metrics"]["epochs"]["epoch"] == [0] and record["metrics"]["final"]["train/loss"] is None
+    assert record.status == "diverged" and record.reason == "the loss was not finite in epoch 0"
+    assert record.epochs == [0] and record.final["train/loss"] is None
     assert Study.load(Path(small().results) / "digits").record(0) == record
     train(small("optimizer.lr=1e12", "trainer.max_epochs=5"))
     assert "recorded before" in capsys.readouterr().out
@@ -154,8 +155,8 @@ def test_resuming_at_an_epoch_gives_the_uninterrupted_network(small, checkpoint)
     whole = train(small("study=whole"))
     resumed = train(small("study=resumed", f"ckpt_path='{checkpoint}'"))
     assert weights(resumed) == weights(whole)
-    assert resumed["metrics"] == whole["metrics"]
-    assert resumed["resumed_from"] == str(checkpoint) and whole["resumed_from"] is None
+    assert (resumed.curves, resumed.final) == (whole.curves, whole.final)
+    assert resumed.resumed_from == str(checkpoint) and whole.resumed_from is None
 
 
 def test_a_checkpoint_that_does_not_fit_is_refused(small, checkpoint, tmp_path):
@@ -178,7 +179,7 @@ def test_loggers_write_elsewhere_than_the_results(small, logger, tmp_path, monke
     assert weights(record) == weights(train(small("seed=4", "study=without")))
     assert list((tmp_path / "logs" / "digits" / "seed-4").iterdir())
     assert {path.name for path in (tmp_path / "results" / "digits").iterdir()} == {
-        "study.yaml", "seeds", "correct", "running",
+        "study.yaml", "seeds", "examples", "running",
     }  # fmt: skip
 
 
@@ -203,9 +204,9 @@ def test_any_network_on_a_folder_of_ones_own_pictures(config, tmp_path):
     }
     for study, model in networks.items():
         records = [train(config("data=class_folders", *own, *model, f"study={study}", f"seed={s}")) for s in (0, 1)]
-        assert [record["status"] for record in records] == ["finished"] * 2
+        assert [record.status for record in records] == ["finished"] * 2
         assert len({weights(record) for record in records}) == 2
-        assert records[0]["test_examples"] == 12
+        assert records[0].test_examples == 12
     stored = Study.load(Path(config().results) / "resnet18").config["model"]
     assert stored == {"_target_": "torchvision.models.resnet18", "num_classes": 3}
 
@@ -223,4 +224,4 @@ def test_real_pictures_reach_the_promised_accuracy_in_two_epochs(config, cifar_p
     record = train(
         config("experiment=cifar_quick", f"data.source={cifar_pictures}", "trainer.max_epochs=2", "trainer=cpu")
     )
-    assert record["metrics"]["final"]["val/acc"] > 0.2 and record["test_examples"] == 2000
+    assert record.final["val/acc"] > 0.2 and record.test_examples == 2000

@@ -35,7 +35,7 @@ def tune(invoked, tmp_path, cache):
 
 def hashes(folder: Path) -> dict[str, dict[int, str]]:
     return {
-        path.parent.name: {s: r["weights_sha256"] for s, r in Study.load(path.parent).scan().records.items()}
+        path.parent.name: {s: r.weights_sha256 for s, r in Study.load(path.parent).scan().records.items()}
         for path in folder.glob("*/study.yaml")
     }
 
@@ -60,7 +60,7 @@ def test_a_search_from_end_to_end(tune, small, tmp_path):
 
     # Each record's command trains the same network.
     record = Study.load(folder / "trial-001").record(1)
-    again = [*shlex.split(record["command"])[3:], f"results={tmp_path}/again"]
+    again = [*shlex.split(record.command)[3:], f"results={tmp_path}/again"]
     assert tune(*again, entry=train_main)[0] == 0
     assert hashes(tmp_path / "results")["trial-001"][1] == found["trial-001"][1]
 

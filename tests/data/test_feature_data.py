@@ -50,8 +50,8 @@ def test_the_backbone_alive_sees_fresh_crops_and_stays_as_it_was(probe):
     network = live.shared.extractor.network
     before = weights_sha256(network)
     record = train(probe("data.views=0", "study=live"))
-    assert record["status"] == "finished"
-    assert train(probe("data.views=0", "study=again"))["weights_sha256"] == record["weights_sha256"]
+    assert record.status == "finished"
+    assert train(probe("data.views=0", "study=again")).weights_sha256 == record.weights_sha256
     loader = live.train_dataloader()
     epochs = []
     for epoch in (0, 1):

@@ -195,7 +195,7 @@ def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path, checkpoint, con
     found = [train(config(*arguments, *more)) for more in ([there], [f"data.cache={tmp_path}/whole", "study=whole"])]
     (whole,) = (tmp_path / "whole").iterdir()
     assert contents(entry) == contents(whole) and set(contents(entry)) == {"train.npy", "test.npy"}
-    assert found[0]["weights_sha256"] == found[1]["weights_sha256"]
+    assert found[0].weights_sha256 == found[1].weights_sha256
 
 
 def test_of_two_concurrent_extractions_one_waits(extraction, capsys, monkeypatch):

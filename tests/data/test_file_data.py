@@ -111,8 +111,8 @@ def test_only_the_augment_stream_moves_the_crops(files):
 def test_runs_with_0_and_2_workers_belong_to_one_study_and_train_the_same_network(files):
     alone = train(files("study=alone"))
     shared = train(files("study=shared", "data.workers=2"))
-    assert alone["weights_sha256"] == shared["weights_sha256"] and alone["train_examples"] == 48
-    assert alone["config_digest"] == shared["config_digest"]
+    assert alone.weights_sha256 == shared.weights_sha256 and alone.train_examples == 48
+    assert alone.config_digest == shared.config_digest
 
 
 def test_a_sweep_of_several_workers_trains_on_pictures_that_workers_decode(folder, tmp_path):
@@ -184,4 +184,4 @@ def test_arrays_are_read_once_a_process_and_the_reader_gets_its_keywords(small):
         for s, n in ((0, 7), (1, 7), (0, 8))
     ]
     assert CALLS == [{"seed": 7}, {"seed": 8}]
-    assert found[0]["data_sha256"] == found[1]["data_sha256"] != found[2]["data_sha256"]
+    assert found[0].data_sha256 == found[1].data_sha256 != found[2].data_sha256

@@ -66,10 +66,10 @@ def test_a_sweep_on_two_ray_nodes_survives_the_loss_of_one(two_nodes, tmp_path, 
         _, err = wait_for_end(folder, again)
         assert again.returncode == 0, err
     assert all(path.stat().st_mtime_ns == mtime for path, mtime in seen.items())
-    on_ray = {s: r["weights_sha256"] for s, r in Study.load(folder.parent).scan().records.items()}
+    on_ray = {s: r.weights_sha256 for s, r in Study.load(folder.parent).scan().records.items()}
     assert list(on_ray) == list(range(20))
     command("-m", "seed=range(0,20)", "jobs=2", "study=here", "experiment=digits", "trainer.max_epochs=2")
-    here = {s: r["weights_sha256"] for s, r in Study.load(tmp_path / "results" / "here").scan().records.items()}
+    here = {s: r.weights_sha256 for s, r in Study.load(tmp_path / "results" / "here").scan().records.items()}
     assert here == on_ray
 
 
@@ -114,8 +114,8 @@ def test_a_sweep_through_slurm_and_its_preemption(slurm, tmp_path, cache, comman
     out, err = wait_for_end(folder, again)
     assert again.returncode == 0, out + err
     assert all(path.stat().st_mtime_ns == mtime for path, mtime in seen.items())
-    on_slurm = {s: r["weights_sha256"] for s, r in Study.load(folder.parent).scan().records.items()}
+    on_slurm = {s: r.weights_sha256 for s, r in Study.load(folder.parent).scan().records.items()}
     assert list(on_slurm) == list(range(12))
     command("-m", "seed=range(0,12)", "jobs=1", "study=here", "experiment=digits", "trainer.max_epochs=2")
-    here = {s: r["weights_sha256"] for s, r in Study.load(tmp_path / "results" / "here").scan().records.items()}
+    here = {s: r.weights_sha256 for s, r in Study.load(tmp_path / "results" / "here").scan().records.items()}
     assert here == on_slurm

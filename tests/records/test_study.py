@@ -1,7 +1,6 @@
 """A study's folder: records whole or not at all, configs never mixed, damage named."""
 
 import errno
-import json
 import os
 from pathlib import Path
 
@@ -13,9 +12,12 @@ from hypothesis import strategies as st
 
 from seedspread.config.errors import InputError
 from seedspread.config.identity import compute_digest
+from seedspread.records.claims import claim_seed
+from seedspread.records.examples import ExampleIndex
 from seedspread.records.files import combined_folder
 from seedspread.records.record import SCHEMA
 from seedspread.records.study import Study, list_studies, study_folder
+from tests.synthetic import make_record
 
 CONFIG = {"model": {"width": 8}, "threads": 1}
 
@@ -25,38 +27,57 @@ def study(tmp_path):
     return Study.open(tmp_path / "results" / "digits", CONFIG)
 
 
-def record(study, seed, **more):
-    return {
-        "schema": SCHEMA,
-        "seed": seed,
-        "status": "finished",
-        "config_digest": study.digest,
-        "test_examples": 13,
-        "metrics": {"final": {"val/acc": 0.5}},
-        **more,
-    }
-
-
-@given(correct=st.lists(st.booleans(), min_size=13, max_size=13), seed=st.integers(0, 2**63 - 1))
-def test_what_is_written_is_read_back(tmp_path_factory, correct, seed):
+@given(predictions=st.lists(st.integers(0, 999), min_size=13, max_size=13), seed=st.integers(0, 2**63 - 1))
+def test_what_is_written_is_read_back(tmp_path_factory, predictions, seed):
     study = Study.open(tmp_path_factory.mktemp("s") / "x", CONFIG)
-    study.write(record(study, seed, note="ä"), np.array(correct))
-    assert study.record(seed) == record(study, seed, note="ä")
-    assert study.correct(seed).tolist() == correct
+    record = make_record(study, seed, reason="ä", test_examples=13)
+    index = ExampleIndex(np.arange(13) * 70, np.arange(13) + 5, np.array([f"{i}.png" for i in range(13)]))
+    study.check_examples(index)
+    study.write(record, np.array(predictions), classes=1000)
+    assert study.record(seed) == record
+    assert study.predictions(seed).tolist() == predictions and study.read_index().equals(index)
+    right = np.unpackbits(study.correct(record), count=13).astype(bool)
+    assert right.tolist() == [p == 70 * i for i, p in enumerate(predictions)]
     assert list(study.scan().records) == [seed]
 
 
-def test_ten_thousand_examples_take_1250_bytes_and_a_header(study):
-    study.write(record(study, 0) | {"test_examples": 10_000}, np.ones(10_000, bool))
-    assert study.correct_path(0).stat().st_size == 1250 + 128
+@pytest.mark.parametrize("classes, each", [(10, 1), (256, 1), (257, 2), (1000, 2)])
+def test_a_predicted_label_takes_one_byte_up_to_256_classes_and_two_above(study, classes, each):
+    study.write(make_record(study, 0), np.zeros(10_000, np.int64), classes)
+    assert 10_000 * each < study.examples_path(0).stat().st_size < 10_000 * each + 500
+    assert study.predictions(0).itemsize == each
+
+
+def test_other_test_examples_are_refused_once_a_seed_is_recorded(study):
+    first = ExampleIndex(np.array([0, 1]), np.array([0, 1]))
+    others = [
+        ExampleIndex(np.array([0, 2]), np.array([0, 1])),
+        ExampleIndex(np.array([0, 1]), np.array([0, 2])),
+        ExampleIndex(np.array([0, 1]), np.array([0, 1]), np.array(["a.png", "b.png"])),
+        ExampleIndex(np.array([0]), np.array([0])),
+    ]
+    for index in (*others, first):  # none is recorded yet
+        study.check_examples(index)
+    study.write(make_record(study, 0))
+    for index in others:
+        with pytest.raises(InputError, match="holds results on other test examples"):
+            Study.open(study.folder, CONFIG).check_examples(index)
+    study.index_path.write_bytes(b"torn")
+    Study.open(study.folder, CONFIG).check_examples(first)
+    assert study.read_index().equals(first)
 
 
 def test_records_come_in_the_order_of_seeds_and_the_config_is_kept_readable(study):
     for seed in (10**7, 3, 0, 999_999):
-        study.write(record(study, seed))
+        study.write(make_record(study, seed))
     assert list(study.scan().records) == [0, 3, 999_999, 10**7]
     stored = yaml.safe_load((study.folder / "study.yaml").read_text())
-    assert stored == {"digest": compute_digest(CONFIG), "config": CONFIG}
+    assert stored == {
+        "schema": SCHEMA,
+        "digest": compute_digest(CONFIG),
+        "metric": {"name": "val/acc", "direction": "maximize", "unit": "fraction"},
+        "config": CONFIG,
+    }
 
 
 def test_a_study_without_records_takes_another_config(study):
@@ -68,7 +89,7 @@ def test_a_study_without_records_takes_another_config(study):
 
 
 def test_another_config_is_refused_with_the_keys_that_differ(study):
-    study.write(record(study, 0))
+    study.write(make_record(study, 0))
     with pytest.raises(InputError) as told:
         Study.open(study.folder, {"model": {"width": 16}, "threads": 1, "new": None})
     assert "model.width: 8 there, 16 now" in str(told.value) and "new: - there, None now" in str(told.value)
@@ -77,17 +98,17 @@ def test_another_config_is_refused_with_the_keys_that_differ(study):
 
 
 def test_a_study_that_another_process_works_on_keeps_its_config(study):
-    with study.claimed(0), pytest.raises(InputError, match="holds results of another config"):
+    with claim_seed(study.folder, 0), pytest.raises(InputError, match="holds results of another config"):
         Study.open(study.folder, {"threads": 2})
     assert Study.load(study.folder).config == CONFIG
 
 
 def test_records_without_their_study_yaml_are_not_taken_over(study):
-    study.write(record(study, 0))
+    study.write(make_record(study, 0))
     (study.folder / "study.yaml").unlink()
     with pytest.raises(InputError, match=r"holds records but no study\.yaml"):
         Study.open(study.folder, {"other": 1})
-    assert study.record(0) == record(study, 0)
+    assert study.record(0) == make_record(study, 0)
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", None, "a/b", ".hidden"])
@@ -102,7 +123,7 @@ def test_a_study_may_be_a_number():
 
 def test_other_data_are_refused(study):
     study.check_data("a" * 64)
-    study.write(record(study, 0))
+    study.write(make_record(study, 0))
     Study.open(study.folder, CONFIG).check_data("a" * 64)
     with pytest.raises(InputError, match="holds results on other data"):
         study.check_data("b" * 64)
@@ -123,11 +144,9 @@ def test_a_damaged_study_yaml_is_named(study, edit):
         (b"\x00" * 100, "torn"),
         (b"[1]", "not a record"),
         (b'{"schema": 99, "seed": 3, "status": "finished"}', "not a record"),
-        (json.dumps({"schema": SCHEMA, "seed": 4, "status": "finished"}).encode(), "holds seed 4"),
-        (
-            json.dumps({"schema": SCHEMA, "seed": 3, "status": "finished", "config_digest": "z"}).encode(),
-            "another config",
-        ),
+        (make_record(Study(Path("digits"), CONFIG), 4).to_json(), "holds seed 4"),
+        (make_record(Study(Path("digits"), {}), 3).to_json(), "another config"),
+        (make_record(Study(Path("digits"), CONFIG), 3, final={"val/acc": 7.5}).to_json(), "incomplete (KeyError"),
     ],
 )
 def test_what_is_no_record_is_named_never_counted_never_deleted(study, contents, reason):
@@ -135,8 +154,8 @@ def test_what_is_no_record_is_named_never_counted_never_deleted(study, contents,
     scan = study.scan()
     assert scan.records == {} and reason in scan.problems["000003.json"]
     assert study.record(3) is None and reason in study.problem(3)
-    study.write(record(study, 3))
-    assert study.record(3) == record(study, 3) and study.problem(3) is None
+    study.write(make_record(study, 3))
+    assert study.record(3) == make_record(study, 3) and study.problem(3) is None
     (aside,) = (study.folder / "damaged").iterdir()
     assert aside.read_bytes() == contents
 
@@ -150,22 +169,25 @@ def test_foreign_files_are_named(study):
 
 @pytest.mark.parametrize("call", [(os, "fsync"), (Path, "replace")])
 def test_a_full_disk_leaves_the_old_record_whole_and_no_draft(study, monkeypatch, call):
-    study.write(record(study, 3, note="old"))
+    study.write(make_record(study, 3, reason="old"))
 
     def full(*_args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
         patch.setattr(*call, full)
-        with pytest.raises(InputError, match="No space left on device.*results=PATH"):
-            study.write(record(study, 3, note="new"))
-    assert study.record(3)["note"] == "old"
+        with pytest.raises(InputError, match="No space left on device. Free some space.*results=PATH"):
+            study.write(make_record(study, 3, reason="new"))
+    assert study.record(3).reason == "old"
     assert [path.name for path in (study.folder / "seeds").iterdir()] == ["000003.json"]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write to .*file/digits.*results=PATH"):
+    with pytest.raises(
+        InputError,
+        match="file/digits: .*file is a file, not a folder. Name .* results=PATH",
+    ):
         Study.open(tmp_path / "file" / "digits", CONFIG)
 
 
@@ -181,6 +203,6 @@ def test_what_is_said_of_several_studies_has_a_folder_of_its_own(study):
     long, longer = (combined_folder(results, "a_long_name+" * count) for count in (30, 31))
     assert long.parent == longer.parent == results and long != longer
     assert long == combined_folder(results, "a_long_name+" * 30) and len(long.name) < 150
-    study._describe()
+    study._write_config()
     with pytest.raises(InputError, match="digits is a study itself"):
         combined_folder(results, "digits")

@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util.tensor_util import make_ndarray
 
 from seedspread.config.errors import InputError
+from seedspread.records.claims import start_sweep
 from seedspread.report.figures import FIGURES
 from seedspread.report.study_page import write_reports
 from tests import browser
@@ -20,7 +21,7 @@ def test_every_number_of_the_table_follows_from_the_records(study):
     write_reports([study])
     row = pd.read_csv(study.folder / "report" / "table.csv").iloc[0]
     records = [json.loads(path.read_text()) for path in sorted((study.folder / "seeds").iterdir())]
-    scores = np.array([100 * record["metrics"]["final"]["val/acc"] for record in records])
+    scores = np.array([100 * record["final"]["val/acc"] for record in records])
     assert (row["mean"], row["std"]) == pytest.approx((scores.mean(), scores.std(ddof=1)))
     assert (row["min"], row["max"], row["median"]) == pytest.approx((scores.min(), scores.max(), np.median(scores)))
     assert (row["min_seed"], row["max_seed"], row["seeds"]) == (scores.argmin(), scores.argmax(), 24)
@@ -32,7 +33,7 @@ def test_every_number_of_the_table_follows_from_the_records(study):
     assert seeds["val_acc_percent"].to_numpy() == pytest.approx(scores)
     assert pd.read_csv(study.folder / "report" / "seeds.csv")["weights_sha256"][3] == records[3]["weights_sha256"]
     curves = pd.read_parquet(study.folder / "report" / "curves.parquet").set_index(["seed", "epochs_trained"])
-    assert curves.loc[(5, 3), "val_loss"] == pytest.approx(records[5]["metrics"]["epochs"]["val/loss"][2])
+    assert curves.loc[(5, 3), "val_loss"] == pytest.approx(records[5]["curves"]["val/loss"][2])
 
 
 def test_every_file_is_there_and_the_page_needs_no_network(study):
@@ -63,7 +64,7 @@ def test_the_same_study_gives_the_same_bytes(study):
 
 
 def test_no_seed_is_dropped_in_silence(study):
-    study.start(asked="0-29")
+    start_sweep(study.folder, "0-29")
     add_seed(study, 24, 0.1, status="diverged")
     add_seed(study, 25, 0.1, status="failed")
     study.record_path(27).write_text('{"torn')
@@ -108,7 +109,13 @@ def test_a_report_that_fails_leaves_the_one_before(study, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         write_reports([study])
     assert {path.name: path.read_bytes() for path in page.parent.iterdir()} == before
-    assert {path.name for path in study.folder.iterdir()} <= {"study.yaml", "seeds", "correct", "report", "tensorboard"}
+    assert {path.name for path in study.folder.iterdir()} <= {
+        "study.yaml",
+        "seeds",
+        "examples",
+        "report",
+        "tensorboard",
+    }
 
 
 def test_seeds_with_and_without_gradient_norms_make_one_report(study):
@@ -116,7 +123,7 @@ def test_seeds_with_and_without_gradient_norms_make_one_report(study):
         with_norms(study, seed, [3.0] * 8)
     with_norms(study, 7, [None, *[4.0] * 7])  # watched from its second epoch on
     page, (found,) = write_reports([study])
-    assert found.n == 24 and not found.scores.problems and len(found.scores.known("grad_norm/max")) == 2
+    assert found.n == 24 and not found.scores.problems and len(found.scores.complete_curves("grad_norm/max")) == 2
     assert "(median over epochs and 2 seeds)" in page.read_text() and page.with_name("gradient_norms.svg").exists()
     seeds = pd.read_parquet(page.with_name("seeds.parquet")).set_index("seed")["grad_norm_max"]
     assert seeds[3] == 3 and seeds[7] == 4 and np.isnan(seeds[0])
@@ -141,7 +148,7 @@ def test_several_studies_stand_side_by_side(make_study):
 
 def test_names_and_reasons_are_text_not_markup(make_study):
     study = make_study([0.8, 0.81], "a_b_c")
-    add_seed(study, 2, 0.1, status="failed", more={"reason": "<script>alert(1)</script> *x* | y"})
+    add_seed(study, 2, 0.1, status="failed", reason="<script>alert(1)</script> *x* | y")
     page = write_reports([study])[0].read_text()
     assert "<script>" not in page and "&lt;script&gt;" in page and "a_b_c" in page and "<em>x</em>" not in page
 

@@ -6,6 +6,7 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.util.tensor_util import make_ndarray
 
 from seedspread.execution.monitor import SweepMonitor
+from seedspread.records.claims import claim_seed
 from seedspread.records.progress import Progress
 from seedspread.records.scores import Scores
 from seedspread.report.study_page import write_reports
@@ -76,8 +77,8 @@ def test_while_a_sweep_runs_the_scores_so_far_are_told(study, monkeypatch):
     monkeypatch.setattr("seedspread.execution.monitor.SECONDS_BETWEEN_POINTS", 0.0)
     write_reports([study])
     with (
-        study.claimed(25),
-        SweepMonitor(study.folder, [24, 25], Progress.among(study.scan().records.values()), bands=True) as watch,
+        claim_seed(study.folder, 25),
+        SweepMonitor(study.folder, [24, 25], Progress.of(study.scan().records.values()), bands=True) as watch,
     ):
         add_seed(study, 24, 0.5)
         watch.missing()

@@ -1,6 +1,7 @@
 """What is said of a study follows its numbers."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -127,8 +128,8 @@ def test_without_gradient_norms_unstable_seeds_say_how_to_record_them(make_study
     unstable = make_study([0.8, 0.81, 0.82], name="unstable")
     add_seed(unstable, 3, 0.1, status="diverged")
     record = unstable.record(1)
-    record["metrics"]["epochs"]["train/loss"] = [3.0, 2.0, 1.0, 2.1, 1.0, 0.9, 0.8, 0.7]
-    unstable.write(record)
+    restless = {**record.curves, "train/loss": [3.0, 2.0, 1.0, 2.1, 1.0, 0.9, 0.8, 0.7]}
+    unstable.write(replace(record, curves=restless))
     (told,) = wording.stability(found_in(unstable))
     assert "of 4 seeds 1 diverged (seed 3) and the training loss of 1 rises again by half of its fall (seed 1)." in told
     assert "`callbacks=gradient_norms overwrite=true` records them" in told

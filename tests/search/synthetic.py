@@ -3,6 +3,7 @@
 from seedspread.records.study import Study
 from seedspread.search.space import Space
 from seedspread.search.trials import Trial
+from tests.synthetic import make_record
 
 CONFIG = {
     "optimizer": {"lr": 0.1, "weight_decay": 1e-3},
@@ -24,14 +25,11 @@ def write_search(tmp_path, points_and_scores, diverged=()):
         trial.describe(folder / trial.name)
         study = Study.open(folder / trial.name, {"point": point})
         for seed, curve in enumerate(scores):
-            epochs = {"epoch": [*range(len(curve))], "val/acc": [c / 100 for c in curve]}
-            epochs |= {"train/acc": epochs["val/acc"], "train/loss": [2 - 0.1 * e for e in epochs["epoch"]]}
-            epochs["val/loss"] = [abs(e - 3) + 1.0 for e in epochs["epoch"]]
-            final = {metric: values[-1] for metric, values in epochs.items() if metric != "epoch"}
-            study.write(
-                {"schema": 1, "seed": seed, "status": "diverged" if i in diverged else "finished", "reason": None}
-                | {"config_digest": study.digest, "metrics": {"epochs": epochs, "final": final}, "test_examples": 500}
-                | {"seconds": {"setup": 0.1, "train": 1.0, "score": 0.1}, "environment": {}, "ended": "2026-01-01"}
-                | {"command": f"python -m src.train seed={seed} study={trial.name}"}
-            )
+            epochs, accuracy = range(len(curve)), [c / 100 for c in curve]
+            curves = {"val/acc": accuracy, "train/acc": accuracy, "train/loss": [2 - 0.1 * e for e in epochs]}
+            curves["val/loss"] = [abs(e - 3) + 1.0 for e in epochs]
+            final = {metric: values[-1] for metric, values in curves.items()}
+            status = "diverged" if i in diverged else "finished"
+            more = {"test_examples": 500, "seconds": {"setup": 0.1, "train": 1.0, "score": 0.1}}
+            study.write(make_record(study, seed, epochs=len(curve), status=status, curves=curves, final=final, **more))
     return folder

@@ -23,7 +23,7 @@ def test_one_compilation_serves_all_seeds_and_leaves_none_a_trace_of_another(sma
         cfg = small(*options, f"study={name}", f"results={tmp_path}/{name}")
         assert train_seeds(cfg, seeds) == 0
         records = Study.load(tmp_path / name / name).scan().records
-        return {seed: record["weights_sha256"] for seed, record in records.items()}
+        return {seed: record.weights_sha256 for seed, record in records.items()}
 
     try:
         first = hashes("one", [0, 1, 2])
@@ -75,7 +75,7 @@ def test_what_a_process_trained_before_leaves_no_trace_in_what_it_compiles(small
         assert train_seeds(small(*given, f"study={name}", f"results={tmp_path}/{name}"), seeds) == 0
         assert len(sizes) == 3 and all(isinstance(n, int) for each in sizes for n in each)  # none of any size
         records = Study.load(tmp_path / name / name).scan().records
-        return {seed: record["weights_sha256"] for seed, record in records.items()}
+        return {seed: record.weights_sha256 for seed, record in records.items()}
 
     try:
         with torch._dynamo.config.patch(recompile_limit=4):

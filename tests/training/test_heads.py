@@ -10,6 +10,7 @@ from seedspread.commands.train import train
 from seedspread.config.errors import InputError, find_input_error
 from seedspread.config.resolve import resolve_config, trains_in_stacks
 from seedspread.models.linear_probe import LinearProbe
+from seedspread.records.claims import stop_reason
 from seedspread.records.study import Study
 from seedspread.training import heads
 from seedspread.training.heads import StackedLoader, stack_size
@@ -19,13 +20,13 @@ from tests.conftest import SHARED
 
 def test_a_probe_is_recorded_as_any_seed_and_repeats(probe):
     records = [train(probe("seed=3", f"study={name}")) for name in "ab"]
-    assert records[0]["weights_sha256"] == records[1]["weights_sha256"]
-    assert records[0]["status"] == "finished" and records[0]["test_examples"] == 12
-    assert records[0]["metrics"]["epochs"]["epoch"] == [0, 1, 2]
+    assert records[0].weights_sha256 == records[1].weights_sha256
+    assert records[0].status == "finished" and records[0].test_examples == 12
+    assert records[0].epochs == [0, 1, 2]
     study = Study.load(Path(probe().results) / "a")
     assert study.config["backbone"]["name"] == "test_resnet" and "checkpoint" not in study.config["backbone"]
     assert "backbone" not in study.config["data"] and study.record(3) == records[0]
-    assert study.correct(3).mean() == pytest.approx(records[0]["metrics"]["final"]["val/acc"])
+    assert (study.predictions(3) == study.read_index().labels).mean() == pytest.approx(records[0].final["val/acc"])
 
 
 def test_an_unknown_head_is_told(probe):
@@ -41,12 +42,12 @@ def test_a_stack_gives_each_seed_the_record_it_has_alone(probe):
     alone, stacked = (Study.load(Path(probe().results) / name) for name in ("alone", "stack"))
     for seed in range(5):
         one, other = alone.record(seed), stacked.record(seed)
-        for key in ("weights_sha256", "predictions_sha256", "metrics", "status", "streams", "config_digest"):
-            assert one[key] == other[key], key
-        assert np.array_equal(alone.correct(seed), stacked.correct(seed))
-        assert other["stacked"] == (3 if seed < 3 else 2) and "stacked" not in one
-        assert min(other["seconds"].values()) > 0
-    assert len({stacked.record(seed)["weights_sha256"] for seed in range(5)}) == 5
+        for name in ("weights_sha256", "predictions_sha256", "curves", "final", "status", "streams", "config_digest"):
+            assert getattr(one, name) == getattr(other, name), name
+        assert np.array_equal(alone.predictions(seed), stacked.predictions(seed))
+        assert other.stacked == (3 if seed < 3 else 2) and one.stacked is None
+        assert min(other.seconds.values()) > 0
+    assert len({stacked.record(seed).weights_sha256 for seed in range(5)}) == 5
 
 
 def test_a_schedule_by_step_is_the_same_in_a_stack(probe):
@@ -55,8 +56,8 @@ def test_a_schedule_by_step_is_the_same_in_a_stack(probe):
     assert train_seeds(probe("study=stack", "stack=2", *setting), range(2)) == 0
     alone, stacked = (Study.load(Path(probe().results) / name) for name in ("alone", "stack"))
     for seed in range(2):
-        assert alone.record(seed)["weights_sha256"] == stacked.record(seed)["weights_sha256"]
-    assert "stacked" in stacked.record(0)
+        assert alone.record(seed).weights_sha256 == stacked.record(seed).weights_sha256
+    assert stacked.record(0).stacked == 2
 
 
 def test_a_head_that_diverges_leaves_the_others_of_its_stack_alone(probe, monkeypatch):
@@ -73,11 +74,11 @@ def test_a_head_that_diverges_leaves_the_others_of_its_stack_alone(probe, monkey
     monkeypatch.setattr(StackedLoader, "__iter__", poisoned)
     assert train_seeds(probe("study=stack", "stack=3"), range(3)) == 0
     alone, stacked = (Study.load(Path(probe().results) / name) for name in ("alone", "stack"))
-    assert stacked.record(1)["status"] == "diverged"
-    assert stacked.record(1)["reason"] == "the loss was not finite in epoch 1"
-    assert stacked.record(1)["metrics"]["epochs"]["epoch"] == [0, 1]
+    assert stacked.record(1).status == "diverged"
+    assert stacked.record(1).reason == "the loss was not finite in epoch 1"
+    assert stacked.record(1).epochs == [0, 1]
     for seed in (0, 2):
-        assert stacked.record(seed)["weights_sha256"] == alone.record(seed)["weights_sha256"]
+        assert stacked.record(seed).weights_sha256 == alone.record(seed).weights_sha256
 
 
 def test_a_stack_that_fails_is_recorded_for_each_seed_and_tried_again(probe, monkeypatch):
@@ -85,7 +86,7 @@ def test_a_stack_that_fails_is_recorded_for_each_seed_and_tried_again(probe, mon
         patch.setattr("seedspread.data.feature_data.SharedFeatures.gather", lambda *_: 1 / 0)
         assert train_seeds(probe("stack=2"), range(2)) == 2
     study = Study.load(Path(probe().results) / "cifar_probe")
-    assert [study.record(seed)["reason"] for seed in range(2)] == ["ZeroDivisionError: division by zero"] * 2
+    assert [study.record(seed).reason for seed in range(2)] == ["ZeroDivisionError: division by zero"] * 2
     assert train_seeds(probe("stack=2"), range(2)) == 0
     assert study.is_done(0) and study.is_done(1)
 
@@ -103,22 +104,22 @@ def test_only_stacks_that_fail_in_a_row_for_one_reason_stop_a_sweep(probe, monke
     cfg = probe("stack=2", "fail_fast=2", "streams.init=7")
     assert train_seeds(cfg, range(12)) == 8
     study = Study.load(Path(cfg.results) / cfg.study)
-    assert study.stopped() == "2 stacks of seeds in a row failed: RuntimeError: three"
-    assert study.record(2)["status"] == "finished" and study.record(10) is None
-    assert study.record(0)["status"] == "failed" and study.record(0)["streams"]["init"] == 7
+    assert stop_reason(study.folder) == "2 stacks of seeds in a row failed: RuntimeError: three"
+    assert study.record(2).status == "finished" and study.record(10) is None
+    assert study.record(0).status == "failed" and study.record(0).streams["init"] == 7
 
 
 def test_a_record_says_which_weights_and_views(probe):
     record = train(probe("seed=0"))
-    assert record["features"]["backbone"]["name"] == "test_resnet" and record["features"]["views"] == 2
-    assert len(record["features"]["weights_sha256"]) == 64 and record["features"]["transform"]["size"] == 32
-    assert record["train_examples"] == 36
+    assert record.features["backbone"]["name"] == "test_resnet" and record.features["views"] == 2
+    assert len(record.features["weights_sha256"]) == 64 and record.features["transform"]["size"] == 32
+    assert record.train_examples == 36
 
 
 def test_picture_files_are_subset_as_pictures_are(probe, probe_cache):
     files_ = ("data.read._target_=seedspread.data.picture_files.read_picture_files", "study=subset")
     record = train(probe(*files_, "data.train_size=24", "data.test_size=6"))
-    assert record["train_examples"] == 24 and record["test_examples"] == 6
+    assert record.train_examples == 24 and record.test_examples == 6
     with pytest.raises(InputError, match=r"data\.train_size=25: a balanced subset"):
         train(probe(*files_, "study=odd", "data.train_size=25"))
 
@@ -158,7 +159,7 @@ def test_a_sweep_extracts_first_and_stacks_on_request(command, probe_cache, chec
     assert code == 0, err
     assert out.index("train, 36 pictures x 2 views: done") < out.index("seed    0") < out.index("cifar_probe, 3 seeds")
     records = Study.load(tmp_path / "results/cifar_probe").scan().records
-    assert [record["stacked"] for record in records.values()] == [3, 3, 3]
+    assert [record.stacked for record in records.values()] == [3, 3, 3]
     code, out, err = command("-m", "seed=range(0,5)", "jobs=2", *arguments)
     assert code == 0 and "3 of 5 seeds have their records, 2 to train" in out and "pictures x 2 views" not in out
 
@@ -210,4 +211,4 @@ def test_real_weights_on_real_pictures_beat_training_from_scratch(config, cifar_
             "data.train_size=500", "data.test_size=200", "data.views=1", "backbone.size=64", "backbone.resize=64",
         )
     )  # fmt: skip
-    assert record["metrics"]["final"]["val/acc"] > 0.4
+    assert record.final["val/acc"] > 0.4

@@ -41,7 +41,8 @@ class Dropping(nn.Module):
 
 
 def same(one, other):
-    return all(one[key] == other[key] for key in ("weights_sha256", "predictions_sha256", "metrics", "status"))
+    fields = ("weights_sha256", "predictions_sha256", "epochs", "curves", "final", "status")
+    return all(getattr(one, field) == getattr(other, field) for field in fields)
 
 
 @pytest.fixture
@@ -75,8 +76,8 @@ def resumed(digits, monkeypatch):
 def test_cut_off_at_any_step_the_bits_are_those_of_an_uninterrupted_run(digits, resumed, at):
     whole = train(digits("study=whole"))
     record, folder = resumed("parts", at)
-    assert same(record, whole) and record["resumed_from"].endswith("checkpoints/000003.ckpt")
-    assert record["seconds"]["train"] > 0 and not list((folder / "checkpoints").iterdir())
+    assert same(record, whole) and record.resumed_from.endswith("checkpoints/000003.ckpt")
+    assert record.seconds["train"] > 0 and not list((folder / "checkpoints").iterdir())
 
 
 def test_networks_that_draw_while_training_go_on_with_their_generator(digits, resumed):
@@ -107,7 +108,7 @@ def test_schedules_by_step_clipping_and_gradient_norms_go_on_within_an_epoch(dig
     setting += ("callbacks=gradient_norms",)
     whole = train(digits("study=whole", *setting))
     record, _ = resumed("parts", at, *setting)
-    assert same(record, whole) and record["resumed_from"] and "grad_norm/p90" in record["metrics"]["final"]
+    assert same(record, whole) and record.resumed_from and "grad_norm/p90" in record.final
 
 
 def test_a_seed_that_is_gone_on_with_and_watched_from_there_has_the_norms_since(digits, resumed, monkeypatch):
@@ -118,8 +119,8 @@ def test_a_seed_that_is_gone_on_with_and_watched_from_there_has_the_norms_since(
         with pytest.raises(RuntimeError, match="cut off"):
             train(digits("study=parts"))
     record, whole = train(digits("study=parts", "callbacks=gradient_norms")), train(digits("study=whole"))
-    assert record["weights_sha256"] == whole["weights_sha256"] and record["resumed_from"]
-    first, second, third = record["metrics"]["epochs"]["grad_norm/max"]
+    assert record.weights_sha256 == whole.weights_sha256 and record.resumed_from
+    first, second, third = record.curves["grad_norm/max"]
     assert first is None and second is None and third > 0
 
 
@@ -129,21 +130,21 @@ def test_a_checkpoint_of_another_config_is_told_in_the_record(digits):
     kept = study_folder(cfg.results, "other") / "checkpoints" / "000003.final.ckpt"
     record = train(digits("study=mine", f"ckpt_path={kept}"))
     other = Study.load(study_folder(cfg.results, "other"))
-    assert record["resumed_from"] == str(kept) and record["resumed_from_config"] == other.digest
+    assert record.resumed_from == str(kept) and record.resumed_from_config == other.digest
 
 
 def test_after_every_epoch(digits, resumed):
     by_epoch = ("checkpoint.every_minutes=null", "checkpoint.every_n_epochs=1")
     whole = train(digits("study=whole"))
     record, _ = resumed("parts", (30,), *by_epoch)
-    assert same(record, whole) and record["resumed_from"]
+    assert same(record, whole) and record.resumed_from
 
 
 def test_short_seeds_write_none_and_kept_ones_have_the_trained_network(small):
     cfg = small("seed=3")
     record = train(cfg)
     folder = study_folder(cfg.results, cfg.study)
-    assert record["resumed_from"] is None and not (folder / "checkpoints").exists()
+    assert record.resumed_from is None and not (folder / "checkpoints").exists()
     cfg = small("seed=3", "study=kept", "checkpoint.keep=true")
     train(cfg)
     (kept,) = (study_folder(cfg.results, cfg.study) / "checkpoints").iterdir()
@@ -160,8 +161,8 @@ def test_a_corrupted_checkpoint_is_named_set_aside_and_the_seed_starts_afresh(di
     place.write_bytes(b"PK torn")
     record = train(digits("study=parts"))
     said = capsys.readouterr().out
-    assert same(record, whole) and record["resumed_from"] is None
-    assert "000003.ckpt: not a whole Lightning checkpoint" in said and "seed 3 starts afresh" in said
+    assert same(record, whole) and record.resumed_from is None
+    assert "000003.ckpt: not a whole Lightning checkpoint" in said and "seed 3 starts from the beginning" in said
     assert (folder / "damaged" / "000003-0.ckpt").read_bytes() == b"PK torn"
 
 
@@ -177,7 +178,7 @@ def test_a_checkpoint_without_one_of_its_parts_is_set_aside(digits, resumed, cap
     del checkpoint[part]
     torch.save(checkpoint, folder / "checkpoints" / "000003.ckpt")
     assert same(train(digits("study=parts")), whole)
-    assert f"a checkpoint without {part}; it is put aside" in capsys.readouterr().out
+    assert f"a checkpoint without {part}; it moves to" in capsys.readouterr().out
 
 
 def test_a_checkpoint_of_another_study_is_set_aside(digits, resumed, capsys):
@@ -188,7 +189,7 @@ def test_a_checkpoint_of_another_study_is_set_aside(digits, resumed, capsys):
     (folder / "checkpoints").mkdir(parents=True)
     kept.rename(folder / "checkpoints" / "000003.ckpt")
     record = train(digits("study=mine"))
-    assert record["resumed_from"] is None and "a checkpoint of another study" in capsys.readouterr().out
+    assert record.resumed_from is None and "a checkpoint of another study" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("setting", ["checkpoint.every_minutes=0", "checkpoint.every_n_epochs=-1"])
@@ -234,7 +235,7 @@ def test_25_kills_at_random_moments_leave_the_same_bits(tmp_path, cache, cifar_p
     for part in range(8):
         kills += killed_until_done([*fixed, f"study=part{part}", "checkpoint.every_minutes=0.002"], 5, rng)
         record = Study.load(tmp_path / "results" / f"part{part}").record(5)
-        assert same(record, whole) and record["resumed_from"]
+        assert same(record, whole) and record.resumed_from
         if kills >= 25:
             break
     assert kills >= 25

@@ -135,9 +135,9 @@ def test_values_that_cannot_be_are_told_before_training(small, overrides, says):
 def test_clipping_is_part_of_a_study_and_clips_the_norm_of_all_weights(watched, small):
     free, before = watched("study=free")
     clipped, watch = watched("study=clipped", "trainer.gradient_clip_val=0.5")
-    assert clipped["weights_sha256"] != free["weights_sha256"] and watch.norms[0] == before.norms[0] > 0.5
+    assert clipped.weights_sha256 != free.weights_sha256 and watch.norms[0] == before.norms[0] > 0.5
     loose, _ = watched("study=loose", "trainer.gradient_clip_val=1e6")
-    assert loose["weights_sha256"] == free["weights_sha256"]
+    assert loose.weights_sha256 == free.weights_sha256
     digests = {
         compute_digest(study_identity(resolve_config(small(f"trainer.gradient_clip_val={value}"))))
         for value in ("null", 0.5, 1)
@@ -151,14 +151,14 @@ def test_clipping_is_part_of_a_study_and_clips_the_norm_of_all_weights(watched, 
 def test_gradient_norms_are_those_of_the_steps_and_the_weights_do_not_move(watched, more):
     plain, _ = watched("study=plain", "trainer.precision=32-true", *more)
     record, watch = watched("study=norms", "callbacks=gradient_norms", "trainer.precision=32-true", *more)
-    for key in ("weights_sha256", "predictions_sha256", "config_digest"):
-        assert record[key] == plain[key]
+    for field in ("weights_sha256", "predictions_sha256", "config_digest"):
+        assert getattr(record, field) == getattr(plain, field)
     norms = np.array(watch.norms).reshape(2, -1)
-    epochs = record["metrics"]["epochs"]
-    assert epochs["grad_norm/max"] == pytest.approx(norms.max(axis=1), rel=1e-5)
-    assert epochs["grad_norm/p90"] == pytest.approx(np.percentile(norms, 90, axis=1), rel=1e-5)
-    assert record["metrics"]["final"]["grad_norm/max"] == epochs["grad_norm/max"][-1]
-    assert {key: line for key, line in epochs.items() if not key.startswith("grad_norm")} == plain["metrics"]["epochs"]
+    curves = record.curves
+    assert curves["grad_norm/max"] == pytest.approx(norms.max(axis=1), rel=1e-5)
+    assert curves["grad_norm/p90"] == pytest.approx(np.percentile(norms, 90, axis=1), rel=1e-5)
+    assert record.final["grad_norm/max"] == curves["grad_norm/max"][-1]
+    assert {key: line for key, line in curves.items() if not key.startswith("grad_norm")} == plain.curves
 
 
 def test_gradient_norms_of_a_scaled_loss_are_those_without_the_scale(small, tmp_path):
@@ -187,7 +187,7 @@ def test_a_study_takes_seeds_with_and_without_gradient_norms(small):
     train(small("seed=0"))
     train(small("seed=1", "callbacks=gradient_norms"))
     records = Study.load(study_folder(small().results, "digits")).scan().records
-    assert "grad_norm/max" not in records[0]["metrics"]["final"] and "grad_norm/max" in records[1]["metrics"]["final"]
+    assert "grad_norm/max" not in records[0].final and "grad_norm/max" in records[1].final
 
 
 def test_a_seed_with_gradient_norms_is_reproduced_with_them(command, tmp_path):
@@ -204,7 +204,7 @@ def test_a_seed_with_gradient_norms_is_reproduced_with_them(command, tmp_path):
 
 def test_a_seed_of_diverging_steps_keeps_its_norms(small):
     record = train(small("optimizer.lr=1e30", "callbacks=gradient_norms"))
-    assert record["status"] == "diverged" and record["metrics"]["epochs"]["grad_norm/max"] == [None]
+    assert record.status == "diverged" and record.curves["grad_norm/max"] == [None]
 
 
 # Factors of epochs 0 to 21, worked out by hand in thousandths of 1/19 where the line falls.

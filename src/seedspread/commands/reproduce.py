@@ -10,6 +10,7 @@ from seedspread.commands.console import plain_errors
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
 from seedspread.config.streams import check_seed
+from seedspread.records.record import Status
 from seedspread.records.study import Study, study_folder
 from seedspread.training.reproduction import reproduce  # noqa: TID253 - imports torch only where it trains
 
@@ -24,7 +25,7 @@ def main(cfg: DictConfig) -> None:
         if cfg.n is None:
             seeds = [check_seed(cfg.seed)]
         else:
-            there = [seed for seed, record in study.scan().records.items() if record["status"] != "failed"]
+            there = [seed for seed, record in study.scan().records.items() if record.status != Status.FAILED]
             if not there:
                 raise InputError(f"n={cfg.n}: {study.folder} has no seed with a result; seedspread status says more")
             if not isinstance(cfg.n, int) or not 1 <= cfg.n <= len(there):

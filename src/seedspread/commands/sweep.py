@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seedspread.config.errors import InputError, explain_error
 from seedspread.config.keys import check_keys
-from seedspread.config.overrides import format_seeds, name_study, parse_seeds
+from seedspread.config.overrides import format_seeds, name_study, parse_seeds, shorten_seeds
 from seedspread.config.resolve import count_workers, trains_in_stacks
 from seedspread.config.schema import whole_number
 from seedspread.execution.clusters import check_ray
@@ -33,9 +33,9 @@ from seedspread.execution.local import request_huge_pages
 from seedspread.execution.monitor import ScorePoints, SweepMonitor
 from seedspread.execution.plan import balanced_chunks, equal_chunks, find_missing_seeds
 from seedspread.execution.signals import handle_interrupts, watch_parent
+from seedspread.records.claims import read_claims, release_seeds, start_sweep, stop_reason
 from seedspread.records.files import check_writable
 from seedspread.records.progress import Progress, summarise_study
-from seedspread.records.scores import shorten_seeds
 from seedspread.records.study import Study, study_folder
 
 if TYPE_CHECKING:
@@ -126,29 +126,31 @@ class SeedSweep:
             )
         job = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
         if not todo:  # else the workers see to it
-            from seedspread.training.build import open_study
+            from seedspread.training.build import check_recorded_data, open_study
 
-            open_study(job)
+            resolved, study = open_study(job)
+            if record := study.record(seeds[0]):
+                check_recorded_data(resolved, study, record)
         elif cfg.get("backbone") is not None and cfg.hydra.launcher._target_ in (JOBLIB, BASIC):
             from seedspread.training.worker import prepare_study
 
             prepare_study(job)  # once and with a bar of its own; the workers of a cluster wait for the first of them
         deaths: Counter[int] = Counter()
-        Study(folder, {}).start(asked=format_seeds(seeds))
+        start_sweep(folder, format_seeds(seeds))
         with SweepMonitor(folder, todo, before, _points(folder) if cfg.report else None) as watch, handle_interrupts():
             while todo:
                 came = watch.came
                 died = self._launch(cfg, overrides, todo)
                 todo = watch.missing()
                 if died is None:  # a job may end well without all of its seeds, as where the node under it was lost
-                    if watch.came == came or Study.load(folder).stopped():
+                    if watch.came == came or stop_reason(folder):
                         break
                     continue
-                blamed = [seed for seed in Study.load(folder).claims()[1] if seed in todo]
+                blamed = [seed for seed in read_claims(folder).abandoned if seed in todo]
                 if not blamed and watch.came == came:
                     raise InputError(f"no worker trained a seed: {type(died).__name__}: {' '.join(str(died).split())}")
                 deaths.update(blamed)
-                Study.load(folder).release(blamed)
+                release_seeds(folder, blamed)
                 for seed in [seed for seed in todo if deaths[seed] >= DEATHS]:
                     record_dead_worker(Study.load(folder), seed, died)
                     todo.remove(seed)
@@ -161,9 +163,9 @@ class SeedSweep:
             with _report_failure():
                 page, found = write_report(Study.load(folder))
                 print(f"report in {page}", flush=True)
-        if stopped := study.stopped():
+        if stopped := stop_reason(folder):
             return f"{cfg.study} stopped: {stopped}\nMend the cause and run the same command again.", found
-        failed = [seed for seed in Progress.among(study.scan().records.values()).failed if seed in set(seeds)]
+        failed = [seed for seed in Progress.of(study.scan().records.values()).failed if seed in set(seeds)]
         if failed:
             return f"{cfg.study}: {len(failed)} of {len(seeds)} seeds failed; the same command tries them again", found
         if left := [seed for seed in seeds if not study.is_done(seed)]:
@@ -261,7 +263,7 @@ def _choices(override: Override) -> list[tuple[str, str]]:
 
 def suggest_commands(study: Study, overrides: Sequence[str], asked: int) -> Iterator[str]:
     """What to type after a sweep that has a score: more seeds, and the best seed again."""
-    progress = Progress.among(study.scan().records.values())
+    progress = Progress.of(study.scan().records.values())
     if not progress.scores:
         return
     others = [override for override in overrides if not override.startswith(("seed=", "overwrite="))]

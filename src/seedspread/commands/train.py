@@ -16,8 +16,9 @@ from seedspread.config.compose import CONF, compose_config
 from seedspread.config.extras import check_train_extra
 from seedspread.config.overrides import expand_seeds
 from seedspread.config.streams import check_seed
+from seedspread.records.claims import claim_seed
 from seedspread.records.progress import format_record
-from seedspread.records.record import Record
+from seedspread.records.record import Record, Status
 
 
 def train(config: DictConfig | Sequence[str]) -> Record:
@@ -28,22 +29,24 @@ def train(config: DictConfig | Sequence[str]) -> Record:
 
     >>> record = train(["experiment=digits", "study=quick", "seed=0", "trainer.max_epochs=1"])  # doctest: +ELLIPSIS
     seed    0 ... s
-    >>> record["status"]
-    'finished'
+    >>> print(record.status)
+    finished
     """
     check_train_extra()
     cfg = config if isinstance(config, DictConfig) else compose_config("train", config)
-    from seedspread.training.build import open_study
+    from seedspread.training.build import check_recorded_data, open_study
     from seedspread.training.run import train_seed
 
     seed = check_seed(cfg.seed)
     cfg, study = open_study(cfg)
-    if study.is_done(seed) and not cfg.overwrite and (found := study.record(seed)):
+    found = study.record(seed)
+    if found is not None and found.status != Status.FAILED and not cfg.overwrite:
+        check_recorded_data(cfg, study, found)
         print(f"{format_record(found)}  recorded before: overwrite=true trains it again", flush=True)
         return found
     if problem := study.problem(seed):
-        print(f"{study.record_path(seed)}: {problem}; it is put into damaged/ and seed {seed} trained again")
-    with study.claimed(seed):
+        print(f"{study.record_path(seed)}: {problem}; it moves to damaged/, and seed {seed} is trained again")
+    with claim_seed(study.folder, seed):
         record = train_seed(cfg, study, seed)
     print(format_record(record), flush=True)
     return record
@@ -65,4 +68,4 @@ def main(cfg: DictConfig) -> float | None:
 
 
 def _train_and_score(cfg: DictConfig) -> float | None:
-    return train(cfg)["metrics"]["final"][cfg.metric]
+    return train(cfg).final[cfg.metric]

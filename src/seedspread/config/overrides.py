@@ -83,8 +83,15 @@ def format_seeds(seeds: Sequence[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
+def shorten_seeds(seeds: Sequence[int], most: int = 8) -> str:
+    """Seeds in short, at most so many runs of them: [0, 1, 2, 7] is "0-2, 7"."""
+    runs = format_seeds(seeds).split(",")
+    more = len(seeds) - len(expand_seeds(",".join(runs[:most])))
+    return ", ".join(runs[:most]) + (f" and {more} more" if more else "")
+
+
 def expand_seeds(text: str | int) -> list[int]:
-    """The inverse of `spelled`."""
+    """The inverse of `format_seeds`."""
     seeds: list[int] = []
     for part in str(text).split(","):
         first, _, last = part.partition("-")

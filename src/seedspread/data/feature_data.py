@@ -20,9 +20,10 @@ from seedspread.data.extractor import FeatureExtractor
 from seedspread.data.features import Extraction, Features
 from seedspread.data.loader import EpochOrder, EpochPosition
 from seedspread.data.picture_files import BrokenPicture, PictureArrays, PictureFiles, build_source
-from seedspread.data.pictures import PictureSet
+from seedspread.data.pictures import PictureSet, balanced_indices
 from seedspread.data.reader import Reader
 from seedspread.models.backbones import Backbone
+from seedspread.records.examples import ExampleIndex
 
 ROWS_PER_COPY = 65536  # from the map to a GPU
 
@@ -35,7 +36,8 @@ def _total_memory() -> int:
 class SharedFeatures:
     """The features that all seeds of a process share; nothing writes to them."""
 
-    def __init__(self, extraction: Extraction) -> None:
+    def __init__(self, extraction: Extraction, test_positions: np.ndarray) -> None:
+        self.test_positions = test_positions  # of the source's pictures in the test set as read
         self.extraction, self.device = extraction, extraction.device
         self.features: Features = extraction.load_or_extract()
         self.description = json.loads(json.dumps(extraction.description()))  # lists for tuples, as in a record
@@ -85,9 +87,10 @@ def _load_shared(
     reader: Reader, source: str | None, size: int | None, subset: tuple[int | None, int | None], **rest: Any
 ) -> SharedFeatures:
     found = reader(source, rest["cache"], size)
+    positions = balanced_indices(found.test.labels, subset[1], len(found.classes), "data.test_size")
     if isinstance(found, PictureSet) or subset != (None, None):
         found = build_source(found, *subset)
-    return SharedFeatures(Extraction(source=found, **rest))
+    return SharedFeatures(Extraction(source=found, **rest), positions)
 
 
 class ProbeLoader(EpochPosition):
@@ -240,6 +243,11 @@ class FeatureData(L.LightningDataModule):
             raise InputError(
                 f"data.batch_size={batch_size}: {name} has {pictures} pictures to train on; choose 1 to {pictures}"
             )
+
+    def example_index(self) -> ExampleIndex:
+        test, rows = self.shared.extraction.source.test, self.pictures.test_rows
+        names = np.array(test.names)[rows] if isinstance(test, PictureFiles) else None
+        return ExampleIndex(self.pictures.test_labels, self.shared.test_positions[rows], names)
 
     def train_dataloader(self) -> ProbeLoader:
         return self._loader(self.shared, self.batch_size, self.streams)

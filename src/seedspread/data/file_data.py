@@ -23,6 +23,7 @@ from seedspread.data.loader import EpochOrder, EpochPosition, Normaliser
 from seedspread.data.picture_files import BrokenPicture, PictureFiles, PictureSource
 from seedspread.data.reader import Reader
 from seedspread.models.backbones import Transform
+from seedspread.records.examples import ExampleIndex
 
 Key = tuple[int, int]  # epoch, picture
 
@@ -161,6 +162,10 @@ class FileData(L.LightningDataModule):
         self.crops, self.workers, self.streams, self.device = augment, workers, streams, device
         self.batch_size, self.score_batch_size = batch_size, score_batch_size
         self._normalise = Normaliser(mean, std, size, device)
+
+    def example_index(self) -> ExampleIndex:
+        test: Any = self.pictures.test
+        return ExampleIndex(test.labels, np.arange(len(test)), np.array(test.names))
 
     def train_dataloader(self) -> FileLoader:
         keys = EpochBatches(EpochOrder(len(self.pictures.train), self.streams), self.batch_size)

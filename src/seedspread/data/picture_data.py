@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,9 @@ from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
 from seedspread.data.augment import Augmentation
 from seedspread.data.loader import Normaliser, ScoreLoader, TrainLoader
+from seedspread.data.pictures import balanced_indices
 from seedspread.data.reader import Reader
+from seedspread.records.examples import ExampleIndex
 
 
 class DevicePictures(NamedTuple):
@@ -25,6 +28,7 @@ class DevicePictures(NamedTuple):
     test_labels: Tensor
     classes: tuple[str, ...]
     fingerprint: str
+    test_positions: np.ndarray  # in the test set as read
 
 
 @lru_cache(maxsize=1)
@@ -46,7 +50,10 @@ def load_pictures(
     )
     tensors = [torch.from_numpy(array).to(device) for part in parts for array in (part.images, part.labels)]
     train_images, train_labels, test_images, test_labels = tensors
-    return DevicePictures(train_images, train_labels, test_images, test_labels, pictures.classes, pictures.fingerprint)
+    positions = balanced_indices(pictures.test.labels, test_size, classes, "data.test_size")
+    return DevicePictures(
+        train_images, train_labels, test_images, test_labels, pictures.classes, pictures.fingerprint, positions
+    )
 
 
 class PictureData(L.LightningDataModule):
@@ -105,6 +112,9 @@ class PictureData(L.LightningDataModule):
             raise InputError(f"data.score_batch_size={score_batch_size}: a whole number of at least 1")
 
         self._normalise = Normaliser(mean, std, size, device)
+
+    def example_index(self) -> ExampleIndex:
+        return ExampleIndex(self.pictures.test_labels.cpu().numpy(), self.pictures.test_positions)
 
     def train_dataloader(self) -> TrainLoader:
         images, labels = self.pictures.train_images, self.pictures.train_labels

@@ -39,11 +39,13 @@ def convert_to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def balanced_indices(labels: np.ndarray, size: int, classes: int, key: str) -> np.ndarray:
-    """Indices (size,) of the first size / classes of each class in `labels` (n,), ascending.
+def balanced_indices(labels: np.ndarray, size: int | None, classes: int, key: str) -> np.ndarray:
+    """Indices (size,) of the first size / classes of each class in `labels` (n,), ascending; all for None.
 
     Raises InputError, which names the setting `key`, where `size` is no multiple of `classes` or too large.
     """
+    if size is None:
+        return np.arange(len(labels))
     each = size // classes if isinstance(size, int) else 0
     if each < 1 or each * classes != size:
         raise InputError(f"{key}={size}: a balanced subset needs a multiple of the {classes} classes")

@@ -114,4 +114,4 @@ class SweepMonitor:
         rate = self.came / elapsed * 3600
         left = f"{format_duration(len(self.waiting) / rate * 3600)} left" if self.came else "no seed done yet"
         done = f"{self.folder.name}  {self.total - len(self.waiting)}/{self.total}"
-        return "  ".join(part for part in (done, self.progress.line(), f"{rate:.0f} seeds/h", left) if part)
+        return "  ".join(part for part in (done, self.progress.describe(), f"{rate:.0f} seeds/h", left) if part)

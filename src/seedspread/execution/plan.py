@@ -35,7 +35,9 @@ def find_missing_seeds(folder: Path, seeds: Sequence[int], overwrite: bool = Fal
     """What is recorded of `seeds`, and the seeds to train: those without a record, and those that failed."""
     if not (folder / "study.yaml").exists():
         return Progress(), list(seeds)
-    records = Study.load(folder).scan().records
+    study = Study.load(folder)
+    study.check_trainable()
+    records = study.scan().records
     known = Progress()
     for seed in seeds:
         if seed in records and not overwrite:

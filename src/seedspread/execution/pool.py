@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from seedspread.config.errors import InputError
 from seedspread.execution.failures import DEATHS, record_dead_worker
 from seedspread.execution.local import request_huge_pages
+from seedspread.records.claims import release_seeds
 from seedspread.records.study import Study, study_folder
 
 PREPARE, CHECK = "prepare", "check"
@@ -106,7 +107,7 @@ class WorkerPool:
             if reason is None:
                 folder = study_folder(cfg.results, cfg.study)
                 self._deaths[cfg.study, seed] += 1
-                Study(folder, {}).release([seed])
+                release_seeds(folder, [seed])
                 if self._deaths[cfg.study, seed] < DEATHS:
                     self.give(cfg, seed)
                     continue

@@ -1,5 +1,6 @@
-"""Files that are whole or absent: atomic writes, draft folders, and what to say where a folder cannot be written."""
+"""Files that are whole or absent: atomic writes, draft folders, and the error for a folder that cannot be written."""
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -15,8 +16,10 @@ def check_writable(folder: Path) -> None:
     try:
         (folder / "seeds").mkdir(parents=True, exist_ok=True)
         probe = folder / "seeds" / f".probe.{os.getpid()}"
-        probe.write_text("")
-        probe.unlink()
+        try:
+            probe.write_bytes(bytes(4096))  # a full disk still creates empty files
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable_error(folder, error) from error
 
@@ -25,20 +28,20 @@ LONGEST_NAME = 120
 
 
 def combined_folder(results: Path, name: str) -> Path:
-    """Where what is said of several studies goes, beside theirs: `name`, cut where it is long.
+    """The folder of a report on several studies, beside theirs: `name`, shortened where it is long.
 
-    Raises InputError where a study lies there.
+    Raises InputError where that is the folder of a study.
     """
     if len(name) > LONGEST_NAME:
         name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     folder = results / name
     if (folder / "study.yaml").exists():
-        raise InputError(f"{folder} is a study itself; rename its folder, and what is said of several is written there")
+        raise InputError(f"{folder} is a study itself; rename its folder: a report on several studies goes there")
     return folder
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, after a crash or a power cut as well."""
+    """Write a file that is whole or absent, also after a crash or a power failure."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with draft.open("wb") as file:
@@ -58,7 +61,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextmanager
 def draft_folder(folder: Path) -> Iterator[Path]:
-    """A scratch folder whose files move into `folder` where the block ends well; where it does not, none of them."""
+    """A scratch folder whose files move into `folder` when the block ends without an exception; otherwise none does."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".draft-", dir=folder.parent) as scratch:
         yield Path(scratch)
@@ -67,8 +70,18 @@ def draft_folder(folder: Path) -> Iterator[Path]:
 
 
 def unwritable_error(folder: Path, error: OSError) -> InputError:
-    """What to tell where a results folder cannot be written."""
-    return InputError(
-        f"cannot write to {folder}: {error.strerror or error}. Free some space, or name another folder with "
-        "results=PATH; records already there are untouched"
-    )
+    """What is wrong where `folder` cannot be written, and the fix that fits the cause."""
+    elsewhere = "name another folder with results=PATH"
+    fixes = {
+        errno.ENOSPC: f"Free some space, or {elsewhere}; records already there are untouched",
+        errno.EDQUOT: f"Free some of your quota, or {elsewhere}; records already there are untouched",
+        errno.ENAMETOOLONG: "Choose a shorter study=NAME",
+        errno.EACCES: f"Change its permissions, or {elsewhere}",
+        errno.EPERM: f"Change its permissions, or {elsewhere}",
+    }
+    what = error.strerror or str(error)
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        place = Path(error.filename or folder)
+        what = next((f"{path} is a file, not a folder" for path in (place, *place.parents) if path.is_file()), what)
+    fix = fixes.get(error.errno or 0, f"{elsewhere[0].upper()}{elsewhere[1:]}")
+    return InputError(f"cannot write to {folder}: {what}. {fix}")

@@ -1,4 +1,4 @@
-"""How far a study is: seeds by status, and their scores so far."""
+"""The progress of a study: seeds by status, and their scores so far."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from seedspread.records.record import Record
+from seedspread.records.record import Record, Status
 from seedspread.records.study import Study
 
 
@@ -40,11 +40,10 @@ def summarise(scores: Mapping[int, float]) -> Summary:
 
 
 def format_record(record: Record) -> str:
-    """A record in one line: seed, accuracy in percent or what went wrong, seconds."""
-    if record["status"] != "finished":
-        return f"seed {record['seed']:>4}  {record['status']}: {record['reason']}"
-    accuracy = 100 * record["metrics"]["final"]["val/acc"]
-    return f"seed {record['seed']:>4}  {accuracy:6.2f} %  {sum(record['seconds'].values()):7.1f} s"
+    """A record in one line: seed, accuracy in percent and seconds, or status and reason."""
+    if record.status != Status.FINISHED:
+        return f"seed {record.seed:>4}  {record.status}: {record.reason}"
+    return f"seed {record.seed:>4}  {100 * record.accuracy:6.2f} %  {sum(record.seconds.values()):7.1f} s"
 
 
 @dataclass
@@ -56,7 +55,7 @@ class Progress:
     failed: dict[int, str] = field(default_factory=dict)
 
     @classmethod
-    def among(cls, records: Iterable[Record]) -> "Progress":
+    def of(cls, records: Iterable[Record]) -> "Progress":
         """The progress that these records make up."""
         progress = cls()
         for record in records:
@@ -65,16 +64,16 @@ class Progress:
 
     def add(self, record: Record) -> None:
         """Count a record; a seed counted before moves to its new status."""
-        seed, status = record["seed"], record["status"]
         for known in (self.scores, self.diverged, self.failed):
-            known.pop(seed, None)
-        if status == "finished":
-            self.scores[seed] = 100 * record["metrics"]["final"]["val/acc"]
+            known.pop(record.seed, None)
+        if record.status == Status.FINISHED:
+            self.scores[record.seed] = 100 * record.accuracy
         else:
-            (self.diverged if status == "diverged" else self.failed)[seed] = record["reason"]
+            counted = self.diverged if record.status == Status.DIVERGED else self.failed
+            counted[record.seed] = str(record.reason)
 
-    def line(self) -> str:
-        """Mean ± std, extremes with their seeds, and what went wrong, in one line."""
+    def describe(self) -> str:
+        """Mean ± std, extremes with their seeds, and how many diverged or failed, in one line."""
         parts = []
         if self.scores:
             s = summarise(self.scores)
@@ -87,23 +86,23 @@ class Progress:
 
 
 def summarise_study(study: Study) -> str:
-    """The end of a sweep: scores, seeds that diverged or failed, files that are no records, and where all is."""
+    """The summary after a sweep: scores, seeds that diverged or failed, files that do not count, and the folder."""
     scan = study.scan()
-    progress = Progress.among(scan.records.values())
+    progress = Progress.of(scan.records.values())
     n = len(progress.scores)
-    lines = [f"{study.name}, {n} seed{'s' * (n != 1)}: {'accuracy ' if n else ''}{progress.line()}"]
+    lines = [f"{study.name}, {n} seed{'s' * (n != 1)}: {'accuracy ' if n else ''}{progress.describe()}"]
     for word, seeds in (("diverged", progress.diverged), ("failed", progress.failed)):
         lines += [f"  {word}: seed {seed}: {reason}" for seed, reason in list(seeds.items())[:10]]
         if len(seeds) > 10:
             lines.append(f"  {word}: {len(seeds) - 10} more")
     lines += [f"  not counted: {study.folder / 'seeds' / name}: {reason}" for name, reason in scan.problems.items()]
     if progress.failed:
-        lines.append(f"  tracebacks in {study.folder / 'failed'}; the same command tries the failed seeds again")
+        lines.append(f"  tracebacks in {study.folder / 'failed'}; the same command retries the failed seeds")
     return "\n".join([*lines, f"records in {study.folder / 'seeds'}"])
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds as a person would say them: 45 s, 12 min, 3 h 20 min."""
+    """Seconds in the unit that fits: 45 s, 12 min, 3 h 20 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,15 +1,143 @@
-"""The record of one seed: what a finished, diverged or failed seed leaves behind."""
+"""The record of one seed: what a finished, diverged or failed seed leaves behind.
 
+A record is one JSON object. Version 2 holds the fields of `Record` under their names; absent means None. Version 1, of
+seedspread 0.1, is read as if it were version 2.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-SCHEMA = 1
-STATUSES = ("finished", "diverged", "failed")
-
-Record = dict[str, Any]
+SCHEMA = 2
+OPTIONAL = "grad_norm/"  # metrics that some seeds of a study may have and others not
 
 
-def has_score(record: Record) -> bool:
+class Status(StrEnum):
+    """How a seed ended."""
+
+    FINISHED = "finished"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a study is scored by: a name among its metrics, the direction of better, and the unit in records."""
+
+    name: str
+    direction: str
+    unit: str
+
+
+ACCURACY = Metric("val/acc", "maximize", "fraction")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One seed of a study.
+
+    `curves` has a list for each metric (`train/loss`, `val/acc`, `test/acc`), logged at `epochs`, counted from 0, or at
+    `steps`; `final` has the last value of each; None stands for a value that is not finite. Losses are in nats,
+    accuracies are fractions, seconds are wall time by part.
+    """
+
+    seed: int
+    status: Status
+    reason: str | None = None  # why it diverged or failed
+    study: str
+    config_digest: str
+    streams: Mapping[str, int] = field(default_factory=dict)
+    command: str | None = None  # trains this seed again
+    precision: str | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    data_sha256: str | None = None
+    data_source: str | None = None  # where the data were read; None: the data's default
+    train_examples: int | None = None
+    test_examples: int | None = None
+    features: Mapping[str, Any] | None = None  # backbone and cache of a linear probe
+    stacked: int | None = None  # how many seeds trained in one step
+    resumed_from: str | None = None
+    resumed_from_config: str | None = None
+    resumed_with: Mapping[str, list[Any]] | None = None  # what differed: [before, after]
+    epochs: list[int] | None = None
+    steps: list[int] | None = None
+    curves: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    final: Mapping[str, float | None] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    weights_sha256: str | None = None
+    predictions_sha256: str | None = None  # of the predicted labels, int64 little-endian
+    ended: str  # ISO 8601
+
+    @property
+    def accuracy(self) -> float:
+        """The final accuracy of a finished seed, a fraction."""
+        value = self.final[ACCURACY.name]
+        assert value is not None
+        return value
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Record":
+        """The record in the bytes of a file; ValueError says why there is none."""
+        try:
+            stored = json.loads(data)
+        except ValueError as error:
+            raise ValueError("empty, torn or not JSON") from error
+        schema = stored.get("schema") if isinstance(stored, dict) else None
+        if schema not in (1, SCHEMA):
+            raise ValueError(f"not a record of schema {SCHEMA}")
+        try:
+            stored = _upgrade(stored) if schema == 1 else stored
+            known = {name: stored[name] for name in FIELDS if name in stored}
+            return cls(**known | {"status": Status(stored["status"])})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"incomplete ({type(error).__name__}: {error})") from error
+
+    def to_json(self) -> bytes:
+        """The contents of the record's file."""
+        stored = {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
+        return json.dumps({"schema": SCHEMA, **stored}, indent=1, allow_nan=False).encode()
+
+
+FIELDS = tuple(f.name for f in fields(Record))
+
+
+def _upgrade(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A record of version 1 in the fields of version 2."""
+    metrics, environment = stored.get("metrics", {}), dict(stored.get("environment", {}))
+    curves = dict(metrics.get("epochs", {}))
+    moved = {"epochs": curves.pop("epoch", None), "curves": curves, "final": metrics.get("final", {})}
+    return {**stored, **moved, "precision": environment.pop("precision", None), "environment": environment}
+
+
+def find_fault(record: Record, metric: Metric = ACCURACY) -> str | None:
+    """What is missing from a record, or impossible, so that it does not count in a study; None where nothing is."""
     try:
-        return isinstance(record["metrics"]["final"]["val/acc"], int | float)
-    except (KeyError, TypeError):
-        return False
+        datetime.fromisoformat(record.ended)
+        if record.status == Status.FAILED:
+            return None if isinstance(record.reason, str) else "failed, but without its reason"
+        finished = record.status == Status.FINISHED
+        if finished and not _is_number(record.final.get(metric.name)):
+            return f"finished, but without its final {metric.name}"
+        points = record.epochs if record.steps is None else record.steps
+        if not points or not record.curves or {len(points)} != {len(values) for values in record.curves.values()}:
+            return "its metrics have curves of different lengths"
+        needed = [name for name in record.curves if not name.startswith(OPTIONAL)]
+        numbers = [value for name in needed for value in [*record.curves[name], record.final[name]]]
+        if finished and not all(map(_is_number, [*numbers, *record.seconds.values()])):
+            return "a metric is no finite number"
+        scores = [*record.curves[metric.name], record.final[metric.name]]
+        if finished and metric.unit == "fraction" and not all(0 <= score <= 1 for score in scores if score is not None):
+            return f"{metric.name} is not between 0 and 1"
+        if not record.environment:
+            return "no environment"
+        return None if record.test_examples is not None and record.test_examples >= 1 else "no test examples"
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        return f"incomplete ({type(error).__name__}: {error})"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -290,7 +290,7 @@ def gradient_norms(several: Sequence[Findings]) -> Figure:
     fig, axes = panels(several)
     for ax, found in zip(axes[0], several, strict=True):
         title(ax, found)
-        largest, high = (found.scores.known(f"grad_norm/{kind}") for kind in ("max", "p90"))
+        largest, high = (found.scores.complete_curves(f"grad_norm/{kind}") for kind in ("max", "p90"))
         if not len(largest):
             continue
         epochs = found.scores.epochs
@@ -362,7 +362,7 @@ def draw_figures(several: Sequence[Findings], folder: Path, only: str | None = N
             del figures[name]
     if all(found.luck is None for found in several):
         del figures["luck"]
-    if not any(len(found.scores.known("grad_norm/max")) for found in several):
+    if not any(len(found.scores.complete_curves("grad_norm/max")) for found in several):
         del figures["gradient_norms"]
     if only is not None:
         figures = {name: figure for name, figure in figures.items() if name == only}

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from seedspread.config.overrides import shorten_seeds
 from seedspread.decide.verdict import ArmComparison
-from seedspread.records.scores import shorten_seeds
 from seedspread.report import verdict_words
 from seedspread.report.findings import Findings
 from seedspread.report.luck import describe_luck

@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 
 from seedspread.config.identity import flatten
+from seedspread.config.overrides import shorten_seeds
 from seedspread.records.progress import format_duration
-from seedspread.records.scores import Scores, shorten_seeds
+from seedspread.records.scores import Scores
 from seedspread.report.markdown import escape_markdown
 from seedspread.report.wording import shortcomings
 
@@ -54,7 +55,7 @@ def commands(scores: Scores) -> str:
 
 def _overrides(scores: Scores) -> list[str]:
     """What the study's seeds were trained with, as most of their records say; without seed and folder of results."""
-    found: Counter[str] = Counter(record["command"] for record in scores.finished if record.get("command"))
+    found: Counter[str] = Counter(record.command for record in scores.finished if record.command)
     counted: Counter[tuple[str, ...]] = Counter()
     for command, count in found.items():
         words = shlex.split(command)[3:]  # python -m src.train
@@ -69,14 +70,14 @@ def _facts(scores: Scores) -> Iterator[tuple[str, str]]:
     streams = {key: value for key, value in config.items() if key.startswith("streams.") and value is not None}
     if held := [f"{key.removeprefix('streams.')}={value}" for key, value in streams.items()]:
         yield "streams held", ", ".join(held)
-    shas = sorted({str(record.get("data_sha256")) for record in scores.finished})
-    hashed = "the features" if "features" in first else "the pictures as read"
+    shas = sorted({str(record.data_sha256) for record in scores.finished})
+    hashed = "the features" if first.features else "the pictures as read"
     yield "data", f"{config.get('data.name', 'unknown')}, SHA-256 of {hashed} {', '.join(shas)}"
-    if "features" in first:
-        known = dict(flatten(first["features"]))
+    if first.features:
+        known = dict(flatten(first.features))
         yield "backbone", escape_markdown(", ".join(f"{key} {value}" for key, value in known.items()))
     sizes = {"training": config.get("data.train_size"), "test": config.get("data.test_size")}
-    counted = {"training": first.get("train_examples"), "test": scores.examples}
+    counted = {"training": first.train_examples, "test": scores.examples}
     split = ", ".join(
         f"{part} {counted[part] or 'all'}{f' (a balanced subset of {size:,})' if size else ''}"
         for part, size in sizes.items()
@@ -85,7 +86,7 @@ def _facts(scores: Scores) -> Iterator[tuple[str, str]]:
     preprocessing = {key: value for key, value in config.items() if re.match(r"data\.(mean|std|size|augment)", key)}
     yield "preprocessing", escape_markdown(", ".join(f"{key[5:]} {value}" for key, value in preprocessing.items()))
     yield "training", f"{len(scores.epochs)} epochs, batch {config.get('data.batch_size', 'unknown')}"
-    parts = {part: sum(record["seconds"][part] for record in scores.finished) for part in first["seconds"]}
+    parts = {part: sum(record.seconds[part] for record in scores.finished) for part in first.seconds}
     yield (
         "time",
         f"{format_duration(sum(parts.values()))} in all: "

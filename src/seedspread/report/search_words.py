@@ -156,8 +156,9 @@ def _curve_cautions(t: SearchResults) -> Iterator[str]:
 def trial_command(t: SearchResults, trial: Trial) -> str:
     """What trains the seeds of a trial again."""
     seeds = sorted([*trial.scores, *trial.diverged])
-    record = Study.load(t.folder / trial.name).record(seeds[0]) or {}
-    words = shlex.split(record.get("command") or f"python -m src.train study={trial.name} results={t.folder}")
+    record = Study.load(t.folder / trial.name).record(seeds[0])
+    command = record.command if record else None
+    words = shlex.split(command or f"python -m src.train study={trial.name} results={t.folder}")
     spelt = f"range(0,{seeds[-1] + 1})" if seeds == [*range(seeds[-1] + 1)] else ",".join(map(str, seeds))
     others = [word for word in words[3:] if not word.startswith("seed=")]
     return shlex.join([*words[:3], "-m", f"seed={spelt}", *others])

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from seedspread.config.overrides import shorten_seeds
+from seedspread.records.claims import asked_seeds, read_claims, stop_reason
 from seedspread.records.progress import Progress, format_duration
 from seedspread.records.record import Record
 from seedspread.records.study import Study
@@ -12,23 +14,23 @@ RECENT = 50  # records that the rate is taken from
 def describe_status(study: Study) -> str:
     """Seeds done of those asked for, running, rate and time left, then scores and what went wrong."""
     scan = study.scan()
-    progress = Progress.among(scan.records.values())
-    running, abandoned = study.claims()
-    done, asked = len(progress.scores) + len(progress.diverged), len(study.asked())
+    progress = Progress.of(scan.records.values())
+    claims = read_claims(study.folder)
+    done, asked = len(progress.scores) + len(progress.diverged), len(asked_seeds(study.folder))
     parts = [f"{done}/{max(asked, done)} done" if asked else f"{done} done"]
-    if running:
-        parts.append(f"{len(running)} running (seed {', '.join(map(str, sorted(running)[:8]))})")
-    if abandoned:
-        parts.append(f"{len(abandoned)} cut off (seed {', '.join(map(str, abandoned[:8]))})")
-    rate = _per_hour(list(scan.records.values())) if running else 0.0
+    if claims.alive:
+        parts.append(f"{len(claims.alive)} running (seed {shorten_seeds(sorted(claims.alive))})")
+    if claims.abandoned:
+        parts.append(f"{len(claims.abandoned)} interrupted (seed {shorten_seeds(sorted(claims.abandoned))})")
+    rate = _per_hour(list(scan.records.values())) if claims.alive else 0.0
     if rate:
         parts.append(f"{rate:.0f} seeds/h")
     if rate and asked > done:
         parts.append(f"{format_duration((asked - done) / rate * 3600)} left")
     lines = [f"{study.name}: {', '.join(parts)}"]
-    if told := progress.line():
-        lines.append(f"  {told}")
-    if reason := study.stopped():
+    if scores := progress.describe():
+        lines.append(f"  {scores}")
+    if reason := stop_reason(study.folder):
         lines.append(f"  stopped: {reason}")
     lines += [f"  not counted: {name}: {reason}" for name, reason in scan.problems.items()]
     return "\n".join(lines)
@@ -36,7 +38,7 @@ def describe_status(study: Study) -> str:
 
 def _per_hour(records: list[Record]) -> float:
     """Seeds an hour, over the latest records and up to now."""
-    ended = sorted(datetime.fromisoformat(record["ended"]) for record in records)[-RECENT:]
+    ended = sorted(datetime.fromisoformat(record.ended) for record in records)[-RECENT:]
     if len(ended) < 2:
         return 0.0
     seconds = (max(datetime.now(UTC), ended[-1]) - ended[0]).total_seconds()

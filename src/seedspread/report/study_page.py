@@ -6,6 +6,7 @@ from pathlib import Path
 from seedspread.records.files import combined_folder, draft_folder, unwritable_error
 from seedspread.records.scores import NothingFinished, Scores
 from seedspread.records.study import Study
+from seedspread.records.tables import curves_table, seeds_table
 from seedspread.report.figures import draw_figures
 from seedspread.report.findings import Findings
 from seedspread.report.markdown import html_page
@@ -67,7 +68,7 @@ def _write_files(several: Sequence[Findings], folder: Path) -> Path:
         (draft / "table.tex").write_text(latex_table(several))
         numbers_table(several).to_csv(draft / "table.csv", index=False)
         if len(several) == 1:
-            seeds, curves = several[0].scores.seeds_table(), several[0].scores.curves_table()
+            seeds, curves = seeds_table(several[0].scores), curves_table(several[0].scores)
             seeds.to_csv(draft / "seeds.csv", index=False)
             seeds.to_parquet(draft / "seeds.parquet", index=False)
             curves.to_parquet(draft / "curves.parquet", index=False)

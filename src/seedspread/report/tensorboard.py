@@ -25,7 +25,8 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from seedspread import statistics as st
-from seedspread.records.scores import column_name
+from seedspread.records.claims import read_claims
+from seedspread.records.tables import column_name
 from seedspread.report.findings import Findings
 from seedspread.statistics.curves import Bands
 from seedspread.statistics.spread import Array
@@ -82,7 +83,7 @@ def write_run(found: Findings, figures: Mapping[str, Path], texts: Mapping[str, 
     scores = found.scores
     folder = scores.study.folder / "tensorboard"
     before = list(folder.glob("events.out.tfevents.*"))
-    if scores.study.claims()[0]:  # a sweep goes on
+    if read_claims(scores.study.folder).alive:  # a sweep goes on
         before = [path for path in before if path.suffix != RUNNING]
     file = EventFile(folder)
     file.restart()
@@ -90,7 +91,7 @@ def write_run(found: Findings, figures: Mapping[str, Path], texts: Mapping[str, 
     flat = len(scores.epochs) - found.flat_from
     late = slice(-(flat if flat >= 3 else max(3, len(scores.epochs) // 4)), None)
     for metric in scores.curves:
-        curves = scores.known(metric)
+        curves = scores.complete_curves(metric)
         if not len(curves):
             continue
         group, band = column_name(metric), st.bands(curves)

@@ -9,7 +9,9 @@ import numpy as np
 
 from seedspread import statistics as st
 from seedspread.config.identity import flatten
-from seedspread.records.scores import Scores, shorten_seeds
+from seedspread.config.overrides import shorten_seeds
+from seedspread.records.record import Status
+from seedspread.records.scores import Scores
 from seedspread.report.findings import Findings
 from seedspread.statistics.spread import Array, Interval
 
@@ -27,8 +29,11 @@ def shortcomings(scores: Scores) -> list[str]:
         lines.append(
             f"{len(scores.missing):,} of {asked:,} seeds asked for have no record yet: {shorten_seeds(scores.missing)}."
         )
-    for status, what in (("diverged", "their loss was not finite"), ("failed", "they raised an exception")):
-        if seeds := scores.others(status):
+    for status, what in (
+        (Status.DIVERGED, "their loss was not finite"),
+        (Status.FAILED, "they raised an exception"),
+    ):
+        if seeds := scores.reasons(status):
             reasons = Counter(seeds.values()).most_common(3)
             why = "; ".join(f"{reason} ({count})" for reason, count in reasons)
             lines.append(
@@ -285,14 +290,14 @@ def stability(found: Findings) -> list[str]:
     90th percentile on. Empty where nothing was recorded and nothing is amiss.
     """
     s, config = found.scores, dict(flatten(found.scores.study.config))
-    diverged, restless = list(s.others("diverged")), _restless(found)
+    diverged, restless = list(s.reasons(Status.DIVERGED)), _restless(found)
     amiss = [f"{len(diverged):,} diverged (seed {shorten_seeds(diverged)})"] if diverged else []
     if restless:
         amiss.append(
             f"the training loss of {len(restless):,} rises again by half of its fall (seed {shorten_seeds(restless)})"
         )
     trouble = f"of {found.n + len(diverged):,} seeds {' and '.join(amiss)}." if amiss else ""
-    largest, high = s.known("grad_norm/max"), s.known("grad_norm/p90")
+    largest, high = s.complete_curves("grad_norm/max"), s.complete_curves("grad_norm/p90")
     if not len(high):
         how = (
             "Gradient norms say whether warm-up or clipping would help: the same command with "
@@ -327,8 +332,8 @@ def stability(found: Findings) -> list[str]:
 
 def _norms_until_diverged(found: Findings) -> list[Array]:
     """The largest gradient norms of each epoch of diverged seeds that have them; those not finite are infinite."""
-    records = (r for r in found.scores.records.values() if r["status"] == "diverged")
-    lines = (record["metrics"]["epochs"].get("grad_norm/max", []) for record in records)
+    records = (r for r in found.scores.records.values() if r.status == Status.DIVERGED)
+    lines = (record.curves.get("grad_norm/max", []) for record in records)
     return [np.array([math.inf if norm is None else norm for norm in line]) for line in lines]
 
 

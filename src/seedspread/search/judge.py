@@ -9,6 +9,7 @@ import numpy as np
 
 from seedspread.config.errors import InputError
 from seedspread.decide.verdict import Arm, ArmComparison, NothingVaries, compare_arms, pair_arms
+from seedspread.records.record import Status
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study
 from seedspread.report.verdict_words import verdict_sentence
@@ -92,5 +93,5 @@ def judge_winner(folder: Path, winner: Trial) -> Judgement:
     assert candidate.seeds is not None
     if len(np.intersect1d(baseline.seeds, candidate.seeds)) < 2:
         raise InputError("fewer than 2 fresh seeds are finished by both; run the search once more")
-    before, now = (len(arm.study.others("diverged")) for arm in arms if arm.study)
+    before, now = (len(arm.study.reasons(Status.DIVERGED)) for arm in arms if arm.study)
     return Judgement.of(winner, baseline, candidate, (before, now))

@@ -25,6 +25,7 @@ from seedspread.execution.monitor import SECONDS_BETWEEN_LINES
 from seedspread.execution.plan import find_missing_seeds
 from seedspread.execution.pool import Task, WorkerPool
 from seedspread.execution.signals import handle_interrupts
+from seedspread.records.claims import start_sweep
 from seedspread.records.files import unwritable_error
 from seedspread.records.progress import format_duration
 from seedspread.records.record import Record
@@ -159,7 +160,7 @@ class Search:
                     seconds = (last_line - began) / max(1, len(trained)) * agenda.to_come
                     print(line + (f"   {format_duration(seconds)} left" if seconds else ""), flush=True)
         if trained:
-            spent = sum(r["seconds"]["train"] + r["seconds"]["score"] for r in trained if "seconds" in r)
+            spent = sum(r.seconds.get("train", 0.0) + r.seconds.get("score", 0.0) for r in trained)
             whole = self.workers * (time.monotonic() - began)
             print(f"{100 * spent / whole:.0f} % of {whole:.0f} worker-seconds in training and scoring")
         return failures
@@ -207,7 +208,7 @@ class Agenda:
         if todo:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                Study(folder, {}).start(asked=format_seeds(seeds))
+                start_sweep(folder, format_seeds(seeds))
             except OSError as error:
                 raise unwritable_error(folder, error) from error
             cfg = self.search.composed(name, point)

@@ -22,7 +22,7 @@ from seedspread.config.errors import InputError
 from seedspread.config.identity import compute_digest, describe_differences
 from seedspread.config.overrides import format_value
 from seedspread.records.files import unwritable_error, write_atomically
-from seedspread.records.record import STATUSES
+from seedspread.records.record import Status
 from seedspread.records.scores import to_percent
 from seedspread.records.study import Scan, Study
 from seedspread.search.space import Point, Space, Tried
@@ -60,10 +60,10 @@ class Trial:
         begun = (folder / "study.yaml").exists() or any(folder.glob("seeds/*.json"))
         scan = Study.load(folder).scan() if begun else Scan()
         records = scan.records
-        ended = {status: [s for s, record in records.items() if record["status"] == status] for status in STATUSES}
-        scores = {s: float(to_percent(records[s]["metrics"]["final"]["val/acc"])) for s in ended["finished"]}
+        ended = {status: [s for s, record in records.items() if record.status == status] for status in Status}
+        scores = {s: float(to_percent(records[s].accuracy)) for s in ended[Status.FINISHED]}
         problems = tuple(f"{folder.name}/seeds/{name}: {reason}" for name, reason in scan.problems.items())
-        diverged, failed = tuple(ended["diverged"]), tuple(ended["failed"])
+        diverged, failed = tuple(ended[Status.DIVERGED]), tuple(ended[Status.FAILED])
         return cls(folder.name, point, scores, diverged, failed, search, space, told.get("search_seed", 0), problems)
 
     @property

@@ -4,6 +4,7 @@ import logging
 import math
 import warnings
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,6 +28,8 @@ from seedspread.training.compilation import compile_network
 from seedspread.training.environment import describe_machine
 from seedspread.training.module import METRICS, Classifier
 from seedspread.training.seeding import draw_from, seed_global_generators
+
+Header = dict[str, Any]  # the fields of a record that are known before training begins
 
 
 def open_study(cfg: DictConfig) -> tuple[DictConfig, Study]:
@@ -59,7 +62,7 @@ def open_study(cfg: DictConfig) -> tuple[DictConfig, Study]:
 
 def build_run(
     cfg: DictConfig, study: Study, seed: int
-) -> tuple[Classifier, L.LightningDataModule, Record, torch.device]:
+) -> tuple[Classifier, L.LightningDataModule, Header, torch.device]:
     """A seed up to its first step: its network, its data, what is known of it beforehand, its device."""
     streams = Streams.of(check_seed(seed), **cfg.streams)
     hardware.keep_memory()
@@ -69,6 +72,7 @@ def build_run(
     # Objects go in after Hydra is done: given to instantiate, dataclasses among them would become configs.
     data = instantiate(cfg.data, _partial_=True)(streams=streams, device=device)
     study.check_data(data.pictures.fingerprint)
+    study.check_examples(data.example_index())
     sizes = {key: getattr(data, key) for key in ("classes", "features") if key in cfg.model and hasattr(data, key)}
     for key, found in sizes.items():
         if cfg.model[key] not in (None, found):
@@ -82,11 +86,35 @@ def build_run(
     header = {
         **describe_run(cfg, study, seed),
         "data_sha256": data.pictures.fingerprint,
+        "data_source": describe_source(cfg),
         "train_examples": data.train_examples,
-        **({"features": data.description} if hasattr(data, "description") else {}),
-        "resumed_from": None,
+        "features": getattr(data, "description", None),
     }
     return classifier, data, header, device
+
+
+def describe_source(cfg: DictConfig) -> str | None:
+    """Where the config's data lie, as an absolute path; None where it names no place."""
+    source = cfg.data.get("source")
+    return None if source is None else str(Path(str(source)).expanduser().resolve())
+
+
+def check_recorded_data(cfg: DictConfig, study: Study, record: Record) -> None:
+    """Raise InputError where the data that an opened study's config names now are not those of its `record`.
+
+    They are read only where the config names a place that is not the one of the record, or that changed since.
+    """
+    if (source := describe_source(cfg)) is None:
+        return
+    if source == record.data_source:
+        try:
+            changed = Path(source).stat().st_mtime > datetime.fromisoformat(record.ended).timestamp()
+        except OSError:
+            return  # the data are gone; the record answers
+        if not changed:
+            return
+    streams, device = Streams.of(record.seed), hardware.select_device(cfg.trainer.accelerator)
+    study.check_data(instantiate(cfg.data, _partial_=True)(streams=streams, device=device).pictures.fingerprint)
 
 
 def check_buildable(cfg: DictConfig) -> None:
@@ -122,7 +150,7 @@ def build_optimizer(cfg: DictConfig) -> Any:
     return built
 
 
-def describe_run(cfg: DictConfig, study: Study, seed: int) -> Record:
+def describe_run(cfg: DictConfig, study: Study, seed: int) -> Header:
     """What is known of a seed before it is trained."""
     streams = Streams.of(seed, **cfg.streams)
     return {
@@ -131,11 +159,11 @@ def describe_run(cfg: DictConfig, study: Study, seed: int) -> Record:
         "study": study.name,
         "config_digest": study.digest,
         "command": reproduction_command(seed),
+        "precision": str(cfg.trainer.precision),
         "environment": {
             **describe_machine(),
             "accelerator": cfg.trainer.accelerator,
             "threads": torch.get_num_threads(),
-            "precision": cfg.trainer.precision,
             "memory_format": cfg.memory_format,
             "deterministic": cfg.trainer.deterministic,
             "keeps_memory": hardware.keep_memory(),

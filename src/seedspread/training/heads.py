@@ -25,6 +25,7 @@ from seedspread.execution.failures import FailureStreak
 from seedspread.execution.plan import equal_chunks
 from seedspread.execution.signals import INTERRUPTED
 from seedspread.models.linear_probe import LinearProbe, ProbeStack
+from seedspread.records.claims import claim_seed, request_stop, stop_reason
 from seedspread.records.study import Study, record_failure
 from seedspread.training.build import build_run, describe_run
 from seedspread.training.callbacks.seed_record import SeedRecord
@@ -69,14 +70,14 @@ def train_stacks(cfg: DictConfig, study: Study, seeds: Iterable[int], size: int)
     for place, wanted in enumerate(equal_chunks(list(seeds), size)):
         if INTERRUPTED.is_set():
             raise KeyboardInterrupt
-        if study.stopped():
+        if stop_reason(study.folder):
             break
         chunk = [seed for seed in wanted if cfg.overwrite or not study.is_done(seed)]
         if not chunk:
             continue  # trained meanwhile by someone else
         with ExitStack() as claims:
             for seed in chunk:
-                claims.enter_context(study.claimed(seed))
+                claims.enter_context(claim_seed(study.folder, seed))
             try:
                 train_stack(cfg, study, chunk)
                 streak.add(None)
@@ -88,7 +89,7 @@ def train_stacks(cfg: DictConfig, study: Study, seeds: Iterable[int], size: int)
                     record_failure(study, seed, reason, trace, describe_run(cfg, study, seed))
                 failed += len(chunk)
                 if streak.add(reason) >= cfg.fail_fast:
-                    study.stop(f"{streak.length} stacks of seeds in a row failed: {reason}")
+                    request_stop(study.folder, f"{streak.length} stacks of seeds in a row failed: {reason}")
         if place % STACKS_BETWEEN_COLLECTIONS == 0:
             collect_garbage()
     return failed
@@ -178,16 +179,16 @@ class StackedClassifier(Classifier):
 
     def on_validation_epoch_end(self) -> None:
         predictions = torch.cat(self._scored, 1)
-        correct = predictions == torch.cat(self._labels)
-        sums = torch.cat([self._train_sums, self._val_loss[:, None], correct.sum(1)[:, None]], 1)
-        n = correct.shape[1]
+        right = (predictions == torch.cat(self._labels)).sum(1)
+        sums = torch.cat([self._train_sums, self._val_loss[:, None], right[:, None]], 1)
+        n = predictions.shape[1]
         for place, (classifier, row) in enumerate(zip(self.classifiers, sums.tolist(), strict=True)):
             if classifier.diverged_at is not None:
                 continue
             train_loss, train_right, seen, val_loss, val_right = row
             means = (train_loss / max(seen, 1), train_right / max(seen, 1), val_loss / n, val_right / n)
             classifier.history.append({"epoch": self.current_epoch, **dict(zip(METRICS, means, strict=True))})
-            classifier.predictions, classifier.correct = predictions[place], correct[place]
+            classifier.predictions = predictions[place]
             if not (math.isfinite(means[0]) and math.isfinite(means[2])):
                 classifier.diverged_at = self.current_epoch
                 self._keep(place)

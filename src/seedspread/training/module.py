@@ -24,7 +24,7 @@ class Classifier(L.LightningModule):
 
     - `history`: one dict per scored epoch: epoch, train/loss, train/acc (on the pictures as varied), val/loss
       (cross-entropy), val/acc; losses in nats, accuracies as fractions.
-    - `predictions` and `correct`: (examples,), of the last scoring, in the order of the set.
+    - `predictions`: labels (examples,) of the last scoring, in the order of the set.
     - `diverged_at`: the epoch whose loss was not finite, where training stops; else None.
     """
 
@@ -98,12 +98,12 @@ class Classifier(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.predictions = torch.cat(self._scored)
-        self.correct = self.predictions == torch.cat(self._labels)
         if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
             return
-        sums = torch.cat([self._train_sums, self._val_loss[None], self.correct.sum()[None]])
+        right = (self.predictions == torch.cat(self._labels)).sum()
+        sums = torch.cat([self._train_sums, self._val_loss[None], right[None]])
         train_loss, train_right, seen, val_loss, val_right = sums.tolist()  # the one wait for the device in an epoch
-        n = len(self.correct)
+        n = len(self.predictions)
         means = (train_loss / max(seen, 1), train_right / max(seen, 1), val_loss / n, val_right / n)
         metrics = dict(zip(METRICS, means, strict=True))
         self.history.append({"epoch": self.current_epoch, **metrics})

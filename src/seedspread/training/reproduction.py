@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from hydra import compose
 from omegaconf import DictConfig, open_dict
 
@@ -20,7 +21,8 @@ from seedspread.config.identity import (
     study_identity,
 )
 from seedspread.config.streams import STREAMS
-from seedspread.records.record import Record
+from seedspread.records.examples import DAMAGED
+from seedspread.records.record import ACCURACY, Record, Status
 from seedspread.records.study import Study
 
 
@@ -42,48 +44,52 @@ class Reproduction:
 
 def compare_records(before: Record, now: Record) -> Reproduction:
     """Compare what two trainings of one seed gave, and where they ran."""
-    ours, theirs = dict(flatten(before["metrics"])), dict(flatten(now["metrics"]))
+    ours, theirs = _metrics(before), _metrics(now)
     differing = [
-        f"{key.removesuffix('_sha256')} {before[key][:12]}... recorded, {now[key][:12]}... now"
-        for key in ("weights_sha256", "predictions_sha256")
-        if before[key] != now[key]
+        f"{what} {str(old)[:12]}... recorded, {str(new)[:12]}... now"
+        for what, old, new in (
+            ("weights", before.weights_sha256, now.weights_sha256),
+            ("predictions", before.predictions_sha256, now.predictions_sha256),
+        )
+        if old != new
     ]
     same_network = not differing
-    final = "final.val/acc"
+    final = f"final.{ACCURACY.name}"
     odd = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
     if final in odd and final in ours and final in theirs:
         differing.insert(0, f"accuracy {100 * ours[final]:.2f} % recorded, {100 * theirs[final]:.2f} % now")
     if others := sorted(set(odd) - {final}):
         differing.append(f"{', '.join(others[:4])}{' and others' if len(others) > 4 else ''}")
-    if before["status"] != now["status"]:
-        differing.append(f"{before['status']} recorded, {now['status']} now")
-    return Reproduction(
-        differing, likely_reasons(before, now, same_network) if differing else [], _count(before["metrics"])
-    )
+    if before.status != now.status:
+        differing.append(f"{before.status} recorded, {now.status} now")
+    compared = sum(len(value) if isinstance(value, list) else 1 for value in ours.values())
+    return Reproduction(differing, likely_reasons(before, now, same_network) if differing else [], compared)
 
 
-def _count(metrics: dict[str, Any]) -> int:
-    return sum(len(value) if isinstance(value, list) else 1 for _, value in flatten(metrics))
+def _metrics(record: Record) -> dict[str, Any]:
+    """Curves and final values, under names that do not clash."""
+    curves = {f"epochs.{name}": values for name, values in record.curves.items()}
+    return {"epochs": record.epochs, **curves, **{f"final.{name}": value for name, value in record.final.items()}}
 
 
 def likely_reasons(before: Record, now: Record, same_network: bool) -> list[str]:
     if same_network:
         return ["the record was changed after it was written: the network is the same"]
     reasons = []
-    if before["data_sha256"] != now["data_sha256"]:
+    if before.data_sha256 != now.data_sha256:
         reasons.append("other data")
-    if before.get("resumed_from_config"):
-        reasons.append(f"it went on from a checkpoint of another config ({before['resumed_from']})")
-    there, here = before["environment"], now["environment"]
+    if before.resumed_from_config:
+        reasons.append(f"it resumed from a checkpoint of another config ({before.resumed_from})")
+    there, here = before.environment, now.environment
     reasons += [f"{key}: {old} there, {new} here" for key, old, new in find_differences(there, here)]
     if here.get("git_dirty"):
         reasons.append("uncommitted changes of this code")
-    if before.get("resumed_with"):
-        reasons.append(f"it was resumed elsewhere: {before['resumed_with']}")
+    if before.resumed_with:
+        reasons.append(f"it was resumed elsewhere: {before.resumed_with}")
     if not here.get("deterministic"):
         reasons.append("trainer.deterministic is off: no two runs need be the same")
-    if before.get("stacked"):
-        reasons.append(f"it was trained in one step with {before['stacked'] - 1} others")
+    if before.stacked:
+        reasons.append(f"it was trained in one step with {before.stacked - 1} others")
     return reasons
 
 
@@ -99,7 +105,7 @@ def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> D
         key = override.lstrip("+~").split("=")[0]
         if key in stored or any(known.startswith(f"{key}.") for known in stored):
             raise InputError(f"with=[{override}]: {study.name} was trained with a {key} of its own; name only places")
-    words = shlex.split(record["command"])[3:] if record.get("command") else []
+    words = shlex.split(record.command)[3:] if record.command else []
     not_taken = {*NOT_IN_IDENTITY, "streams"}  # those come from the record and the study
     overrides = [word for word in words if word.lstrip("+~").split("=")[0].split(".")[0] not in not_taken]
     cfg = compose("train", [*overrides, *more])
@@ -108,7 +114,7 @@ def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> D
             here = {name: cfg[key][name] for name in places.get(key, ()) if cfg.get(key) and name in cfg[key]}
             cfg[key] = {**value, **here} if isinstance(value, dict) else value
         cfg.streams = {name: study.config["streams"].get(name) for name in STREAMS}
-        cfg.seed, cfg.study, cfg.logger, cfg.ckpt_path = record["seed"], study.name, None, None
+        cfg.seed, cfg.study, cfg.logger, cfg.ckpt_path = record.seed, study.name, None, None
     return cfg
 
 
@@ -117,11 +123,12 @@ def reproduce(study: Study, seed: int, more: Sequence[str] = ()) -> Reproduction
     from seedspread.training.build import open_study
     from seedspread.training.run import train_seed
 
+    study.check_trainable()
     before = study.record(seed)
     if before is None:
         raise InputError(f"seed={seed}: {study.folder} has no record of it ({study.problem(seed) or 'never trained'})")
-    if before["status"] == "failed":
-        raise InputError(f"seed={seed}: it failed ({before['reason']}); there is no result to compare with")
+    if before.status == Status.FAILED:
+        raise InputError(f"seed={seed}: it failed ({before.reason}); there is no result to compare with")
     with tempfile.TemporaryDirectory() as scratch:
         cfg = recorded_config(study, before, more)
         with open_dict(cfg):
@@ -130,12 +137,17 @@ def reproduce(study: Study, seed: int, more: Sequence[str] = ()) -> Reproduction
         cfg, again = open_study(cfg)
         now = train_seed(cfg, again, seed)
         comparison = compare_records(before, now)
-        kept = study.correct_path(seed)
-        if not kept.exists() or kept.read_bytes() != again.correct_path(seed).read_bytes():
+        try:
+            same = np.array_equal(study.predictions(seed), again.predictions(seed))
+        except DAMAGED:
+            same = False
+        if not same:
+            kept = study.examples_path(seed)
             if not comparison.differing:
-                told = f"{kept.name} is missing or was changed after it was written: the network is the same"
-                comparison.reasons.append(told)
-            comparison.differing.append(f"which test examples are right ({kept})")
+                comparison.reasons.append(
+                    f"{kept.name} is missing or was changed after it was written: the network is the same"
+                )
+            comparison.differing.append(f"the predicted labels ({kept})")
     other = [f"{key}: {old} there, {new} here" for key, old, new in find_differences(study.config, study_identity(cfg))]
     if comparison.differing:
         comparison.reasons[:0] = other

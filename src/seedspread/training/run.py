@@ -12,7 +12,7 @@ from omegaconf import DictConfig, open_dict
 from seedspread.config.errors import InputError
 from seedspread.records.record import Record
 from seedspread.records.study import Study
-from seedspread.training.build import build_run
+from seedspread.training.build import Header, build_run
 from seedspread.training.callbacks.checkpoints import Checkpoints
 from seedspread.training.callbacks.seed_record import SeedRecord
 from seedspread.training.module import Classifier
@@ -56,16 +56,19 @@ def train_seed(cfg: DictConfig, study: Study, seed: int) -> Record:
             header["resumed_from"] = str(place)
         except InputError as error:
             why = str(error).removeprefix("ckpt_path=")
-            print(f"{why}; it is put aside as {study.set_aside(place)} and seed {seed} starts afresh", flush=True)
+            print(
+                f"{why}; it moves to {study.move_to_damaged(place)}, and seed {seed} starts from the beginning",
+                flush=True,
+            )
     recorder = SeedRecord(study, header, started)
     callbacks = [recorder, Checkpoints(place, **cfg.checkpoint)]
-    resumed_from = Path(header["resumed_from"]) if header["resumed_from"] else None
+    resumed_from = Path(header["resumed_from"]) if "resumed_from" in header else None
     fit(cfg, classifier, data, callbacks, device, resumed_from)
     assert recorder.record is not None
     return recorder.record
 
 
-def check_checkpoint(path: Path | str, classifier: Classifier, header: Record, whole: bool = False) -> Record:
+def check_checkpoint(path: Path | str, classifier: Classifier, header: Header, whole: bool = False) -> Header:
     """What the checkpoint in `path` knows of its seed.
 
     Raises InputError where it is none of this network and this seed, or, for `whole`, of this study with all its parts.

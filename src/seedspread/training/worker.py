@@ -19,6 +19,7 @@ from seedspread.config.streams import Streams
 from seedspread.execution.failures import FailureStreak
 from seedspread.execution.pool import CHECK, PREPARE
 from seedspread.execution.signals import INTERRUPTED, watched_parent
+from seedspread.records.claims import claim_seed, request_stop, stop_reason
 from seedspread.records.study import Study, record_failure, study_folder
 from seedspread.training import hardware
 from seedspread.training.build import check_buildable, describe_run, open_study
@@ -43,7 +44,7 @@ def try_seed(cfg: DictConfig, study: Study, seed: int) -> str | None:
 
     An InputError concerns all seeds and is raised.
     """
-    with study.claimed(seed):
+    with claim_seed(study.folder, seed):
         try:
             train_seed(cfg, study, seed)
         except Exception as error:
@@ -72,14 +73,14 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
             raise KeyboardInterrupt
         if parent is not None and os.getppid() != parent:
             raise InputError("the sweep that started this worker is gone")
-        if study.stopped():
+        if stop_reason(study.folder):
             break
         if study.is_done(seed) and not cfg.overwrite:
             continue  # trained meanwhile by someone else
         reason = try_seed(cfg, study, seed)
         failed += reason is not None
         if streak.add(reason) >= cfg.fail_fast:
-            study.stop(f"{streak.length} seeds in a row failed: {reason}")
+            request_stop(study.folder, f"{streak.length} seeds in a row failed: {reason}")
         trained += 1
         if trained % SEEDS_BETWEEN_COLLECTIONS == 1:
             collect_garbage()

@@ -11,7 +11,7 @@ import torch
 
 from seedspread.config.errors import InputError
 from seedspread.config.identity import find_differences
-from seedspread.records.record import SCHEMA, Record
+from seedspread.records.record import Record, Status
 from seedspread.records.study import Study
 from seedspread.training.module import Classifier
 
@@ -27,19 +27,19 @@ def weights_sha256(module: torch.nn.Module) -> str:
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no NaN: a loss that is none is null in a record."""
+    """`value`, or None where it is not finite: JSON has no NaN."""
     return value if math.isfinite(value) else None
 
 
 class SeedRecord(L.Callback):
-    """One record per seed: metrics, seconds, hashes, and `header`, what was known before training began.
+    """One record per seed: metrics, seconds, hashes, and `header`, the fields known before training begins.
 
     `started` is the `time.perf_counter()` at which work on the seed began. Seconds are wall time: train (steps), score
     (the passes over the test set), setup (all the rest up to the writing of the record); of a resumed seed they are
     those of all its parts, up to the checkpoint; of `together` seeds that train in one step each has its share.
     """
 
-    def __init__(self, study: Study, header: Record, started: float, together: int = 1) -> None:
+    def __init__(self, study: Study, header: dict[str, Any], started: float, together: int = 1) -> None:
         self.study, self.header, self.started, self.together = study, header, started, together
         self.record: Record | None = None
         self._seconds = {"train": 0.0, "score": 0.0}
@@ -55,7 +55,7 @@ class SeedRecord(L.Callback):
         self._since = now
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._book(None, pl_module)  # no epoch starts where one is gone on with
+        self._book(None, pl_module)  # no epoch starts where one is resumed
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._book(None, pl_module)
@@ -95,27 +95,20 @@ class SeedRecord(L.Callback):
                 f"nothing was scored after epoch {trainer.current_epoch} of trainer.max_epochs={trainer.max_epochs}; "
                 "is the checkpoint at its last epoch, or do limit_..._batches or check_val_every_n_epoch leave it out?"
             )
-        correct = pl_module.correct.cpu().numpy()
         predictions = pl_module.predictions.cpu().numpy()
-        measured = {
-            "metrics": {
-                # a seed that was begun without callbacks=gradient_norms has none of its first epochs
-                "epochs": {key: [_finite(epoch.get(key, math.nan)) for epoch in history] for key in history[-1]},
-                "final": {key: _finite(value) for key, value in history[-1].items() if key != "epoch"},
-            },
-            "test_examples": len(correct),
-            "weights_sha256": weights_sha256(pl_module.model),
-            "predictions_sha256": hashlib.sha256(predictions.astype("<i8").tobytes()).hexdigest(),
-        }
-        ended: dict[str, Any] = {"status": "finished", "reason": None}
-        if diverged is not None:
-            ended = {"status": "diverged", "reason": f"the loss was not finite in epoch {diverged}"}
-        self.record = {
-            "schema": SCHEMA,
+        metrics = [key for key in history[-1] if key != "epoch"]
+        self.record = Record(
             **self.header,
-            **ended,
-            **measured,
-            "seconds": {part: round(value / self.together, 4) for part, value in self._spent().items()},
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        self.study.write(self.record, correct)
+            status=Status.FINISHED if diverged is None else Status.DIVERGED,
+            reason=None if diverged is None else f"the loss was not finite in epoch {diverged}",
+            test_examples=len(predictions),
+            epochs=[int(epoch["epoch"]) for epoch in history],
+            # a seed that started without callbacks=gradient_norms has none of its first epochs
+            curves={key: [_finite(epoch.get(key, math.nan)) for epoch in history] for key in metrics},
+            final={key: _finite(history[-1][key]) for key in metrics},
+            seconds={part: round(value / self.together, 4) for part, value in self._spent().items()},
+            weights_sha256=weights_sha256(pl_module.model),
+            predictions_sha256=hashlib.sha256(predictions.astype("<i8").tobytes()).hexdigest(),
+            ended=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        self.study.write(self.record, predictions)
