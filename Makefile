@@ -42,10 +42,10 @@ tune: setup  ## EXPERIMENT=digits: search its settings, judge the best on fresh 
 demo: setup  ## 20 seeds of a small ResNet-9 on handwritten digits, offline
 	@$(BIN)/python -m src.train -m 'seed=range(0,20)' experiment=digits
 
-test: setup  ## the tests, 5 to 9 minutes on 2 cores
+test: setup  ## the tests: minutes on 2 cores
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-test-slow: setup  ## those of minutes: 30 kills of a sweep, 50 of a seed, a Ray cluster, a Slurm
+test-slow: setup  ## tests that take minutes each: 30 kills of a sweep, 50 of a seed, a Ray cluster, Slurm
 	$(BIN)/python -m pytest -m slow -rs
 
 lint: setup  ## ruff, mypy, and the order of the rooms (import-linter)

@@ -1,12 +1,14 @@
 """README.md and docs/: links lead somewhere, and command lines are ones that the program accepts."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from PIL import Image
 
 import seedspread as ss
 from seedspread.commands.cli import COMMANDS
@@ -119,3 +121,16 @@ def test_names_of_the_api_exist():
             assert name in ss.__all__, f"{page.name}: ss.{name}"
         for name in re.findall(r"\b(?:st|statistics)\.([a-z]\w+)\(", page.read_text()):
             assert hasattr(ss.statistics, name), f"{page.name}: statistics.{name}"
+
+
+def test_the_python_of_the_readme_runs(study):
+    (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    names = {}
+    exec(block.replace("results/digits", str(study.folder)), names)
+    assert len(names["scores"].accuracy) == 24 and ss.seeds_needed(std=0.23, difference=0.1) == 84
+
+
+def test_the_figure_is_drawn_from_records(study, tmp_path):
+    runpy.run_path(str(ROOT / "docs" / "draw_figure.py"))["main"](study.folder, tmp_path / "figure.png")
+    drawn, committed = (Image.open(path) for path in (tmp_path / "figure.png", ROOT / "docs" / "digits.png"))
+    assert drawn.size == committed.size and len(drawn.convert("RGB").getcolors(1 << 20)) > 20

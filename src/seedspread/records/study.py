@@ -69,8 +69,9 @@ class Study:
         return self.folder.name
 
     @classmethod
-    def load(cls, folder: Path) -> "Study":
+    def load(cls, folder: Path | str) -> "Study":
         """The study in `folder`; InputError where there is none or its study.yaml cannot be read."""
+        folder = Path(folder)
         path = folder / "study.yaml"
         try:
             stored = yaml.load(path.read_text(), _YAML)
