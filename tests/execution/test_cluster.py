@@ -2,10 +2,10 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -20,11 +20,17 @@ RAY = str(Path(sys.executable).with_name("ray"))
 
 def start_node(tmp_path: Path, name: str, *arguments: str) -> list[psutil.Process]:
     """One Ray node with one CPU; its processes."""
-    before = {p.pid for p in psutil.process_iter()}
+    before = set(psutil.pids())
     node = [RAY, "start", "--num-cpus=1", "--disable-usage-stats", f"--temp-dir={tmp_path}/{name}", *arguments]
     told = subprocess.run(node, cwd=tmp_path, capture_output=True, text=True)
     assert told.returncode == 0, told.stdout + told.stderr
-    return [p for p in psutil.process_iter() if p.pid not in before and "ray" in " ".join(p.cmdline())]
+    return [process for process in processes_of(tmp_path) if process.pid not in before]
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """The processes whose command line names `folder`."""
+    found = psutil.process_iter(["cmdline"])  # None for a process that has just ended
+    return [process for process in found if f"{folder}/" in " ".join(process.info["cmdline"] or [])]
 
 
 @pytest.fixture
@@ -36,14 +42,13 @@ def two_nodes(monkeypatch):
     place.mkdir()
     port = 20_000 + os.getpid() % 10_000
     ends = ["--node-ip-address=127.0.0.1"]
-    before = {process.pid for process in psutil.process_iter()}
     try:
         start_node(place, "r", "--head", f"--port={port}", "--include-dashboard=false", *ends)
         second = start_node(place, "r", f"--address=127.0.0.1:{port}", *ends)
         yield f"127.0.0.1:{port}", second
     finally:
-        for process in psutil.process_iter():
-            if process.pid not in before and str(place) in " ".join(process.cmdline()):
+        for process in processes_of(place):
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
         shutil.rmtree(place, ignore_errors=True)
 
@@ -58,8 +63,8 @@ def test_a_sweep_on_two_ray_nodes_survives_the_loss_of_one(two_nodes, tmp_path, 
     seen = {path: path.stat().st_mtime_ns for path in folder.glob("0*.json")}
     assert seen, process.communicate()
     for part in second:
-        if part.is_running():
-            part.send_signal(signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess):
+            part.kill()
     _, err = wait_for_end(folder, process)
     if process.returncode:  # the same command again completes it
         again = start_sweep(tmp_path, cache, *sweep)

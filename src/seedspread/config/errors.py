@@ -13,7 +13,13 @@ _LAUNCHER_EXTRAS = {
 
 
 class InputError(Exception):
-    """Bad input, told in one or two lines: the value, where it came from, and the fix."""
+    """Bad input in one or two lines: the value, where it came from, and the fix.
+
+    >>> ss.Streams.of(-1)
+    Traceback (most recent call last):
+        ...
+    seedspread.config.errors.InputError: streams.init=-1: a seed is a whole number from 0 to 2**63-1, ...
+    """
 
 
 def find_input_error(error: BaseException | None) -> InputError | None:

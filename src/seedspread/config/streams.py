@@ -38,7 +38,14 @@ class Stream:
 
 @dataclass(frozen=True)
 class Streams:
-    """The streams of one run; each follows the run's seed unless it was given its own."""
+    """The streams of one run; each follows the run's seed unless it has a seed of its own.
+
+    >>> streams = Streams.of(3, order=7)
+    >>> streams.seeds()
+    {'init': 3, 'order': 7, 'augment': 3, 'other': 3}
+    >>> streams.order.rng(0).permutation(4)  # of epoch 0
+    array([2, 1, 3, 0])
+    """
 
     init: Stream
     order: Stream
