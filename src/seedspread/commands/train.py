@@ -27,7 +27,7 @@ def train(config: DictConfig | Sequence[str]) -> Record:
     A seed that has its record is not trained again. Raises InputError for invalid settings, where the study belongs to
     another config, and where the extra that trains is not installed.
 
-    >>> record = train(["experiment=digits", "study=quick", "seed=0", "trainer.max_epochs=1"])
+    >>> record = ss.train(["experiment=digits", "study=quick", "seed=0", "trainer.max_epochs=1"])
     seed    0 ... s
     >>> print(record.status)
     finished

@@ -76,7 +76,7 @@ def compare(
     `pair` compares seed by seed; numbers are then those of seeds 0, 1, 2 and so on. `worth` is the smallest difference
     that matters, in the scores' units. Raises InputError where scores cannot be compared.
 
-    >>> found = compare([90.1, 90.4, 89.9, 90.2], [91.0, 91.3, 90.8, 91.1])
+    >>> found = ss.compare([90.1, 90.4, 89.9, 90.2], [91.0, 91.3, 90.8, 91.1])
     >>> found.verdict, round(found.p, 4)
     ('better', 0.0009)
     """

@@ -35,6 +35,10 @@ class Scores:
 
     `curves` has an array (S, E) for each metric that any seed has, nan where a seed has none; `missing` are seeds asked
     for that have no record, `problems` files in seeds/ that do not count, each with its reason.
+
+    >>> scores = ss.Scores.of(ss.Study.load("results/quick"))
+    >>> scores.seeds, scores.accuracy.shape, scores.curves["val/acc"].shape
+    (array([0]), (1,), (1, 1))
     """
 
     study: Study

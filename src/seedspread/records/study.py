@@ -54,7 +54,12 @@ class Scan:
 
 
 class Study:
-    """A folder of results that all come from one config."""
+    """A folder of results that all come from one config.
+
+    >>> study = ss.Study.load("results/quick")
+    >>> study.name, list(study.scan().records)
+    ('quick', [0])
+    """
 
     def __init__(
         self, folder: Path, config: Mapping[str, Any], metric: Metric = ACCURACY, schema: int = SCHEMA

@@ -37,7 +37,14 @@ def write_reports(studies: Sequence[Study]) -> tuple[Path, list[Findings]]:
 
 
 def write_report(study: Study) -> tuple[Path, Findings]:
-    """Write the report of one study and its TensorBoard run; return the page and its numbers. Raises as `report`."""
+    """Write the report of one study and its TensorBoard run; return the page and its numbers.
+
+    Raises NothingFinished where no seed is finished, InputError where curves have different lengths.
+
+    >>> page, findings = ss.write_report(ss.Study.load("results/quick"))
+    >>> print(page)
+    results/quick/report/index.html
+    """
     found = Findings.of(Scores.of(study))
     try:
         page = _write_files([found], study.folder / "report")
