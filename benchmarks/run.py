@@ -309,7 +309,10 @@ def main() -> None:
     small = SMALL if options.small else []
     rounds = 1 if options.small else options.rounds
     wanted = options.part or ["seed", "sweep", "growth", "step"]
-    measured: dict[str, Any] = {"machine": describe_machine(), "when": datetime.now(UTC).isoformat(timespec="seconds")}
+    measured: dict[str, Any] = {
+        "machine": describe_machine(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     measured |= {"cores": os.cpu_count(), "rounds": rounds, "lost": step.lost}
     keep(options.json, measured)  # what cannot be written is told before half an hour
     sizes = list(SIZES.items())

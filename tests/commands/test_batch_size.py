@@ -24,7 +24,7 @@ def test_the_command_writes_table_and_figure_and_records_no_seed(tmp_path, cache
     command = [sys.executable, "-m", "seedspread", "batch_size", *arguments, "start=512", "gain=0", "model.width=2"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    assert "ended: 2,048 are more than the 1,297 pictures there are" in ran.stdout
+    assert "ended: 2,048 is more than the 1,297 training pictures" in ran.stdout
     folder = tmp_path / "results" / "digits"
     table = pd.read_csv(folder / "batch_size" / "batch_size.csv")
     assert table["batch_size"].tolist() == [512, 1024] and (table["peak_mib"] > 100).all()
@@ -38,22 +38,22 @@ def test_the_command_writes_table_and_figure_and_records_no_seed(tmp_path, cache
 
 
 @pytest.mark.parametrize("beyond", ["killed", "not enough memory"])
-def test_where_memory_ends_the_sizes_before_are_told(batch_size, beyond):
+def test_where_memory_is_exhausted_smaller_sizes_are_shown(batch_size, beyond):
     network = ["model._target_=tests.training.test_batch_size.Fits", "+model.most=1000", f"+model.beyond='{beyond}'"]
     code, out, err = batch_size("start=512", *network, "~model.classes", "~model.channels")
     assert code == 0, err
     assert "ended: out of memory at 1,024 pictures" in out and "data.batch_size=512," in out
-    assert (", its process was killed" in out) == (beyond == "killed")
+    assert (": its process was killed" in out) == (beyond == "killed")
 
 
-def test_fewer_pictures_than_the_start_are_told(batch_size, tmp_path):
+def test_fewer_pictures_than_the_start_are_refused(batch_size, tmp_path):
     code, out, err = batch_size("start=2000")
     assert code == 1 and len(err.strip().splitlines()) <= 2
     assert "start=2000: digits has 1297 pictures to train on; choose 1 to 1297" in err
     assert not (tmp_path / "results" / "digits").exists() and not out
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_anything_is_measured(batch_size, tmp_path):
+def test_a_folder_that_cannot_be_written_is_refused_before_measuring(batch_size, tmp_path):
     (tmp_path / "results").touch()
     code, out, err = batch_size("start=512")
     assert code == 1 and not out

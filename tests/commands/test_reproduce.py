@@ -45,26 +45,26 @@ def tamper(study, seed, change):
 def test_a_recorded_seed_is_reproduced_and_the_study_left_as_it_is(recorded):
     before = {path: path.read_bytes() for path in recorded.folder.rglob("*") if path.is_file()}
     comparison = again(recorded, 3)
-    assert comparison.differing == [] and "identical: weights, predictions and all 14 metrics" in comparison.told(3)
+    assert comparison.differing == [] and "identical: weights, predictions and all 14 metrics" in comparison.describe(3)
     assert {path: path.read_bytes() for path in recorded.folder.rglob("*") if path.is_file()} == before
 
 
 def test_a_tampered_record_is_found(recorded):
     tamper(recorded, 3, lambda record: record["final"].update({"val/acc": 0.999}))
-    told = again(recorded, 3).told(3)
-    assert "DIFFERENT: accuracy 99.90 % recorded" in told and "the record was changed after it was written" in told
+    text = again(recorded, 3).describe(3)
+    assert "DIFFERENT: accuracy 99.90 % recorded" in text and "the record was changed after it was written" in text
 
 
-def test_where_bits_differ_the_likely_reason_is_told(recorded):
+def test_where_bits_differ_the_likely_reason_is_shown(recorded):
     def other_machine(record):
         record["weights_sha256"] = "0" * 64
         record["environment"]["packages"]["torch"] = "2.11.0"
         record["environment"]["threads"] = 8
 
     tamper(recorded, 0, other_machine)
-    told = again(recorded, 0).told(0)
-    assert "weights 000000000000... recorded" in told
-    assert "packages.torch: 2.11.0 there" in told and "threads: 8 there, 1 here" in told
+    text = again(recorded, 0).describe(0)
+    assert "weights 000000000000... recorded" in text
+    assert "packages.torch: 2.11.0 recorded" in text and "threads: 8 recorded, 1 now" in text
 
 
 def test_a_record_without_a_command_is_reproduced_from_the_studys_config(small, monkeypatch):
@@ -75,17 +75,17 @@ def test_a_record_without_a_command_is_reproduced_from_the_studys_config(small, 
     assert again(study, 0).differing == []
 
 
-def test_only_places_can_be_named_anew(recorded):
+def test_with_takes_paths_only(recorded):
     for override in ("threads=2", "trainer.precision=bf16-mixed", "data={}"):
-        with pytest.raises(InputError, match="was trained with a .* of its own; name only places"):
+        with pytest.raises(InputError, match="stores its own .*; with= takes paths only"):
             again(recorded, 3, override)
     assert again(recorded, 3, "trainer.enable_progress_bar=false").differing == []
 
 
 def test_changed_predictions_are_found(recorded):
     recorded.examples_path(3).write_bytes(pack_predictions(9 - recorded.predictions(3), 10))
-    told = again(recorded, 3).told(3)
-    assert "the predicted labels" in told and "changed after it was written: the network is the same" in told
+    text = again(recorded, 3).describe(3)
+    assert "the predicted labels" in text and "changed after it was written: the network is the same" in text
 
 
 def test_a_record_without_its_score_is_no_record(recorded):
@@ -95,7 +95,7 @@ def test_a_record_without_its_score_is_no_record(recorded):
         again(recorded, 3)
 
 
-def test_without_determinism_nothing_is_promised():
+def test_without_determinism_differences_are_expected():
     one = make_record(Study(Path("digits"), {}), 3, environment={"deterministic": False})
     one = replace(one, final={"val/acc": 0.9})
     other = replace(one, weights_sha256="d" * 64, final={"val/acc": 0.91})
@@ -105,7 +105,7 @@ def test_without_determinism_nothing_is_promised():
     assert compare_records(one, one).differing == []
 
 
-def test_what_has_no_result_is_refused(recorded):
+def test_a_seed_without_a_result_is_refused(recorded):
     with pytest.raises(InputError, match="seed=7: .* has no record of it"):
         again(recorded, 7)
     tamper(recorded, 0, lambda record: record.update({"status": "failed", "reason": "out of luck"}))
@@ -113,12 +113,12 @@ def test_what_has_no_result_is_refused(recorded):
         again(recorded, 0)
 
 
-def test_a_place_may_be_named_without_a_list_and_a_study_without_a_result_is_told(recorded, invoked):
+def test_with_takes_a_string_and_a_study_without_results_is_refused(recorded, invoked):
     def ran(*arguments):
         return invoked(main, f"results={recorded.folder.parent}", f"study={recorded.name}", *arguments)
 
     code, _, err = ran("seed=3", "with='threads=2'")
-    assert code == 1 and "with=[threads=2]: digits was trained with a threads of its own" in err
+    assert code == 1 and "with=[threads=2]: digits stores its own threads" in err
     for path in (recorded.folder / "seeds").iterdir():
         path.unlink()
     code, _, err = ran("n=1")

@@ -1,8 +1,11 @@
 """`seedspread sources`: one source of randomness varied at a time, and its variance."""
 
+import subprocess
+from types import SimpleNamespace
+
 import numpy as np
 
-from seedspread.commands import sources
+from seedspread.commands import console, sources
 from seedspread.commands.sources import plan_sweeps
 from seedspread.report.sources import ALL, NOTHING, Source, sources_table
 from seedspread.statistics.spread import Interval, std_interval
@@ -41,3 +44,17 @@ def test_the_whole_design_runs_and_resumes(invoked, tmp_path, cache):
     for given in ("seed=3", "++seed=3", "++streams.init=1"):
         code, _, err = invoked(sources.main, *design, given)
         assert code == 1 and f"{given}: the design sets seeds and streams" in err
+
+
+def test_the_sweeps_of_a_design_print_no_tracebacks(monkeypatch):
+    """run_command sets HYDRA_FULL_ERROR=1 for Hydra in its own process; the sweeps that it starts do not inherit it."""
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    started = []
+    done = subprocess.CompletedProcess([], 0)
+    monkeypatch.setattr(subprocess, "run", lambda command, cwd, env: started.append(env) or done)
+    monkeypatch.setattr(sources.HydraConfig, "get", lambda: SimpleNamespace(runtime=SimpleNamespace(cwd=".")))
+    for asked in (False, True):
+        monkeypatch.setattr(console, "_SHOW_TRACEBACK", asked)
+        sources.run_sweeps({"init alone": ("study", ["streams.init=range(0,2)"])}, [])
+    assert "HYDRA_FULL_ERROR" not in started[0] and "PATH" in started[0]
+    assert started[1]["HYDRA_FULL_ERROR"] == "1"

@@ -1,6 +1,7 @@
 """`auto` and what the hardware has."""
 
 import pytest
+import torch
 
 from seedspread.config import resolve
 from seedspread.config.errors import InputError
@@ -23,3 +24,13 @@ def test_fp16_that_lightning_would_replace_is_refused():
     with pytest.raises(InputError, match="trainer.precision=16-mixed: not on a CPU"):
         resolve_precision("16-mixed", "cpu")
     assert resolve_precision("16-mixed", "gpu") == "16-mixed"
+
+
+def test_gpus_of_nvidia_and_amd_are_counted(config, monkeypatch, tmp_path):
+    monkeypatch.setattr(resolve.shutil, "which", lambda name: None)
+    monkeypatch.setattr(resolve, "GPU_DRIVERS", (str(tmp_path / "nvidia"), str(tmp_path / "kfd")))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert resolve.count_gpus(config()) == 0
+    (tmp_path / "kfd").touch()  # ROCm
+    assert resolve.count_gpus(config()) == 3 and resolve.count_gpus(config("trainer=cpu")) == 0

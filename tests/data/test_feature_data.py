@@ -18,7 +18,7 @@ def data_of(cfg, seed=0):
 
 @pytest.mark.parametrize("stream", ["init", "order", "augment"])
 def test_changing_one_stream_changes_only_its_draws(probe, stream):
-    whole = "data.batch_size=9"  # 36 pictures, none left out
+    whole = "data.batch_size=9"  # 36 pictures, none dropped
     draws_of = {}
     for name, own in (("before", []), ("after", [f"streams.{stream}=99"])):
         cfg = probe(whole, *own)
@@ -45,7 +45,7 @@ def test_a_batch_holds_the_drawn_view_of_each_picture(probe):
     assert np.array_equal(scored.numpy(), kept.test.astype(np.float32))
 
 
-def test_the_backbone_alive_sees_fresh_crops_and_stays_as_it_was(probe):
+def test_a_live_backbone_gets_fresh_crops_and_does_not_change(probe):
     live = data_of(probe("data.views=0"))
     network = live.shared.extractor.network
     before = weights_sha256(network)

@@ -128,7 +128,7 @@ def test_a_sweep_of_several_workers_trains_on_pictures_that_workers_decode(folde
     [
         ("data.workers=-1", "data.workers=-1: a whole number of at least 0"),
         ("data.batch_size=49", "picture_files has 48 pictures to train on"),
-        ("data.resize=8", "resize no smaller"),
+        ("data.resize=8", "data.size=16, data.resize=8: pixels, 1 <= size <= resize"),
         ("data.classes=3", "has 2 classes"),
         ("data.channels=1", "pictures from files have 3"),
         ("data.root=null", "data.root is not set"),

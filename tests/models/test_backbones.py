@@ -114,7 +114,7 @@ def test_wrong_files_are_named_with_what_is_wrong(tmp_path):
     ):
         with pytest.raises(InputError, match=says):
             Backbone("test_resnet", "timm", checkpoint=str(tmp_path / file)).load()
-    with pytest.raises(InputError, match="not the weights of test_vit: it lacks .*; it has besides"):
+    with pytest.raises(InputError, match="not the weights of test_vit: it lacks .*; it also has"):
         Backbone("test_vit", "timm", checkpoint=whole).load()
 
 
@@ -129,12 +129,12 @@ def test_wrong_files_are_named_with_what_is_wrong(tmp_path):
         ({"precision": "16-true"}, "choose auto, bf16-mixed or 32-true"),
     ],
 )
-def test_bad_settings_are_told_with_the_fix(settings, says):
+def test_bad_settings_are_named_with_the_fix(settings, says):
     with pytest.raises(InputError, match=says):
         Backbone(**{"name": "test_vit", "library": "timm", **settings})
 
 
-def test_what_a_network_cannot_give_is_told(tmp_path):
+def test_features_that_a_network_does_not_have_are_refused(tmp_path):
     resnet = saved(tmp_path / "r.pth", timm.create_model("test_resnet").state_dict())
     with pytest.raises(InputError, match="backbone.blocks=4: test_resnet has no class token"):
         Backbone("test_resnet", "timm", checkpoint=resnet, blocks=4).load()
@@ -173,7 +173,7 @@ def test_downloads_are_checked_against_the_published_digest(tmp_path, monkeypatc
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
     with pytest.raises(
-        InputError, match=r"could not be downloaded from .*; fetch them elsewhere and say backbone.chec"
+        InputError, match=r"could not be downloaded from .*; download them elsewhere and set backbone.chec"
     ):
         Backbone("resnet50", "torchvision").weights_file()
 

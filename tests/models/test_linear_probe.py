@@ -8,7 +8,7 @@ from seedspread.models.linear_probe import INITS, LinearProbe, ProbeStack
 
 
 @pytest.mark.parametrize("init", INITS)
-def test_heads_begin_as_named(init):
+def test_heads_are_initialised_as_named(init):
     torch.manual_seed(0)
     head = LinearProbe(2048, 100, init)
     weight, bias = head.weight.detach(), head.bias.detach()

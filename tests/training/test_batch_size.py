@@ -8,17 +8,17 @@ from torch import nn
 
 from seedspread.config.errors import InputError
 from seedspread.training.batch_size import (
-    Measured,
+    Measurement,
     OutOfMemory,
     double_batch_size,
+    free_memory,
     measure_batch_size,
-    memory_left,
     recommend,
 )
 
 
 class Fits(nn.Linear):
-    """A network for batches of up to `most` pictures of digits; what happens beyond says `beyond`."""
+    """A network for batches of up to `most` digits; with larger ones it is killed or raises `beyond`."""
 
     def __init__(self, most: int, beyond: str) -> None:
         super().__init__(64, 10)
@@ -33,13 +33,13 @@ class Fits(nn.Linear):
 
 
 def sizes(rates, memory=lambda batch: 1000 + batch, pictures=10**6):
-    """Measurements of these pictures a second, one batch after the other; a None is out of memory."""
+    """A measure function with these rates, one for each call; None is out of memory."""
     left = iter(rates)
 
     def measure(batch):
         if (rate := next(left)) is None:
             raise OutOfMemory
-        return Measured(batch, batch / rate, memory(batch), 10, pictures)
+        return Measurement(batch, batch / rate, memory(batch), 10, pictures)
 
     return measure
 
@@ -50,22 +50,22 @@ def sizes(rates, memory=lambda batch: 1000 + batch, pictures=10**6):
         ([100, 190, 300, 310, 305, 999], 10**6, [8, 16, 32, 64, 128], "two sizes in a row gained less than 5 %"),
         ([100, 101, 200, 201, 400, 401, 402], 10**6, [8, 16, 32, 64, 128, 256, 512], "two sizes in a row"),
         ([100, 200, None], 10**6, [8, 16], "out of memory at 32 pictures"),
-        ([100, 200, 400], 40, [8, 16, 32], "64 are more than the 40 pictures there are"),
-        ([100], 8, [8], "16 are more than the 8 pictures"),
+        ([100, 200, 400], 40, [8, 16, 32], "64 is more than the 40 training pictures"),
+        ([100], 8, [8], "16 is more than the 8 training pictures"),
     ],
 )
-def test_the_batch_doubles_until_something_ends_it(rates, pictures, batches, why):
-    found, told = double_batch_size(sizes(rates, pictures=pictures), 8, gain=5)
-    assert [one.batch for one in found] == batches and told.startswith(why)
+def test_the_batch_doubles_until_a_limit(rates, pictures, batches, why):
+    found, reason = double_batch_size(sizes(rates, pictures=pictures), 8, gain=5)
+    assert [one.batch for one in found] == batches and reason.startswith(why)
     assert [one.rate for one in found] == pytest.approx(rates[: len(batches)])
 
 
-def test_no_size_is_begun_that_needs_more_memory_than_is_left():
+def test_no_size_is_measured_that_needs_more_memory_than_is_free():
     measure = sizes([100, 200, 400, 800], memory=lambda batch: 2**30 * (1 + batch))
-    found, why = double_batch_size(measure, 1, gain=5, left=lambda: 8.5 * 2**30)
+    found, why = double_batch_size(measure, 1, gain=5, free=lambda: 8.5 * 2**30)
     assert [one.batch for one in found] == [1, 2, 4]  # 9 GiB come next
     assert why == "8 pictures would need 9.0 GiB, 8.5 are free"
-    assert 0 < memory_left() < 2**50
+    assert 0 < free_memory() < 2**50
 
 
 def test_a_first_size_that_does_not_fit_is_an_error():

@@ -1,5 +1,6 @@
 """Linear probes: seeds on kept features through the real path, alone, live and stacked."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def test_a_probe_is_recorded_as_any_seed_and_repeats(probe):
     assert (study.predictions(3) == study.read_index().labels).mean() == pytest.approx(records[0].final["val/acc"])
 
 
-def test_an_unknown_head_is_told(probe):
+def test_an_unknown_init_is_named(probe):
     with pytest.raises(InputError, match="model.init=zero: choose one of torch, kaiming, tiny, dino"):
         LinearProbe(2, 2, "zero")
     with pytest.raises(InputError, match="model.features=5: cifar10 has 96 features"):
@@ -124,7 +125,7 @@ def test_picture_files_are_subset_as_pictures_are(probe, probe_cache):
         train(probe(*files_, "study=odd", "data.train_size=25"))
 
 
-def test_stacks_are_for_gpus_unless_asked_for(probe, config):
+def test_stacks_are_for_gpus_unless_set(probe, config):
     assert stack_size(resolve_config(probe())) == 1 and stack_size(resolve_config(probe("stack=7"))) == 7
     on_gpu = resolve_config(probe())
     on_gpu.trainer.accelerator = "gpu"
@@ -133,22 +134,22 @@ def test_stacks_are_for_gpus_unless_asked_for(probe, config):
         trains_in_stacks(probe("stack=7")) and not trains_in_stacks(probe()) and not trains_in_stacks(config("stack=7"))
     )
     for overrides in (["data.views=0"], ["logger=csv"], ["trainer.enable_checkpointing=true"]):
-        with pytest.raises(InputError, match="stack=2: for linear probes on kept features"):
+        with pytest.raises(InputError, match="stack=2: needs linear probes on kept features"):
             stack_size(resolve_config(probe("stack=2", *overrides)))
-    with pytest.raises(InputError, match="stack=2: for linear probes"):
+    with pytest.raises(InputError, match="stack=2: needs linear probes"):
         stack_size(resolve_config(config("experiment=digits", "stack=2")))
 
 
 @pytest.mark.parametrize("setting", ["trainer.gradient_clip_val=1.0", "callbacks=gradient_norms"])
-def test_what_would_take_the_gradient_of_a_stack_as_one_is_for_heads_alone(probe, setting):
-    with pytest.raises(InputError, match=f"stack=2: {setting} would take the gradient of all heads .*; stack=1"):
+def test_what_treats_all_gradients_as_one_is_refused_for_stacks(probe, setting):
+    with pytest.raises(InputError, match=f"stack=2: {setting} would treat the gradients of all heads .*; set stack=1"):
         stack_size(resolve_config(probe("stack=2", setting)))
     on_gpu = resolve_config(probe(setting))
     on_gpu.trainer.accelerator = "gpu"
     assert stack_size(on_gpu) == 1
 
 
-def test_a_sweep_extracts_first_and_stacks_on_request(command, probe_cache, checkpoint, tmp_path):
+def test_a_sweep_extracts_first_and_stacks_where_set(command, probe_cache, checkpoint, tmp_path):
     arguments = [
         "experiment=cifar_probe", "trainer.max_epochs=1", "data=imagenet", f"data.root={probe_cache}/in",
         "data.train_size=null", "data.test_size=null", "data.batch_size=8", "data.views=2",
@@ -164,7 +165,7 @@ def test_a_sweep_extracts_first_and_stacks_on_request(command, probe_cache, chec
     assert code == 0 and "3 of 5 seeds have their records, 2 to train" in out and "pictures x 2 views" not in out
 
 
-def test_a_batch_beyond_the_subset_is_told_before_anything_is_extracted(probe, tmp_path):
+def test_a_batch_beyond_the_subset_is_refused_before_extraction(probe, tmp_path):
     cfg = probe("data.train_size=12", "data.batch_size=13", f"data.cache={tmp_path}/cache")
     with pytest.raises(Exception) as raised:
         train(cfg)
@@ -179,17 +180,14 @@ def test_a_batch_beyond_the_subset_is_told_before_anything_is_extracted(probe, t
         ("data.views=-1", "data.views=-1: a whole number of at least 0"),
         ("data.batch_size=37", "data.batch_size=37: cifar10 has 36 pictures to train on; choose 1 to 36"),
         ("data.classes=9", "data.classes=9: cifar10 has 3 classes"),
-        ("data.augment.scale=[0.5,2]", "data.augment.scale=.*: two rising numbers above 0"),
+        ("data.augment.scale=[0.5,2]", "data.augment.scale=.*: two numbers above 0 in ascending order"),
         ("backbone.checkpoint=nowhere.pth", "backbone.checkpoint=nowhere.pth: no such file"),
     ],
 )
-def test_bad_values_are_told_in_one_line(probe, override, says):
+def test_bad_values_are_named(probe, override, says):
     with pytest.raises(Exception) as raised:
         train(probe(override))
-    told = find_input_error(raised.value)
-    assert told is not None
-    with pytest.raises(InputError, match=says):
-        raise told
+    assert re.search(says, str(find_input_error(raised.value)))
 
 
 def test_other_weights_are_other_data(probe, tmp_path, checkpoint):

@@ -14,13 +14,13 @@ from seedspread.records.files import unwritable_error
 from seedspread.records.study import study_folder
 from seedspread.report.batch_size import REMINDER, TABLE_HEAD, table_line, write_batch_size
 from seedspread.training.batch_size import (  # noqa: TID253 - processes of their own import torch
-    Measured,
+    Measurement,
     double_batch_size,
+    free_memory,
     measure_batch_size,
-    memory_left,
     prepare_features,
     recommend,
-    run_alone,
+    run_in_process,
 )
 
 
@@ -40,28 +40,27 @@ def main(cfg: DictConfig) -> None:
         start, gain, within = whole_number(cfg, "start"), _percent(cfg, "gain"), _percent(cfg, "within")
         folder = study_folder(cfg.results, cfg.study) / "batch_size"
         there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not (there.is_dir() and os.access(there, os.W_OK)):  # told before minutes of measuring
+        if not (there.is_dir() and os.access(there, os.W_OK)):  # before minutes of measuring
             raise unwritable_error(folder, OSError(0, f"{there} is no folder that can be written to"))
         with tempfile.TemporaryDirectory() as scratch:
 
-            def measure(batch: int) -> Measured:
+            def measure(batch: int) -> Measurement:
                 try:
-                    return run_alone(measure_batch_size, cfg, batch, scratch)
+                    return run_in_process(measure_batch_size, cfg, batch, scratch)
                 except InputError as error:
-                    told = str(error)
-                    if told.startswith(key := f"data.batch_size={batch}"):
-                        raise InputError(f"start={batch}{told.removeprefix(key)}") from None
+                    if str(error).startswith(key := f"data.batch_size={batch}"):
+                        raise InputError(f"start={batch}{str(error).removeprefix(key)}") from None
                     raise
 
-            def show(one: Measured) -> None:
+            def show(one: Measurement) -> None:
                 print(*([TABLE_HEAD] if one.batch == start else []), table_line(one), sep="\n", flush=True)
 
             if cfg.get("backbone"):
-                run_alone(prepare_features, cfg, scratch)
+                run_in_process(prepare_features, cfg, scratch)
                 print("of one head alone; stacks of heads (stack=) are not measured")
-            found, why = double_batch_size(measure, start, gain, memory_left, show)
+            found, reason = double_batch_size(measure, start, gain, free_memory, show)
         choice = recommend(found, within)
         write_batch_size(found, choice, folder)
-        print(f"ended: {why}\n")
+        print(f"ended: {reason}\n")
         print(f"recommended: data.batch_size={choice.batch}, the smallest within {within:g} % of the best rate")
         print(f"{REMINDER}\ntable and figure in {folder}")

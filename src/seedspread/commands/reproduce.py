@@ -34,7 +34,7 @@ def main(cfg: DictConfig) -> None:
         different, places = 0, [cfg["with"]] if isinstance(cfg["with"], str) else list(cfg["with"] or [])
         for seed in seeds:
             comparison = reproduce(study, seed, places)
-            print(comparison.told(seed), flush=True)
+            print(comparison.describe(seed), flush=True)
             different += bool(comparison.differing)
     if different:
         sys.exit(1)

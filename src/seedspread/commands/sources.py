@@ -8,7 +8,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from seedspread.commands.console import plain_errors
+from seedspread.commands.console import plain_errors, user_environment
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
 from seedspread.config.overrides import override_key
@@ -36,8 +36,11 @@ def run_sweeps(design: Mapping[str, tuple[str, list[str]]], overrides: Sequence[
     for varied, (_, swept) in design.items():
         print(f"\n== {varied}", flush=True)
         command = [sys.executable, "-m", "src.train", "-m", *overrides, *swept]
-        if code := subprocess.run(command, cwd=HydraConfig.get().runtime.cwd).returncode:
-            raise InputError(f"the sweep of {varied} ended with {code}; the same command goes on from here")
+        done = subprocess.run(command, cwd=HydraConfig.get().runtime.cwd, env=user_environment())
+        if done.returncode:
+            raise InputError(
+                f"the sweep of {varied} ended with exit code {done.returncode}; the same command resumes it"
+            )
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="sources")

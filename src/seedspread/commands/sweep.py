@@ -132,7 +132,7 @@ class SeedSweep:
             if record := study.record(seeds[0]):
                 check_recorded_data(resolved, study, record)
         elif cfg.get("backbone") is not None and cfg.hydra.launcher._target_ in (JOBLIB, BASIC):
-            from seedspread.training.worker import prepare_study
+            from seedspread.training.build import prepare_study
 
             prepare_study(job)  # once and with a bar of its own; the workers of a cluster wait for the first of them
         deaths: Counter[int] = Counter()

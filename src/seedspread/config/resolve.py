@@ -15,6 +15,7 @@ from seedspread.config.overrides import override_key, typed_overrides
 from seedspread.config.schema import whole_number
 
 MEMORY_FORMATS = ("channels_last", "contiguous")
+GPU_DRIVERS = ("/proc/driver/nvidia", "/dev/kfd")  # CUDA; ROCm, whose GPUs torch lists as CUDA devices
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 
 
@@ -118,9 +119,14 @@ def count_workers(cfg: DictConfig) -> int:
     return max(1, cores // whole_number(cfg, "threads"))
 
 
+def has_gpu_driver() -> bool:
+    """Whether NVIDIA's or AMD's driver is there: without either there is no need to import torch and count GPUs."""
+    return any(Path(place).exists() for place in GPU_DRIVERS) or shutil.which("nvidia-smi") is not None
+
+
 def count_gpus(cfg: DictConfig) -> int:
     """How many GPUs a sweep on this machine trains on."""
-    if cfg.trainer.accelerator != "cpu" and (Path("/proc/driver/nvidia").exists() or shutil.which("nvidia-smi")):
+    if cfg.trainer.accelerator != "cpu" and has_gpu_driver():
         import torch
 
         return torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -11,7 +11,7 @@ from seedspread.config.errors import InputError
 from seedspread.data.picture_cache import load_or_build
 from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 
-# The set is ordered by writer: the last 500 pictures are by people who wrote none of the training pictures.
+# The set is ordered by writer: the last 500 pictures are by people who wrote none of the others.
 TRAIN = 1297
 
 

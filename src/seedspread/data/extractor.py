@@ -43,7 +43,7 @@ class FeatureExtractor:
             features = self.network(images)
         if features.ndim != 2:
             raise InputError(
-                f"the backbone returns {tuple(features.shape)}, not one row a picture; choose another backbone.name"
+                f"the backbone returns {tuple(features.shape)}, not a row per picture; choose another backbone.name"
             )
         return features.half().cpu().numpy()
 

@@ -149,6 +149,8 @@ class FileData(L.LightningDataModule):
             raise InputError(
                 f"data.channels={channels}: pictures from files have 3, and so must data.mean and data.std"
             )
+        if not 1 <= size <= resize:
+            raise InputError(f"data.size={size}, data.resize={resize}: pixels, 1 <= size <= resize")
         self.transform = Transform(size, resize, interpolation, tuple(mean), tuple(std))
         self.pictures = _list_pictures(Reader.of(read), source, size)
         self.train_examples = len(self.pictures.train)

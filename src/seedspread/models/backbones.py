@@ -1,7 +1,6 @@
 """Frozen pretrained networks that turn pictures into features.
 
-The head that a network was pretrained with is left out; what its weights file holds for the head is dropped by name,
-everything else has to fit exactly.
+The pretrained head is removed and its weights are dropped by name; all other weights have to fit exactly.
 """
 
 import difflib
@@ -24,7 +23,10 @@ INTERPOLATIONS = ("bilinear", "bicubic")
 
 @dataclass(frozen=True)
 class Transform:
-    """Pictures as a backbone wants them: short side to `resize`, centre `size` x `size`, mean and std taken out."""
+    """A network's input transform: short side to `resize`, centre crop `size` x `size`, normalised by mean and std.
+
+    Raises InputError for sizes or an interpolation that are not possible.
+    """
 
     size: int
     resize: int
@@ -34,26 +36,24 @@ class Transform:
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= self.resize:
-            raise InputError(
-                f"backbone.size={self.size}, backbone.resize={self.resize}: whole numbers of pixels, resize no smaller"
-            )
+            raise InputError(f"backbone.size={self.size}, backbone.resize={self.resize}: pixels, 1 <= size <= resize")
         if self.interpolation not in INTERPOLATIONS:
             raise InputError(f"backbone.interpolation={self.interpolation}: choose {' or '.join(INTERPOLATIONS)}")
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained network: how it is built, where its weights are, what it emits, how it wants its pictures.
+    """A pretrained network: its architecture, weights, features and input transform.
 
     - `library`: timm or torchvision builds `name`.
-    - `checkpoint`: a local file. Without it the file at `url`, or that which the library names, is downloaded once and
-      checked against the SHA-256 that its name ends with, where it does.
-    - `blocks`: 1 gives what the network hands its head (pooled features, a ViT's class token); n > 1 the class tokens
-      of a ViT's last n blocks after its final norm, side by side (Caron et al. 2021, DINO, linear evaluation).
-    - `size`, `resize`, `interpolation`, `mean`, `std`: the transform; the library knows them where they are None.
-    - `precision` of the pass: bf16-mixed or 32-true.
+    - `checkpoint`: a local file of weights. Without it the file at `url`, or the one that the library names, is
+      downloaded once and checked against the SHA-256 that its name ends with, if any.
+    - `blocks`: 1 for the input of the head (pooled features, a ViT's class token); n > 1 for the class tokens of a
+      ViT's last n blocks after its final norm, concatenated (Caron et al. 2021, DINO, linear evaluation).
+    - `size`, `resize`, `interpolation`, `mean`, `std`: the transform; the library's own where None.
+    - `precision` of the forward pass: bf16-mixed or 32-true.
 
-    Raises InputError for names that do not exist, with those that come near.
+    Raises InputError for names that do not exist, with the nearest ones.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Backbone:
     precision: str | int = "32-true"
 
     def __post_init__(self) -> None:
-        for key in ("mean", "std"):  # Hydra's lists have no hash
+        for key in ("mean", "std"):  # Hydra's lists are not hashable
             value = getattr(self, key)
             object.__setattr__(self, key, None if value is None else tuple(value))
         if self.library not in LIBRARIES:
@@ -89,32 +89,32 @@ class Backbone:
 
     @property
     def transform(self) -> Transform:
-        """The transform, what is not set taken from the library; InputError where that does not know it either."""
-        known = _published(self.name, self.library, self.size)
+        """The transform, from the library where it is not set; InputError where the library does not have it either."""
+        known = _published_settings(self.name, self.library, self.size)
         found: dict[str, Any] = {key: getattr(self, key) or known.get(key) for key in Transform.__dataclass_fields__}
         if missing := [key for key, value in found.items() if value is None]:
-            raise InputError(f"backbone.{missing[0]} is not set, and {self.library} does not know it for {self.name}")
+            raise InputError(f"backbone.{missing[0]} is not set, and {self.library} has none for {self.name}")
         return Transform(**found)
 
     def weights_file(self) -> Path:
-        """The file that holds the weights, downloaded where it has to be; InputError where it cannot be had."""
+        """The file of weights, downloaded if needed; InputError where there is none."""
         if self.checkpoint is not None:
             path = Path(self.checkpoint).expanduser()
             if not path.is_file():
                 raise InputError(f"backbone.checkpoint={self.checkpoint}: no such file")
             return path
-        known = _published(self.name, self.library, self.size)
+        known = _published_settings(self.name, self.library, self.size)
         url = self.url or known.get("url")
         if not url and not known.get("hub"):
-            raise InputError(f"backbone.name={self.name}: no weights are known for it; say backbone.checkpoint=PATH")
+            raise InputError(f"backbone.name={self.name}: {self.library} has no weights; set backbone.checkpoint=PATH")
         try:
             return download_weights(url) if url else download_from_hub(known["hub"])
         except InputError:
             raise
-        except Exception as error:  # each of the libraries has its own for a network that is not there
+        except Exception as error:  # each library has its own for a missing network connection
             raise InputError(
                 f"the weights of {self.name} could not be downloaded from {url or known['hub']} "
-                f"({type(error).__name__}); fetch them elsewhere and say backbone.checkpoint=PATH"
+                f"({type(error).__name__}); download them elsewhere and set backbone.checkpoint=PATH"
             ) from error
 
     def weights_sha256(self) -> str:
@@ -126,7 +126,7 @@ class Backbone:
         """The network with its weights: images (n, 3, h, w) to features (n, d); in eval mode, without gradients."""
         path = self.weights_file()
         weights = read_weights(path)
-        network, head = self._built()
+        network, head = self._build()
         for name in [name for name in weights if name.startswith(tuple(f"{part}." for part in head))]:
             del weights[name]
         load_strictly(network, weights, path, self.name)
@@ -134,14 +134,14 @@ class Backbone:
             network = ClassTokens(network, self.blocks, self.name)
         return network.eval().requires_grad_(False)
 
-    def _built(self) -> tuple[nn.Module, tuple[str, ...]]:
-        """The network without its head, and the names that the head has in a file."""
-        with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten, and no seed's draw moves
+    def _build(self) -> tuple[nn.Module, tuple[str, ...]]:
+        """The network without its head, and the names of the head in a weights file."""
+        with torch.random.fork_rng(devices=[]):  # overwritten below; no seed's draw moves
             if self.library == "torchvision":
                 network = torchvision.models.get_model(self.name, weights=None)
                 heads = [name for name, part in network.named_modules() if isinstance(part, nn.Linear)]
                 if not heads:
-                    raise InputError(f"backbone.name={self.name}: it has no linear head to take off; choose another")
+                    raise InputError(f"backbone.name={self.name}: it has no linear head to remove; choose another")
                 name = heads[-1]
                 network.set_submodule(name, nn.Identity())
                 return network, (name,)
@@ -153,7 +153,10 @@ class Backbone:
 
 
 class ClassTokens(nn.Module):
-    """The class tokens of the last `blocks` blocks of a ViT, each after the final norm, side by side."""
+    """Images to the class tokens of a ViT's last `blocks` blocks, each after the final norm, concatenated.
+
+    Raises InputError for networks without class tokens or with fewer blocks.
+    """
 
     def __init__(self, network: nn.Module, blocks: int, name: str) -> None:
         super().__init__()
@@ -171,14 +174,14 @@ class ClassTokens(nn.Module):
 
 
 def _tags(architecture: str, library: str) -> list[str]:
-    """The weights that timm has of a network, as ".tag"; torchvision's names have none."""
+    """The tags of the weights that timm has for an architecture, as ".tag"; torchvision has no tags."""
     if library != "timm":
         return []
     return [name.removeprefix(architecture) for name in timm.list_models(f"{architecture}.*", pretrained=True)]
 
 
-def _published(name: str, library: str, size: int | None) -> dict[str, Any]:
-    """What the library knows of its own weights: the transform, at `size` where that is set, and where they are."""
+def _published_settings(name: str, library: str, size: int | None) -> dict[str, Any]:
+    """The library's settings of its own weights: the transform, at `size` where that is set, and their url or hub."""
     if library == "torchvision":
         kinds = torchvision.models.get_model_weights(name)
         weights = getattr(kinds, "IMAGENET1K_V1", None) or kinds.DEFAULT
@@ -202,7 +205,7 @@ def _published(name: str, library: str, size: int | None) -> dict[str, Any]:
         "interpolation": cfg.interpolation,
         "mean": tuple(cfg.mean),
         "std": tuple(cfg.std),
-        # Files at timm's hub have timm's names; those at `url` may have their authors'.
+        # Files at timm's hub use timm's parameter names; those at `url` may use their authors'.
         "url": None if cfg.hf_hub_id else cfg.url,
         "hub": cfg.hf_hub_id,
     }

@@ -1,4 +1,4 @@
-"""The linear head of a probe, and many of them side by side, one for each seed."""
+"""The linear head of a probe, and a stack of such heads, one for each seed."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -9,37 +9,40 @@ from torch import Tensor, nn
 from seedspread.config.errors import InputError
 
 
-def _torch(weight: Tensor, bias: Tensor) -> None:
+def _init_torch(weight: Tensor, bias: Tensor) -> None:
     bound = weight.shape[1] ** -0.5
     nn.init.uniform_(weight, -bound, bound)
     nn.init.uniform_(bias, -bound, bound)
 
 
-def _kaiming(weight: Tensor, bias: Tensor) -> None:
+def _init_kaiming(weight: Tensor, bias: Tensor) -> None:
     nn.init.kaiming_uniform_(weight)
     nn.init.normal_(bias)
 
 
-def _tiny(weight: Tensor, bias: Tensor) -> None:
+def _init_tiny(weight: Tensor, bias: Tensor) -> None:
     nn.init.normal_(weight, std=1e-5)
     nn.init.zeros_(bias)
 
 
-def _dino(weight: Tensor, bias: Tensor) -> None:
+def _init_dino(weight: Tensor, bias: Tensor) -> None:
     nn.init.normal_(weight, std=0.01)
     nn.init.zeros_(bias)
 
 
 INITS: dict[str, Callable[[Tensor, Tensor], None]] = {
-    "torch": _torch,  # torch.nn.Linear's own
-    "kaiming": _kaiming,  # Picard 2021, released recipe, ResNet50
-    "tiny": _tiny,  # the same, ViT
-    "dino": _dino,  # Caron et al. 2021, linear evaluation
+    "torch": _init_torch,  # torch.nn.Linear's own
+    "kaiming": _init_kaiming,  # Picard 2021, released recipe, ResNet50
+    "tiny": _init_tiny,  # the same, ViT
+    "dino": _init_dino,  # Caron et al. 2021, linear evaluation
 }
 
 
 class LinearProbe(nn.Module):
-    """Features (n, features) to logits (n, classes); the same product as that of a stack of one."""
+    """Features (n, features) to logits (n, classes), by the same matrix product as a stack of one.
+
+    Raises InputError for an unknown `init`.
+    """
 
     def __init__(
         self, features: int | None, classes: int, init: Literal["torch", "kaiming", "tiny", "dino"] = "torch"
@@ -47,7 +50,7 @@ class LinearProbe(nn.Module):
         super().__init__()
         if features is None:
             raise InputError(
-                "model=linear_probe: for features of a frozen backbone; choose data=features and a backbone"
+                "model=linear_probe needs the features of a frozen backbone; choose data=features and a backbone"
             )
         if init not in INITS:
             raise InputError(f"model.init={init}: choose one of {', '.join(INITS)}")
@@ -61,9 +64,9 @@ class LinearProbe(nn.Module):
 
 
 class ProbeStack(nn.Module):
-    """Heads side by side: features (heads, n, features), or (n, features) for all, to logits (heads, n, classes).
+    """Stacked heads: features (heads, n, features), or (n, features) for all, to logits (heads, n, classes).
 
-    Whatever an optimizer does to each number by itself, it does to each head as if that were alone.
+    An elementwise optimizer updates each head as if it were alone.
     """
 
     def __init__(self, heads: Sequence[LinearProbe]) -> None:
@@ -75,10 +78,10 @@ class ProbeStack(nn.Module):
         return _logits(features.expand(len(self.weight), -1, -1), self.weight, self.bias)
 
     @torch.no_grad()
-    def copy_to(self, head: LinearProbe, place: int) -> None:
-        """Give `head` the weights of the one at `place`."""
-        head.weight.copy_(self.weight[place])
-        head.bias.copy_(self.bias[place])
+    def copy_to(self, head: LinearProbe, i: int) -> None:
+        """Copy the weights of head `i` of the stack into `head`."""
+        head.weight.copy_(self.weight[i])
+        head.bias.copy_(self.bias[i])
 
 
 def _logits(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

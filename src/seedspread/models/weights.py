@@ -1,4 +1,4 @@
-"""Files of pretrained weights: found, downloaded, checked, read."""
+"""Files of pretrained weights: download, check, read, load."""
 
 import hashlib
 import logging
@@ -18,7 +18,10 @@ KEYS_SHOWN = 3
 
 
 def download_weights(url: str) -> Path:
-    """The file at `url`, in torch's own cache; InputError where its SHA-256 is not the one that its name ends with."""
+    """The file at `url`, in torch's cache.
+
+    Raises InputError where its SHA-256 is not the one that its name ends with.
+    """
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     path = folder / Path(urlparse(url).path).name
     if not path.exists():
@@ -28,27 +31,28 @@ def download_weights(url: str) -> Path:
     found = file_sha256(path, path.stat().st_size, path.stat().st_mtime_ns)
     if published and not found.startswith(published[1]):
         raise InputError(
-            f"{path} is damaged: SHA-256 {found[:12]}..., expected {published[1]}...; remove it, try again"
+            f"{path} is damaged: SHA-256 {found[:12]}..., expected {published[1]}...; remove it and try again"
         )
     return path
 
 
 def download_from_hub(repository: str) -> Path:
-    """The weights that timm publishes at huggingface.co, in that site's own cache."""
+    """The weights that timm publishes at huggingface.co, in the cache of huggingface_hub."""
     from huggingface_hub import hf_hub_download  # noqa: PLC0415 - only where weights are downloaded
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # each of its retries is a warning
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # each retry is a warning
     return Path(hf_hub_download(repository, "model.safetensors"))
 
 
 @lru_cache(maxsize=8)
 def file_sha256(path: Path, size: int, modified: int) -> str:
+    """SHA-256 of a file, computed once per process for a `size` and modification time in ns."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file by name, half precision made single."""
+    """The tensors of a weights file by name, floating-point ones as float32; InputError for any other file."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file  # noqa: PLC0415 - only for files of this format
@@ -69,17 +73,18 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
             found = found[wrapper]
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise InputError(f"{path}: no state_dict; save one: torch.save(model.state_dict(), PATH)")
+        raise InputError(f"{path}: no state_dict; create one: torch.save(model.state_dict(), PATH)")
     return {name: value.float() if value.is_floating_point() else value for name, value in found.items()}
 
 
 def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], path: Path, name: str) -> None:
+    """Load `weights` into `network`; InputError, which names `path` and `name`, where keys or shapes differ."""
     own = network.state_dict()
     problems = [
         f"{kind} {', '.join(keys[:KEYS_SHOWN])}" + f" and {len(keys) - KEYS_SHOWN} more" * (len(keys) > KEYS_SHOWN)
         for kind, keys in (
             ("lacks", sorted(own.keys() - weights.keys())),
-            ("has besides", sorted(weights.keys() - own.keys())),
+            ("also has", sorted(weights.keys() - own.keys())),
             ("has in another shape", [k for k in own if k in weights and own[k].shape != weights[k].shape]),
         )
         if keys
@@ -87,6 +92,6 @@ def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], path: Path,
     if problems:
         raise InputError(
             f"{path}: not the weights of {name}: it {'; it '.join(problems)}.\n"
-            "Name the network that they belong to with backbone.name, or its own file with backbone.checkpoint"
+            f"Set backbone.name to the network of these weights, or backbone.checkpoint to the weights of {name}"
         )
     network.load_state_dict(weights)

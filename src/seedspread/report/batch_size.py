@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from seedspread.records.files import unwritable_error, write_atomically
 from seedspread.report.drawing import BLUE, ORANGE, STYLE
-from seedspread.training.batch_size import Measured  # noqa: TID253 - the type, without torch
+from seedspread.training.batch_size import Measurement  # noqa: TID253 - the type, without torch
 
 MIB = 2**20
 REMINDER = (
@@ -22,11 +22,11 @@ REMINDER = (
 TABLE_HEAD = f"{'batch':>8}{'ms a step':>12}{'pictures/s':>12}{'peak MiB':>11}"
 
 
-def table_line(one: Measured) -> str:
+def table_line(one: Measurement) -> str:
     return f"{one.batch:>8,}{1000 * one.seconds:>12.1f}{one.rate:>12,.0f}{one.memory / MIB:>11,.0f}"
 
 
-def draw_figure(found: Sequence[Measured], choice: Measured, name: str) -> Figure:
+def draw_figure(found: Sequence[Measurement], choice: Measurement, name: str) -> Figure:
     """Pictures a second, and below peak memory, by batch size; the recommended one marked."""
     with mpl.rc_context(STYLE):
         fig = Figure(figsize=(5.6, 4.6), layout="constrained")
@@ -48,7 +48,7 @@ def draw_figure(found: Sequence[Measured], choice: Measured, name: str) -> Figur
     return fig
 
 
-def write_batch_size(found: Sequence[Measured], choice: Measured, folder: Path) -> None:
+def write_batch_size(found: Sequence[Measurement], choice: Measurement, folder: Path) -> None:
     """Table and figure as batch_size.csv, .png and .svg in `folder`, each whole or not at all."""
     rows = [
         {"batch_size": one.batch, "ms_a_step": 1000 * one.seconds, "pictures_a_second": one.rate}

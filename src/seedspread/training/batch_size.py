@@ -1,8 +1,8 @@
 """The batch size that trains fastest here: `seedspread batch_size experiment=cifar_short`.
 
-Doubles the batch until memory or data end, or pictures a second rise no more, and recommends the smallest size near the
-best rate: by speed alone, never by a score (Deep Learning Tuning Playbook, Godbole et al. 2023). Each size is measured
-in a process of its own, on steps of the real training; nothing is recorded as a seed.
+Doubles the batch size until memory or data are exhausted or throughput stops rising, and recommends the smallest size
+near the best throughput: by speed alone, not by a score (Deep Learning Tuning Playbook, Godbole et al. 2023). Each size
+is measured in its own process, on real training steps; nothing is recorded as a seed.
 """
 
 import math
@@ -27,18 +27,19 @@ from seedspread.config.errors import InputError, find_input_error
 if TYPE_CHECKING:
     import lightning as L
 
-WARM_UP_STEPS, STEPS, FEWEST_STEPS = 3, 10, 3
-SECONDS, MOST_SECONDS = 1.0, 20.0  # of timed steps: more than STEPS fill the first, fewer may fill the second
-NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
-MANY = 10**6
+WARM_UP_STEPS, STEPS, MIN_STEPS = 3, 10, 3
+# Of timed steps: at least STEPS and SECONDS, but after MAX_SECONDS no more than MIN_STEPS are needed.
+SECONDS, MAX_SECONDS = 1.0, 20.0
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
+MAX_EPOCHS = 10**6  # more than the clock allows
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a batch size takes: median seconds a step, loading included, and the peak memory of its process in bytes.
+class Measurement:
+    """A batch size: median seconds per step, loading included, and the peak memory of its process in bytes.
 
-    Memory is what torch held on a GPU, or the resident set on a CPU, libraries and pictures included. `pictures` is how
-    many there are to train on.
+    Memory is what torch allocates on a GPU, or the resident set on a CPU, libraries and pictures included. `pictures`
+    is the size of the training set.
     """
 
     batch: int
@@ -50,18 +51,18 @@ class Measured:
 
     @property
     def rate(self) -> float:
-        """Pictures a second."""
+        """Pictures per second."""
         return self.batch / self.seconds
 
 
 class OutOfMemory(Exception):
-    """This batch does not fit."""
+    """This batch does not fit into memory."""
 
 
-def measure_batch_size(cfg: DictConfig, batch: int, scratch: str) -> Measured:
-    """Time steps of `batch` pictures in this process, which has trained nothing yet.
+def measure_batch_size(cfg: DictConfig, batch: int, scratch: str) -> Measurement:
+    """Time steps of `batch` pictures in this process, which must not have trained before.
 
-    Raises OutOfMemory, and InputError for settings that cannot be.
+    Raises OutOfMemory, and InputError for invalid settings.
     """
     import torch
 
@@ -77,39 +78,39 @@ def measure_batch_size(cfg: DictConfig, batch: int, scratch: str) -> Measured:
         cfg.trainer.default_root_dir = scratch
     try:
         cfg, study = open_study(cfg)
-        OmegaConf.resolve(cfg)  # the schedule is still that of the study's epochs
-        cfg.trainer.max_epochs = MANY  # the clock ends it; of a large batch an epoch may have a single step
+        OmegaConf.resolve(cfg)  # before max_epochs changes: the schedule is that of the study
+        cfg.trainer.max_epochs = MAX_EPOCHS  # an epoch of large batches may have a single step
         classifier, data, header, device = build_run(cfg, study, cfg.seed)
-        clock = _step_clock(device)
+        clock = _build_step_clock(device)
         fit(cfg, classifier, data, [clock], device)
     except Exception as error:
-        if (told := find_input_error(error)) is not None:
-            raise told from None
-        if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+        if (input_error := find_input_error(error)) is not None:
+            raise input_error from None
+        if isinstance(error, MemoryError) or any(message in str(error) for message in OUT_OF_MEMORY):
             raise OutOfMemory from None
-        raise RuntimeError(f"{type(error).__name__}: {error}") from None  # whatever it is, it can be pickled
+        raise RuntimeError(f"{type(error).__name__}: {error}") from None  # an exception that can be pickled
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident
     seconds = clock.seconds()
     pictures, on_gpu = header["train_examples"], device.type == "cuda"
-    return Measured(batch, float(np.median(seconds)), memory, len(seconds), pictures, on_gpu)
+    return Measurement(batch, float(np.median(seconds)), memory, len(seconds), pictures, on_gpu)
 
 
-def _die_first() -> None:
-    """Where memory ends and the system kills a process for it, let it be this one."""
+def _prefer_as_oom_victim() -> None:
+    """Let the system kill this process first where memory is exhausted."""
     with suppress(OSError):  # another system
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def _step_clock(device: Any) -> Any:
-    """A callback that times steps from the end of one to the end of the next, and stops when it has seen enough."""
+def _build_step_clock(device: Any) -> Any:
+    """A callback that times steps, from the end of one to the end of the next, and stops after enough of them."""
     import lightning as L
     import torch
 
     class Clock(L.Callback):
         def __init__(self) -> None:
             self.marks: list[Any] = []
-            self.began = 0.0
+            self.started = 0.0
 
         def on_train_batch_end(
             self, trainer: "L.Trainer", pl_module: "L.LightningModule", outputs: Any, batch: Any, batch_idx: int
@@ -117,16 +118,16 @@ def _step_clock(device: Any) -> Any:
             self.marks.append(self._now())
             timed = len(self.marks) - WARM_UP_STEPS
             if timed == 0:
-                self.began = time.perf_counter()
-            elapsed = time.perf_counter() - self.began
+                self.started = time.perf_counter()
+            elapsed = time.perf_counter() - self.started
             enough = timed >= STEPS and elapsed >= SECONDS
-            if enough or (timed >= FEWEST_STEPS and elapsed >= MOST_SECONDS):
+            if enough or (timed >= MIN_STEPS and elapsed >= MAX_SECONDS):
                 trainer.should_stop = True
 
         def _now(self) -> Any:
             if device.type != "cuda":
                 return time.perf_counter()
-            event = torch.cuda.Event(enable_timing=True)  # the host need not wait for the device
+            event = torch.cuda.Event(enable_timing=True)  # recorded without synchronising
             event.record()
             return event
 
@@ -135,81 +136,85 @@ def _step_clock(device: Any) -> Any:
             if device.type != "cuda":
                 return np.diff(marks).tolist()
             torch.cuda.synchronize(device)
-            return [one.elapsed_time(other) / 1000 for one, other in pairwise(marks)]
+            return [start.elapsed_time(end) / 1000 for start, end in pairwise(marks)]
 
     return Clock()
 
 
-def run_alone(function: Callable[..., Any], *arguments: Any) -> Any:
-    """The result of `function` in a process of its own; OutOfMemory where that is killed."""
+def run_in_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of `function` in a new process; raises OutOfMemory where the process is killed."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["seedspread.training.run"])  # its imports take seconds; it trains nothing itself
-    with ProcessPoolExecutor(1, context, initializer=_die_first) as pool:
+    context.set_forkserver_preload(["seedspread.training.run"])  # once for all sizes: the imports take seconds
+    with ProcessPoolExecutor(1, context, initializer=_prefer_as_oom_victim) as pool:
         try:
             return pool.submit(function, *arguments).result()
         except BrokenProcessPool:
-            raise OutOfMemory(", its process was killed") from None
+            raise OutOfMemory(": its process was killed") from None
 
 
-def memory_left() -> float:
-    """Bytes that new processes can have on this machine, within the limit of a container; infinite if unknown."""
-    left = [math.inf]
+def free_memory() -> float:
+    """Bytes available to new processes on this machine, within the limit of a container; infinite if unknown."""
+    free = [math.inf]
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        left += [1024 * float(line.split()[1]) for line in lines if line.startswith("MemAvailable")]
-        most, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
-        left += [float(most) - float(used)] if most != "max" else []
+        free += [1024 * float(line.split()[1]) for line in lines if line.startswith("MemAvailable")]
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
+        free += [float(limit) - float(used)] if limit != "max" else []
     except OSError:
-        pass  # another system, or no such limit
-    return min(left)
+        pass  # not Linux, or no limit
+    return min(free)
 
 
 def double_batch_size(
-    measure: Callable[[int], Measured],
+    measure: Callable[[int], Measurement],
     start: int,
     gain: float,
-    left: Callable[[], float] = lambda: math.inf,
-    show: Callable[[Measured], None] = lambda one: None,
-) -> tuple[list[Measured], str]:
-    """Sizes from `start` on, doubled until something ends it, and what that was; `gain` is in percent.
+    free: Callable[[], float] = lambda: math.inf,
+    show: Callable[[Measurement], None] = lambda measurement: None,
+) -> tuple[list[Measurement], str]:
+    """Measurements of batch sizes doubled from `start`, and the reason why they end.
 
-    `left` is the memory that a process can have, asked before each size: on a CPU none is begun that would need more of
-    it, as far as the sizes before tell. `show` is given each as it is measured. Raises InputError where the first size
-    does not fit.
+    They end where memory or data are exhausted, or where two sizes in a row gain less than `gain` percent. `free`
+    returns the available memory in bytes: on a CPU a size that would exceed it, by extrapolation, is not measured.
+    `show` is called with each measurement. Raises InputError where the first size does not fit.
     """
-    found: list[Measured] = []
+    found: list[Measurement] = []
     batch, slow = start, 0
     while True:
         if len(found) > 1:
             needed = found[-1].memory + 2 * (found[-1].memory - found[-2].memory)
-            if not found[-1].on_gpu and needed > (room := left()):
-                return found, f"{batch:,} pictures would need {needed / 2**30:.1f} GiB, {room / 2**30:.1f} are free"
+            if not found[-1].on_gpu and needed > (available := free()):
+                return (
+                    found,
+                    f"{batch:,} pictures would need {needed / 2**30:.1f} GiB, {available / 2**30:.1f} are free",
+                )
         try:
             found.append(measure(batch))
         except OutOfMemory as error:
             if not found:
-                told = f"start={start}: out of memory{error}; name a smaller start, or a smaller model"
-                raise InputError(told) from None
+                raise InputError(
+                    f"start={start}: out of memory{error}; choose a smaller start or a smaller model"
+                ) from None
             return found, f"out of memory at {batch:,} pictures{error}"
         best_before = max((one.rate for one in found[:-1]), default=0.0)
         slow = slow + 1 if found[-1].rate < best_before * (1 + gain / 100) else 0
         show(found[-1])
         if slow == 2:
-            return found, f"two sizes in a row gained less than {gain:g} % pictures a second"
+            return found, f"two sizes in a row gained less than {gain:g} % throughput"
         batch *= 2
         if batch > found[-1].pictures:
-            return found, f"{batch:,} are more than the {found[-1].pictures:,} pictures there are"
+            return found, f"{batch:,} is more than the {found[-1].pictures:,} training pictures"
 
 
-def recommend(found: Sequence[Measured], within: float) -> Measured:
-    """The smallest batch whose pictures a second are within so many percent of the best."""
+def recommend(found: Sequence[Measurement], within: float) -> Measurement:
+    """The smallest batch size whose throughput is within `within` percent of the best."""
     best = max(one.rate for one in found)
     return min((one for one in found if one.rate >= best * (1 - within / 100)), key=lambda one: one.batch)
 
 
 def prepare_features(cfg: DictConfig, scratch: str) -> None:
-    """Extract the features of a frozen backbone where there are none: not part of a step."""
-    from seedspread.training.worker import prepare_study
+    """Extract the features of a frozen backbone first: they are not part of a step."""
+    from seedspread.training.build import prepare_study
 
     with open_dict(cfg):
         cfg.results = scratch

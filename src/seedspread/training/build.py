@@ -1,4 +1,4 @@
-"""A seed up to its first step: study, data, network, optimizer, and what is known of it beforehand."""
+"""A seed before its first step: its study, data, network, optimizer, and the header of its record."""
 
 import logging
 import math
@@ -33,7 +33,10 @@ Header = dict[str, Any]  # the fields of a record that are known before training
 
 
 def open_study(cfg: DictConfig) -> tuple[DictConfig, Study]:
-    """The settled config and its study on disk; InputError for settings that cannot be, or of another study."""
+    """The resolved config and its study on disk.
+
+    Raises InputError for invalid settings, and where the folder belongs to a study with another config.
+    """
     silence_libraries()
     check_keys(cfg)
     cfg = resolve_config(cfg)
@@ -63,13 +66,16 @@ def open_study(cfg: DictConfig) -> tuple[DictConfig, Study]:
 def build_run(
     cfg: DictConfig, study: Study, seed: int
 ) -> tuple[Classifier, L.LightningDataModule, Header, torch.device]:
-    """A seed up to its first step: its network, its data, what is known of it beforehand, its device."""
+    """Network, data, header of the record and device of a seed, ready for its first step.
+
+    Raises InputError where settings, data and network do not fit together.
+    """
     streams = Streams.of(check_seed(seed), **cfg.streams)
     hardware.keep_memory()
     hardware.make_repeatable(cfg.trainer.accelerator, cfg.threads)
     seed_global_generators(streams.other)
     device = hardware.select_device(cfg.trainer.accelerator)
-    # Objects go in after Hydra is done: given to instantiate, dataclasses among them would become configs.
+    # Objects are passed after instantiate, which would convert dataclasses among them into configs.
     data = instantiate(cfg.data, _partial_=True)(streams=streams, device=device)
     study.check_data(data.pictures.fingerprint)
     study.check_examples(data.example_index())
@@ -117,8 +123,17 @@ def check_recorded_data(cfg: DictConfig, study: Study, record: Record) -> None:
     study.check_data(instantiate(cfg.data, _partial_=True)(streams=streams, device=device).pictures.fingerprint)
 
 
+def prepare_study(cfg: DictConfig) -> None:
+    """Extract what all seeds of a study share, the features of a frozen backbone, before workers start."""
+    cfg, _ = open_study(cfg)
+    hardware.keep_memory()
+    hardware.make_repeatable(cfg.trainer.accelerator, cfg.threads)
+    device = hardware.select_device(cfg.trainer.accelerator)
+    instantiate(cfg.data, _partial_=True)(streams=Streams.of(0), device=device)
+
+
 def check_buildable(cfg: DictConfig) -> None:
-    """Bring a seed up to its first step and leave nothing of it; raises where `cfg` cannot be."""
+    """Build a seed in a temporary folder; raises what its config raises."""
     cfg = cfg.copy()
     with TemporaryDirectory() as scratch:
         cfg.results = scratch
@@ -127,31 +142,31 @@ def check_buildable(cfg: DictConfig) -> None:
 
 
 def build_optimizer(cfg: DictConfig) -> Any:
-    """The config's optimizer; SGD over all tensors at once where the config leaves that open.
+    """The config's optimizer, a function of parameters; SGD is fused or foreach unless the config sets either.
 
-    On a GPU that is one fused kernel, but where gradients are clipped, which Lightning refuses beside it. On a CPU a
-    fused one is about as fast as foreach, and rounds the last few numbers of a tensor differently from the others: a
-    head in a stack would not have the bits it has alone. It raises InputError for settings it does not take.
+    On a GPU fused, except with gradient clipping, which Lightning does not combine with it. On a CPU foreach: fused is
+    about as fast there and rounds the last few elements of a tensor differently, so that a head in a stack would not
+    have the bits that it has alone. The function raises InputError for settings that the optimizer does not take.
     """
-    optimizer, more = instantiate(cfg.optimizer), {}
+    optimizer, implementation = instantiate(cfg.optimizer), {}
     if cfg.optimizer._target_ == "torch.optim.SGD" and not {"fused", "foreach"} & set(cfg.optimizer):
         fused = cfg.trainer.accelerator == "gpu" and not cfg.trainer.gradient_clip_val
-        more = {"fused" if fused else "foreach": True}
+        implementation = {"fused" if fused else "foreach": True}
 
-    def built(parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    def build(parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         try:
-            return optimizer(parameters, **more)
+            return optimizer(parameters, **implementation)
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"optimizer._target_={cfg.optimizer._target_}: {error}.\n"
-                "Mend the value, or leave out a setting that this optimizer does not have: '~optimizer.NAME'"
+                "Correct the value, or remove a setting that this optimizer does not have: '~optimizer.NAME'"
             ) from error
 
-    return built
+    return build
 
 
 def describe_run(cfg: DictConfig, study: Study, seed: int) -> Header:
-    """What is known of a seed before it is trained."""
+    """The header of a seed's record: what is known before it trains."""
     streams = Streams.of(seed, **cfg.streams)
     return {
         "seed": seed,
@@ -161,7 +176,7 @@ def describe_run(cfg: DictConfig, study: Study, seed: int) -> Header:
         "command": reproduction_command(seed),
         "precision": str(cfg.trainer.precision),
         "environment": {
-            **describe_machine(),
+            **describe_machine(hardware.select_device(cfg.trainer.accelerator)),
             "accelerator": cfg.trainer.accelerator,
             "threads": torch.get_num_threads(),
             "memory_format": cfg.memory_format,
@@ -172,10 +187,10 @@ def describe_run(cfg: DictConfig, study: Study, seed: int) -> Header:
 
 
 def silence_libraries() -> None:
-    """Keep what Lightning says on every fit (devices found, tips, its own deprecations) out of a sweep's lines."""
+    """Silence what Lightning prints on every fit: devices found, tips, its own deprecations."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # says what the exception says again
+    logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # repeats the exception
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
     warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided")
     warnings.filterwarnings("ignore", message="GPU available but not used")

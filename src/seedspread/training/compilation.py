@@ -1,20 +1,21 @@
-"""torch.compile once a process, for all its seeds."""
+"""torch.compile, once per process for all its seeds."""
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from seedspread.config.errors import InputError
 
-_compiled_before: dict[str, tuple[torch.nn.Module, list[torch.Tensor]]] = {}  # the latest network alone
+_compiled_before: dict[str, tuple[torch.nn.Module, list[torch.Tensor]]] = {}  # the latest network only
 
 
 def compile_network(model: torch.nn.Module, cfg: DictConfig) -> torch.nn.Module:
-    """`model`'s weights and buffers in the network that this process compiled for the same settings; else itself.
+    """The network compiled before for the same settings, with `model`'s weights and buffers; else `model`, compiled.
 
-    One compilation serves all seeds. Their tensors are those of the first, written anew in place: what was compiled
-    stays valid, CUDA graphs, which hold addresses, included. Nothing of it depends on what this process trained before:
-    each size of a batch has code of its own, which torch would else share from the second size on, and another network
-    is compiled as in a process of its own, where torch would give up after a few.
+    One compilation serves all seeds: each seed's tensors are copied into those of the first, so that the compiled code
+    stays valid, CUDA graphs with their fixed addresses included. The result does not depend on what this process
+    trained before. Each batch size has its own code (dynamic=False), which torch would otherwise share from the second
+    size on; for another network the compiler's state is reset, which limits recompilations. Raises InputError for
+    arguments that torch.compile does not take.
     """
     tensors = [*model.parameters(), *model.buffers()]
     settings = [OmegaConf.to_container(cfg[part], resolve=True) for part in ("model", "data", "compile")]
@@ -29,10 +30,10 @@ def compile_network(model: torch.nn.Module, cfg: DictConfig) -> torch.nn.Module:
             raise InputError(f"compile={cfg.compile}: torch.compile does not take it: {error}") from error
         _compiled_before[key] = model, [tensor.detach() for tensor in tensors]
         return model
-    kept, places = _compiled_before[key]
+    compiled, addresses = _compiled_before[key]
     with torch.no_grad():
-        for own, place, new in zip([*kept.parameters(), *kept.buffers()], places, tensors, strict=True):
-            own.data = place  # Lightning takes a network off its GPU when a fit ends
+        for own, address, new in zip([*compiled.parameters(), *compiled.buffers()], addresses, tensors, strict=True):
+            own.data = address  # Lightning moves a network off its GPU when a fit ends
             own.copy_(new)
-    kept.zero_grad()
-    return kept.train()
+    compiled.zero_grad()
+    return compiled.train()

@@ -1,4 +1,4 @@
-"""What a reader must know of the machine to repeat a result; read once per process."""
+"""The machine and packages that a result depends on; read once per process."""
 
 import os
 import platform
@@ -15,12 +15,12 @@ PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "num
 
 
 NUMERIC_FLAGS = re.compile(r"avx|fma|amx|sse4|neon|asimd|bf16|sve")
-# Variables that change how numbers come about; those of threads are left to what torch says of them.
+# Environment variables that change results; the number of threads is recorded as torch reports it.
 VARIABLES = ("MALLOC_", "CUBLAS_", "DNNL_", "ONEDNN_", "ATEN_CPU_CAPABILITY", "NVIDIA_TF32_OVERRIDE", "LD_PRELOAD")
 
 
 def _cpu(*names: str) -> str | None:
-    """The first line of /proc/cpuinfo that has one of these names; None where there is none."""
+    """The value of the first line of /proc/cpuinfo with one of these names; None where there is none."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -29,7 +29,7 @@ def _cpu(*names: str) -> str | None:
 
 
 def _cpu_flags() -> str | None:
-    """What the processor can do of what kernels are chosen by."""
+    """The processor's instruction sets that kernels are chosen by."""
     flags = _cpu("flags", "Features")
     return " ".join(sorted(flag for flag in flags.split() if NUMERIC_FLAGS.search(flag))) if flags else None
 
@@ -44,7 +44,7 @@ def _gpu_driver() -> str | None:
 
 def _git(*arguments: str) -> str | None:
     try:
-        answer = subprocess.run(
+        done = subprocess.run(
             ["git", "-C", str(Path(__file__).parent), *arguments],
             capture_output=True,
             text=True,
@@ -53,7 +53,7 @@ def _git(*arguments: str) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.strip()
+    return done.stdout.strip()
 
 
 def _version(package: str) -> str | None:
@@ -64,10 +64,11 @@ def _version(package: str) -> str | None:
 
 
 @cache
-def describe_machine() -> dict[str, Any]:
-    """Packages, Python, system, processor, GPU and driver, and the commit of this code."""
+def describe_machine(device: torch.device) -> dict[str, Any]:
+    """Packages, Python, system, processor, the GPU where `device` is one, its driver, and the commit of this code."""
     changes = _git("status", "--porcelain", "--untracked-files=no")
-    cuda = torch.cuda.is_available()
+    gpu = device.type == "cuda"
+    rocm = torch.version.hip  # ROCm calls its devices cuda as well
     return {
         "packages": {package: _version(package) for package in PACKAGES},
         "python": platform.python_version(),
@@ -75,10 +76,10 @@ def describe_machine() -> dict[str, Any]:
         "cpu": _cpu("model name") or platform.processor() or platform.machine(),
         "cpu_flags": _cpu_flags(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "gpu": torch.cuda.get_device_name() if cuda else None,
-        "gpu_driver": _gpu_driver() if cuda else None,
-        "cuda": torch.version.cuda if cuda else None,
-        "cudnn": torch.backends.cudnn.version() if cuda else None,
+        "gpu": torch.cuda.get_device_name(device) if gpu else None,
+        "gpu_driver": _gpu_driver() if gpu else None,
+        "cuda": (f"ROCm {rocm}" if rocm else torch.version.cuda) if gpu else None,
+        "cudnn": torch.backends.cudnn.version() if gpu else None,
         "variables": {name: value for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)},
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": None if changes is None else bool(changes),

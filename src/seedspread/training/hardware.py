@@ -1,7 +1,6 @@
-"""What `auto` stands for on this machine, and the process-wide settings that make a seed fast and repeatable."""
+"""The device of this process, and the process-wide settings that make a seed fast and repeatable."""
 
 import ctypes
-import fcntl
 import gc
 import getpass
 import itertools
@@ -10,15 +9,15 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 import torch
+from filelock import FileLock, Timeout
 
 from seedspread.config.errors import InputError
 
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
-_held: list[IO[str]] = []  # locks live as long as their files are open
+_held: list[FileLock] = []  # a lock ends when its object is deleted
 
 
 def select_device(accelerator: str) -> torch.device:
@@ -30,33 +29,34 @@ def select_device(accelerator: str) -> torch.device:
 
 @cache
 def claim_slot(folder: Path | None = None) -> int:
-    """The smallest number that no other process of this machine's user holds; held until this process ends.
+    """The smallest number that no other process of this user on this machine holds; held until this process ends.
 
-    Workers side by side, of one sweep or of several, so come to train on different GPUs.
+    The workers of one or several sweeps so train on different GPUs.
     """
-    folder = folder or Path(tempfile.gettempdir()) / f"seedspread-{getpass.getuser()}"
+    # By number: in a container the user's name may be unknown.
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    folder = folder or Path(tempfile.gettempdir()) / f"seedspread-{user}"
     folder.mkdir(exist_ok=True)
-    for slot in itertools.count():
-        lock = (folder / f"slot-{slot}").open("w")
+    for slot in itertools.count():  # pragma: no branch
+        lock = FileLock(folder / f"slot-{slot}")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
+            lock.acquire(timeout=0)
+        except Timeout:
             continue
         _held.append(lock)
         return slot
-    raise AssertionError("itertools.count ends never")
+    raise AssertionError("unreachable: itertools.count is infinite")
 
 
 def make_repeatable(accelerator: str, threads: int) -> None:
-    """One process trains with `threads` CPU threads and, on a GPU, with the deterministic kernels.
+    """Let this process train with `threads` CPU threads and, on a GPU, with deterministic kernels.
 
-    The number of threads is part of what a seed reproduces: sums are split among them.
+    The bits of a result depend on the number of threads, which split sums. Raises InputError for `threads` below 1.
     """
     if not isinstance(threads, int) or threads < 1:
         raise InputError(f"threads={threads}: at least 1")
     torch.set_num_threads(threads)
-    # Deterministic mode would also fill fresh memory, which finds bugs and costs 7 % of a step on a CPU.
+    # Deterministic mode would also fill new tensors, which finds bugs and takes 7 % of a step on a CPU.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if accelerator == "gpu":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -65,10 +65,10 @@ def make_repeatable(accelerator: str, threads: int) -> None:
 
 @cache
 def keep_memory() -> bool:
-    """Let glibc keep freed memory instead of handing it back to the system after every step; say whether it does.
+    """Let glibc keep freed memory instead of returning it to the system after every step; whether it does.
 
-    Same bits, and 3-13 % less time per step on a CPU (benchmarks/step.py measures it): activations are large, and each
-    fresh page has to be zeroed by the kernel.
+    The same bits in 3-13 % less time per step on a CPU (measured by benchmarks/step.py): activations are large, and the
+    kernel zeroes each new page.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -81,9 +81,9 @@ def keep_memory() -> bool:
 
 
 def collect_garbage() -> None:
-    """Free the cycles that trainers leave behind, 100 KiB a seed, so that memory stays flat over a sweep.
+    """Free the reference cycles that trainers leave, 100 KiB a seed, so that memory stays constant over a sweep.
 
-    It takes 30 ms; the 400,000 objects of the imports are set aside once, so that no collection looks through them.
+    It takes 30 ms. The 400,000 objects of the imports are frozen once, so that no later collection visits them.
     """
     gc.collect()
     if gc.get_freeze_count() == 0:

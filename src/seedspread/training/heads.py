@@ -1,7 +1,7 @@
-"""Linear probes of many seeds trained in one step: one product for all heads, each on its own batch.
+"""Linear probes of many seeds trained in one step: one matrix product for all heads, each on its own batch.
 
-Worth it on a GPU, which one head leaves idle; on a CPU the seeds train one after the other. Each head has the draws,
-the loss, the arithmetic of the optimizer and the record that it has alone.
+Faster on a GPU, which a single head does not fill; on a CPU seeds train one after the other. Each head has the draws,
+the loss, the optimizer's arithmetic and the record that it has alone.
 """
 
 import math
@@ -37,7 +37,7 @@ SEEDS_IN_A_STACK = 64  # on a GPU
 
 
 def stack_size(cfg: DictConfig) -> int:
-    """How many seeds of a settled config train in one step; InputError where `stack` cannot be had."""
+    """How many seeds of a resolved config train in one step; InputError where `stack` does not fit the config."""
     probe = cfg.get("backbone") is not None and cfg.data.views != 0
     plain = (
         probe
@@ -54,10 +54,10 @@ def stack_size(cfg: DictConfig) -> int:
         return SEEDS_IN_A_STACK if plain and not jointly and cfg.trainer.accelerator == "gpu" else 1
     if (size := whole_number(cfg, "stack")) > 1 and not plain:
         raise InputError(
-            f"stack={size}: for linear probes on kept features, without a logger or checkpoints that stay; stack=1"
+            f"stack={size}: needs linear probes on kept features, without a logger or kept checkpoints; set stack=1"
         )
     if size > 1 and jointly:
-        raise InputError(f"stack={size}: {jointly} would take the gradient of all heads of a step as one; stack=1")
+        raise InputError(f"stack={size}: {jointly} would treat the gradients of all heads as one; set stack=1")
     return size
 
 
@@ -65,16 +65,16 @@ STACKS_BETWEEN_COLLECTIONS = 5
 
 
 def train_stacks(cfg: DictConfig, study: Study, seeds: Iterable[int], size: int) -> int:
-    """What `train_seeds` does, `size` seeds at a time. A stack that fails is a failure of each of its seeds."""
+    """As `train_seeds`, with `size` seeds at a time. A stack that raises is a failure of each of its seeds."""
     failed, streak = 0, FailureStreak()
-    for place, wanted in enumerate(equal_chunks(list(seeds), size)):
+    for i, wanted in enumerate(equal_chunks(list(seeds), size)):
         if INTERRUPTED.is_set():
             raise KeyboardInterrupt
         if stop_reason(study.folder):
             break
         chunk = [seed for seed in wanted if cfg.overwrite or not study.is_done(seed)]
         if not chunk:
-            continue  # trained meanwhile by someone else
+            continue  # another process has trained them
         with ExitStack() as claims:
             for seed in chunk:
                 claims.enter_context(claim_seed(study.folder, seed))
@@ -90,22 +90,22 @@ def train_stacks(cfg: DictConfig, study: Study, seeds: Iterable[int], size: int)
                 failed += len(chunk)
                 if streak.add(reason) >= cfg.fail_fast:
                     request_stop(study.folder, f"{streak.length} stacks of seeds in a row failed: {reason}")
-        if place % STACKS_BETWEEN_COLLECTIONS == 0:
+        if i % STACKS_BETWEEN_COLLECTIONS == 0:
             collect_garbage()
     return failed
 
 
 def train_stack(cfg: DictConfig, study: Study, seeds: Sequence[int]) -> None:
-    """Train `seeds` of an opened study side by side and write a record of each."""
+    """Train `seeds` of an open study in one step and write a record of each."""
     started = time.perf_counter()
-    begun_seeds = [build_run(cfg, study, seed) for seed in seeds]
-    classifiers, data, headers, devices = zip(*begun_seeds, strict=True)
+    runs = [build_run(cfg, study, seed) for seed in seeds]
+    classifiers, data, headers, devices = zip(*runs, strict=True)
     recorders = [SeedRecord(study, {**header, "stacked": len(seeds)}, started, len(seeds)) for header in headers]
     fit(cfg, StackedClassifier(classifiers), StackedData(data), [StackRecord(recorders)], devices[0])
 
 
 class StackedData(L.LightningDataModule):
-    """The batches of several seeds side by side: features (seeds, n, d), labels (seeds, n); those to score once."""
+    """Stacked batches of several seeds: features (seeds, n, d), labels (seeds, n); one copy of those to score."""
 
     def __init__(self, data: Sequence[FeatureData]) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class StackedData(L.LightningDataModule):
 
 
 class StackedLoader:
-    """One gather for all seeds."""
+    """Gathers the features of all seeds at once."""
 
     def __init__(self, loaders: Sequence[ProbeLoader]) -> None:
         self.loaders = loaders
@@ -140,16 +140,17 @@ class StackedLoader:
 
 
 class StackedClassifier(Classifier):
-    """Several classifiers with linear heads as one; each has its history, its predictions and its weights at the end.
+    """Several classifiers with linear heads as one; each ends with its own history, predictions and weights.
 
-    A head whose loss is not finite keeps the weights it has then, and the others go on.
+    A head whose loss is not finite keeps the weights of that epoch; the others continue. Raises InputError for other
+    networks than linear heads.
     """
 
     def __init__(self, classifiers: Sequence[Classifier]) -> None:
         first = classifiers[0]
         heads: Any = [classifier.model for classifier in classifiers]
         if not all(isinstance(head, LinearProbe) for head in heads):
-            raise InputError("stack: only the heads of model=linear_probe train in one step; say stack=1")
+            raise InputError("stack: only the heads of model=linear_probe train in one step; set stack=1")
         super().__init__(ProbeStack(heads).to(heads[0].weight.device), first.loss, first.optimizer, first.schedule)
         self.classifiers = list(classifiers)
 
@@ -162,8 +163,8 @@ class StackedClassifier(Classifier):
         logits = self(features).float()
         losses = torch.stack([self.loss(*pair) for pair in zip(logits, labels, strict=True)])
         with torch.no_grad():
-            right, seen = (logits.argmax(2) == labels).sum(1), torch.full_like(losses, labels.shape[1])
-            self._train_sums += torch.stack([losses * labels.shape[1], right, seen], 1)
+            correct, seen = (logits.argmax(2) == labels).sum(1), torch.full_like(losses, labels.shape[1])
+            self._train_sums += torch.stack([losses * labels.shape[1], correct, seen], 1)
         return losses.sum()
 
     def on_validation_epoch_start(self) -> None:
@@ -179,35 +180,36 @@ class StackedClassifier(Classifier):
 
     def on_validation_epoch_end(self) -> None:
         predictions = torch.cat(self._scored, 1)
-        right = (predictions == torch.cat(self._labels)).sum(1)
-        sums = torch.cat([self._train_sums, self._val_loss[:, None], right[:, None]], 1)
+        correct = (predictions == torch.cat(self._labels)).sum(1)
+        sums = torch.cat([self._train_sums, self._val_loss[:, None], correct[:, None]], 1)
         n = predictions.shape[1]
-        for place, (classifier, row) in enumerate(zip(self.classifiers, sums.tolist(), strict=True)):
+        for i, (classifier, row) in enumerate(zip(self.classifiers, sums.tolist(), strict=True)):
             if classifier.diverged_at is not None:
                 continue
-            train_loss, train_right, seen, val_loss, val_right = row
-            means = (train_loss / max(seen, 1), train_right / max(seen, 1), val_loss / n, val_right / n)
+            train_loss, train_correct, seen, val_loss, val_correct = row
+            means = (train_loss / max(seen, 1), train_correct / max(seen, 1), val_loss / n, val_correct / n)
             classifier.history.append({"epoch": self.current_epoch, **dict(zip(METRICS, means, strict=True))})
-            classifier.predictions = predictions[place]
+            classifier.predictions = predictions[i]
             if not (math.isfinite(means[0]) and math.isfinite(means[2])):
                 classifier.diverged_at = self.current_epoch
-                self._keep(place)
+                self._keep_weights(i)
         if all(classifier.diverged_at is not None for classifier in self.classifiers):
             self.trainer.should_stop = True
 
     def on_train_end(self) -> None:
-        for place, classifier in enumerate(self.classifiers):
+        for i, classifier in enumerate(self.classifiers):
             if classifier.diverged_at is None:
-                self._keep(place)
+                self._keep_weights(i)
 
-    def _keep(self, place: int) -> None:
+    def _keep_weights(self, i: int) -> None:
+        """Copy the weights of head `i` into its own classifier."""
         assert isinstance(self.model, ProbeStack)
-        head: Any = self.classifiers[place].model
-        self.model.copy_to(head, place)
+        head: Any = self.classifiers[i].model
+        self.model.copy_to(head, i)
 
 
 class StackRecord(L.Callback):
-    """The record of each seed of a stack."""
+    """Writes the record of each seed of a stack."""
 
     def __init__(self, recorders: Sequence[SeedRecord]) -> None:
         self.recorders = recorders

@@ -10,8 +10,8 @@ from seedspread.config.errors import InputError
 class SharpAndSmoothed(nn.Module):
     """Cross-entropy plus `weight` times label-smoothed cross-entropy, averaged over the batch.
 
-    Picard 2021 (arXiv 2109.08203), released recipe: weight 2, smoothing 0.2. Logits (n, classes), labels (n,). Raises
-    InputError for smoothing outside 0 to 1.
+    Picard 2021 (arXiv 2109.08203), released recipe: weight 2, smoothing 0.2. Logits (n, classes), labels (n,) to a
+    scalar. Raises InputError for smoothing outside 0 to 1.
     """
 
     def __init__(self, weight: float = 2.0, smoothing: float = 0.2) -> None:

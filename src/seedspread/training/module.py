@@ -1,4 +1,4 @@
-"""The one LightningModule: any network that turns a batch into logits, its objective, optimizer and schedule."""
+"""The one LightningModule: any network that maps a batch to logits, with its loss, optimizer and schedule."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -20,12 +20,12 @@ Batch = tuple[Tensor, Tensor]
 class Classifier(L.LightningModule):
     """Trains `model` and scores it after every epoch.
 
-    Sums stay on the device; the host waits for it once an epoch, when the epoch's metrics are read:
+    Sums stay on the device; the host synchronises once an epoch, when it reads the epoch's metrics:
 
-    - `history`: one dict per scored epoch: epoch, train/loss, train/acc (on the pictures as varied), val/loss
+    - `history`: one dict per scored epoch: epoch, train/loss, train/acc (on augmented pictures), val/loss
       (cross-entropy), val/acc; losses in nats, accuracies as fractions.
-    - `predictions`: labels (examples,) of the last scoring, in the order of the set.
-    - `diverged_at`: the epoch whose loss was not finite, where training stops; else None.
+    - `predictions`: labels (examples,) of the last scored epoch, in the order of the set.
+    - `diverged_at`: the epoch whose loss was not finite, after which training stops; else None.
     """
 
     def __init__(
@@ -53,12 +53,13 @@ class Classifier(L.LightningModule):
         if self.schedule is None:
             return optimizer
         if isinstance(self.schedule, WarmUp):
-            scheduler: LRScheduler = LambdaLR(optimizer, self._factor_by_step(self.schedule))
+            scheduler: LRScheduler = LambdaLR(optimizer, self._step_factor(self.schedule))
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.schedule(optimizer), "interval": "epoch"}}
 
-    def _factor_by_step(self, schedule: WarmUp) -> Callable[[int], float]:
-        # Not trainer.estimated_stepping_batches: a resumed run would lose its place within the epoch by asking for it.
+    def _step_factor(self, schedule: WarmUp) -> Callable[[int], float]:
+        """The factor of `schedule` as a function of the optimizer step."""
+        # Not trainer.estimated_stepping_batches: in a resumed run it resets the position within the epoch.
         trainer: Any = self.trainer
         batches, limit = len(trainer.datamodule.train_dataloader()), trainer.limit_train_batches
         batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
@@ -68,10 +69,10 @@ class Classifier(L.LightningModule):
         return lambda step: schedule.factor(step, steps, steps_an_epoch)
 
     def on_train_start(self) -> None:
-        self._train_sums = self._train_sums.to(self.device)  # of a run that goes on within an epoch
+        self._train_sums = self._train_sums.to(self.device)  # of a run that resumed within an epoch
 
     def on_train_epoch_start(self) -> None:
-        # loss sum, correct, seen
+        # sum of losses, correct, seen
         self._train_sums = torch.zeros(
             3, dtype=torch.float64 if self.device.type == "cpu" else torch.float32, device=self.device
         )
@@ -81,8 +82,8 @@ class Classifier(L.LightningModule):
         logits = self(images).float()
         loss = self.loss(logits, labels)
         with torch.no_grad():
-            right = (logits.argmax(1) == labels).sum()
-            self._train_sums += torch.stack([loss * len(labels), right, torch.full_like(loss, len(labels))])
+            correct = (logits.argmax(1) == labels).sum()
+            self._train_sums += torch.stack([loss * len(labels), correct, torch.full_like(loss, len(labels))])
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -100,11 +101,11 @@ class Classifier(L.LightningModule):
         self.predictions = torch.cat(self._scored)
         if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
             return
-        right = (self.predictions == torch.cat(self._labels)).sum()
-        sums = torch.cat([self._train_sums, self._val_loss[None], right[None]])
-        train_loss, train_right, seen, val_loss, val_right = sums.tolist()  # the one wait for the device in an epoch
+        correct = (self.predictions == torch.cat(self._labels)).sum()
+        sums = torch.cat([self._train_sums, self._val_loss[None], correct[None]])
+        train_loss, train_correct, seen, val_loss, val_correct = sums.tolist()  # the one synchronisation of an epoch
         n = len(self.predictions)
-        means = (train_loss / max(seen, 1), train_right / max(seen, 1), val_loss / n, val_right / n)
+        means = (train_loss / max(seen, 1), train_correct / max(seen, 1), val_loss / n, val_correct / n)
         metrics = dict(zip(METRICS, means, strict=True))
         self.history.append({"epoch": self.current_epoch, **metrics})
         self.log_dict(metrics)

@@ -28,22 +28,25 @@ from seedspread.records.study import Study
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What differs between two records of one seed, and what may be why; nothing differs where they are identical."""
+    """What differs between two records of one seed, empty where they are identical, and the likely reasons.
+
+    `compared` is the number of metrics.
+    """
 
     differing: list[str]
     reasons: list[str]
     compared: int
 
-    def told(self, seed: int) -> str:
-        """In one line, or in one more for the reasons."""
+    def describe(self, seed: int) -> str:
+        """One line, and where something differs a second one with the reasons."""
         if not self.differing:
             return f"seed {seed}: identical: weights, predictions and all {self.compared} metrics"
-        why = "; ".join(self.reasons) or "nothing known of the two runs differs: look for what is not deterministic"
+        why = "; ".join(self.reasons) or "the records show no cause; look for a nondeterministic operation"
         return f"seed {seed}: DIFFERENT: {'; '.join(self.differing)}\n  likely: {why}"
 
 
 def compare_records(before: Record, now: Record) -> Reproduction:
-    """Compare what two trainings of one seed gave, and where they ran."""
+    """Compare the results of two trainings of one seed, and the machines and code that they ran on."""
     ours, theirs = _metrics(before), _metrics(now)
     differing = [
         f"{what} {str(old)[:12]}... recorded, {str(new)[:12]}... now"
@@ -55,10 +58,10 @@ def compare_records(before: Record, now: Record) -> Reproduction:
     ]
     same_network = not differing
     final = f"final.{ACCURACY.name}"
-    odd = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
-    if final in odd and final in ours and final in theirs:
+    unequal = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
+    if final in unequal and final in ours and final in theirs:
         differing.insert(0, f"accuracy {100 * ours[final]:.2f} % recorded, {100 * theirs[final]:.2f} % now")
-    if others := sorted(set(odd) - {final}):
+    if others := sorted(set(unequal) - {final}):
         differing.append(f"{', '.join(others[:4])}{' and others' if len(others) > 4 else ''}")
     if before.status != now.status:
         differing.append(f"{before.status} recorded, {now.status} now")
@@ -73,6 +76,7 @@ def _metrics(record: Record) -> dict[str, Any]:
 
 
 def likely_reasons(before: Record, now: Record, same_network: bool) -> list[str]:
+    """What two records show of data, machine and code that can explain why they differ."""
     if same_network:
         return ["the record was changed after it was written: the network is the same"]
     reasons = []
@@ -81,22 +85,22 @@ def likely_reasons(before: Record, now: Record, same_network: bool) -> list[str]
     if before.resumed_from_config:
         reasons.append(f"it resumed from a checkpoint of another config ({before.resumed_from})")
     there, here = before.environment, now.environment
-    reasons += [f"{key}: {old} there, {new} here" for key, old, new in find_differences(there, here)]
+    reasons += [f"{key}: {old} recorded, {new} now" for key, old, new in find_differences(there, here)]
     if here.get("git_dirty"):
         reasons.append("uncommitted changes of this code")
     if before.resumed_with:
-        reasons.append(f"it was resumed elsewhere: {before.resumed_with}")
+        reasons.append(f"it was resumed on another machine: {before.resumed_with}")
     if not here.get("deterministic"):
-        reasons.append("trainer.deterministic is off: no two runs need be the same")
+        reasons.append("trainer.deterministic is off: two runs may differ")
     if before.stacked:
-        reasons.append(f"it was trained in one step with {before.stacked - 1} others")
+        reasons.append(f"it was trained in one stack with {before.stacked - 1} others")
     return reasons
 
 
 def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> DictConfig:
-    """The config that trains a record's seed: what the study stores, and where things lie by its command and `more`.
+    """The config that trains a record's seed: the study's, with paths from the record's command and from `more`.
 
-    Raises InputError where `more` names what the study stores: another value would be another study.
+    Raises InputError where `more` sets a key that the study stores: another value would make another study.
     """
     places = {"data": NOT_IN_DATA_IDENTITY, "trainer": NOT_IN_TRAINER_IDENTITY, "backbone": ("checkpoint",)}
     places["callbacks"] = NOT_IN_CALLBACKS_IDENTITY
@@ -104,9 +108,9 @@ def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> D
     for override in more:
         key = override.lstrip("+~").split("=")[0]
         if key in stored or any(known.startswith(f"{key}.") for known in stored):
-            raise InputError(f"with=[{override}]: {study.name} was trained with a {key} of its own; name only places")
+            raise InputError(f"with=[{override}]: {study.name} stores its own {key}; with= takes paths only")
     words = shlex.split(record.command)[3:] if record.command else []
-    not_taken = {*NOT_IN_IDENTITY, "streams"}  # those come from the record and the study
+    not_taken = {*NOT_IN_IDENTITY, "streams"}  # these come from the record and the study
     overrides = [word for word in words if word.lstrip("+~").split("=")[0].split(".")[0] not in not_taken]
     cfg = compose("train", [*overrides, *more])
     with open_dict(cfg):
@@ -119,7 +123,10 @@ def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> D
 
 
 def reproduce(study: Study, seed: int, more: Sequence[str] = ()) -> Reproduction:
-    """Train a recorded seed again, leaving the study as it is; InputError where it has no result to compare with."""
+    """Train a recorded seed again in a temporary folder and compare.
+
+    Raises InputError where the seed has no result to compare with.
+    """
     from seedspread.training.build import open_study
     from seedspread.training.run import train_seed
 
@@ -148,7 +155,7 @@ def reproduce(study: Study, seed: int, more: Sequence[str] = ()) -> Reproduction
                     f"{kept.name} is missing or was changed after it was written: the network is the same"
                 )
             comparison.differing.append(f"the predicted labels ({kept})")
-    other = [f"{key}: {old} there, {new} here" for key, old, new in find_differences(study.config, study_identity(cfg))]
     if comparison.differing:
-        comparison.reasons[:0] = other
+        changed = find_differences(study.config, study_identity(cfg))
+        comparison.reasons[:0] = [f"{key}: {old} recorded, {new} now" for key, old, new in changed]
     return comparison

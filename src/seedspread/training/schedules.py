@@ -10,10 +10,10 @@ DECAYS = ("cosine", "linear", "constant")
 
 @dataclass(frozen=True)
 class RiseAndFall:
-    """A factor per epoch that rises in a line from `floor`, falls in a line, and stays at `floor`.
+    """A factor per epoch that rises linearly from `floor`, falls linearly, and stays at `floor`.
 
     Picard 2021 (arXiv 2109.08203), released recipe: for e < rise, height * e / (rise - 1) + floor; for rise <= e < end,
-    height * (end - e) / (end - rise + 1) + floor; later floor. The same for 22 and for 45 epochs.
+    height * (end - e) / (end - rise + 1) + floor; then floor. The same for 22 and for 45 epochs.
     """
 
     rise: int = 4
@@ -31,12 +31,12 @@ class RiseAndFall:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """A factor per step that rises in a line to 1 over `warmup` epochs, then falls to 0 at the end, or stays.
+    """A factor per step that rises linearly to 1 over `warmup` epochs, then falls to 0 at the last step, or stays 1.
 
-    `warmup` may be a fraction of an epoch. Of w steps of warm-up step s has (s + 1) / w, so that the first step moves
-    the weights too; of T steps in all a later one has (1 + cos(pi p)) / 2, 1 - p or 1, at p = (s - w) / (T - w).
-    Cosine: Loshchilov and Hutter 2017; warm-up: Goyal et al. 2017. Raises InputError where `warmup` is negative or
-    longer than `epochs`, those of the training.
+    `warmup` may be a fraction of an epoch. With w warm-up steps of T, step s < w has the factor (s + 1) / w, so that
+    the first step changes the weights too; a later step has (1 + cos(pi p)) / 2 (cosine), 1 - p (linear) or 1
+    (constant), where p = (s - w) / (T - w). Cosine: Loshchilov and Hutter 2017; warm-up: Goyal et al. 2017. Raises
+    InputError where `warmup` is negative or longer than the `epochs` of the training.
     """
 
     epochs: int
@@ -55,7 +55,7 @@ class WarmUp:
             raise InputError(f"schedule.decay={self.decay}: choose one of {', '.join(DECAYS)}")
 
     def factor(self, step: int, steps: int, steps_an_epoch: int) -> float:
-        """The factor of `step`, counted from 0, of `steps` in all."""
+        """The factor of `step`, counted from 0, in a training of `steps`."""
         rise = self.warmup * steps_an_epoch
         if step + 1 < rise:
             return (step + 1) / rise

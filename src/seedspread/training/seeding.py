@@ -1,9 +1,8 @@
-"""A seed drives independent random streams: `init`, `order`, `augment`, and `other` for what draws besides.
+"""Random numbers from a seed's independent streams: `init`, `order`, `augment`, and `other` for all other draws.
 
-Every draw of the project comes from `Stream.rng(*key)`, a fresh generator for that key (an epoch, say). A draw
-therefore depends on the seed and the key alone: not on what was drawn before, not on the device, not on the number of
-workers. Streams are told apart, and neighbouring seeds made unrelated, by NumPy's SeedSequence (O'Neill 2015; NumPy
-"Parallel random number generation").
+Every draw of the project comes from `Stream.rng(*key)`, a new generator for that key (an epoch, for example). A draw
+therefore depends on the seed and the key alone: not on earlier draws, the device, or the number of workers. NumPy's
+SeedSequence makes streams and neighbouring seeds independent (O'Neill 2015; NumPy "Parallel random number generation").
 """
 
 import random
@@ -20,9 +19,9 @@ from seedspread.config.streams import Stream
 def torch_cpu_state(sequence: np.random.SeedSequence) -> torch.Tensor:
     """A state for torch's CPU generator with the full entropy of `sequence`, shape (5056,) uint8.
 
-    `torch.manual_seed` keeps the low 32 bits of its argument on the CPU, so that s and s + 2**32 draw the same numbers
-    and two of 10,000 hashed seeds would coincide with a probability of 1 %. Both NumPy and torch run the same Mersenne
-    Twister (Matsumoto and Nishimura 1998); the 624 words that NumPy derives are set as torch's state.
+    On the CPU `torch.manual_seed` uses the low 32 bits of its argument: s and s + 2**32 draw the same numbers, and
+    among 10,000 hashed seeds two coincide with a probability of 1 %. NumPy and torch implement the same Mersenne
+    Twister (Matsumoto and Nishimura 1998), so the 624 words that NumPy derives become torch's state.
     """
     words = np.random.MT19937(sequence).state["state"]["key"]
     state = torch.Generator().manual_seed(0).get_state()
@@ -33,7 +32,7 @@ def torch_cpu_state(sequence: np.random.SeedSequence) -> torch.Tensor:
 
 @contextmanager
 def draw_from(stream: Stream) -> Iterator[None]:
-    """Within the block torch's CPU generator draws from `stream`; its former state comes back afterwards.
+    """Within the block torch's CPU generator draws from `stream`; its former state is restored afterwards.
 
     For code that takes no generator: the constructors of models.
     """
@@ -43,9 +42,9 @@ def draw_from(stream: Stream) -> Iterator[None]:
 
 
 def seed_global_generators(stream: Stream) -> None:
-    """Seed Python, NumPy, torch's CPU generator and those of every CUDA device, each with its own number.
+    """Seed the global generators of Python, NumPy, torch's CPU and every CUDA device, each with its own number.
 
-    Nothing of the project draws from them. Layers that draw while training, dropout for one, do.
+    This project does not draw from them; layers that draw during training, such as dropout, do.
     """
     for_python, for_numpy, for_torch, for_cuda = stream.sequence().spawn(4)
     random.seed(int(for_python.generate_state(1, np.uint64)[0]))
@@ -55,7 +54,7 @@ def seed_global_generators(stream: Stream) -> None:
 
 
 def generator_states() -> dict[str, Any]:
-    """The states of all global generators, of types that a checkpoint read with `weights_only=True` may hold."""
+    """The states of all global generators, in types that `torch.load(weights_only=True)` reads."""
     state: dict[str, Any] = np.random.get_state(legacy=False)
     return {
         "python": random.getstate(),
@@ -66,7 +65,7 @@ def generator_states() -> dict[str, Any]:
 
 
 def restore_generator_states(states: dict[str, Any]) -> None:
-    """Put all global generators back where `generator_states` found them; CUDA devices as many as are here."""
+    """Restore what `generator_states` returned; of CUDA devices as many as this machine has."""
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
     state = states["numpy"]

@@ -1,4 +1,4 @@
-"""The loop that trains the seeds of a study in one process."""
+"""The loop that trains the seeds of a study in one process, and the one that serves a pool of workers."""
 
 import os
 import traceback
@@ -8,21 +8,18 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from seedspread.config.errors import InputError, explain_error, find_input_error
 from seedspread.config.identity import study_identity
 from seedspread.config.overrides import without_epoch_lines
 from seedspread.config.resolve import resolve_config
-from seedspread.config.streams import Streams
 from seedspread.execution.failures import FailureStreak
 from seedspread.execution.pool import CHECK, PREPARE
 from seedspread.execution.signals import INTERRUPTED, watched_parent
 from seedspread.records.claims import claim_seed, request_stop, stop_reason
 from seedspread.records.study import Study, record_failure, study_folder
-from seedspread.training import hardware
-from seedspread.training.build import check_buildable, describe_run, open_study
+from seedspread.training.build import check_buildable, describe_run, open_study, prepare_study
 from seedspread.training.hardware import collect_garbage
 from seedspread.training.heads import stack_size, train_stacks
 from seedspread.training.run import train_seed
@@ -30,19 +27,10 @@ from seedspread.training.run import train_seed
 SEEDS_BETWEEN_COLLECTIONS = 20
 
 
-def prepare_study(cfg: DictConfig) -> None:
-    """Make what all seeds of a study share, so that no worker has to: the features of a frozen backbone."""
-    cfg, _ = open_study(cfg)
-    hardware.keep_memory()
-    hardware.make_repeatable(cfg.trainer.accelerator, cfg.threads)
-    device = hardware.select_device(cfg.trainer.accelerator)
-    instantiate(cfg.data, _partial_=True)(streams=Streams.of(0), device=device)
-
-
 def try_seed(cfg: DictConfig, study: Study, seed: int) -> str | None:
-    """Train one seed of an opened study; return why it failed, which is recorded with its traceback, or None.
+    """Train one seed of an open study; return None, or the reason for its failure, recorded with its traceback.
 
-    An InputError concerns all seeds and is raised.
+    Raises InputError, which concerns all seeds.
     """
     with claim_seed(study.folder, seed):
         try:
@@ -59,9 +47,9 @@ def try_seed(cfg: DictConfig, study: Study, seed: int) -> str | None:
 def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
     """Train those of `seeds` that have no record yet; return how many failed.
 
-    An exception in one seed is recorded as `failed` with its reason, its traceback kept in failed/, and the next seed
-    trained; `fail_fast` failures in a row with one reason stop this and every other worker of the sweep. An InputError
-    concerns all seeds and is raised.
+    A seed that raises is recorded as failed, with its reason; its traceback is kept in failed/, and the next seed
+    trains. `fail_fast` failures in a row with one reason stop every worker of the sweep. Raises InputError, which
+    concerns all seeds, and where the sweep that started this worker has ended.
     """
     cfg, study = open_study(without_epoch_lines(cfg))
     if (size := stack_size(cfg)) > 1:
@@ -72,11 +60,11 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
         if INTERRUPTED.is_set():
             raise KeyboardInterrupt
         if parent is not None and os.getppid() != parent:
-            raise InputError("the sweep that started this worker is gone")
+            raise InputError("the sweep that started this worker has ended")
         if stop_reason(study.folder):
             break
         if study.is_done(seed) and not cfg.overwrite:
-            continue  # trained meanwhile by someone else
+            continue  # another process has trained it
         reason = try_seed(cfg, study, seed)
         failed += reason is not None
         if streak.add(reason) >= cfg.fail_fast:
@@ -88,7 +76,10 @@ def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
 
 
 def serve(pipe: Connection) -> None:
-    """A worker: does what comes through `pipe` until its other end is closed, by the death of the parent too."""
+    """Execute the tasks that `pipe` receives and send back their results, until its other end is closed.
+
+    The death of the parent closes it too.
+    """
     setup_globals()
     ready: DictConfig
     study: Study | None = None
@@ -98,27 +89,27 @@ def serve(pipe: Connection) -> None:
             cfg, task = pipe.recv()
         except EOFError:
             return
-        answer: Any
+        result: Any
         try:
             HydraConfig.instance().set_config(cfg)
             own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
             if task == CHECK:
                 check_buildable(own)
-                answer = ""
+                result = ""
             elif task == PREPARE:
-                answer = study_identity(resolve_config(own))
+                result = study_identity(resolve_config(own))
                 if own.get("backbone") is not None:
                     prepare_study(own)
             else:
                 if study is None or study.folder != study_folder(own.results, own.study):
                     ready, study = open_study(without_epoch_lines(own))
-                answer = try_seed(ready, study, task) or ""
+                result = try_seed(ready, study, task) or ""
                 trained += 1
                 if trained % SEEDS_BETWEEN_COLLECTIONS == 1:
                     collect_garbage()
         except Exception as error:
-            answer = InputError(explain_error(error))
+            result = InputError(explain_error(error))
         try:
-            pipe.send(answer)
+            pipe.send(result)
         except OSError:
             return

@@ -1,4 +1,4 @@
-"""Checkpoints of a long seed, from which the same command goes on after a kill, to the same bits."""
+"""Checkpoints of a long seed, from which the same command resumes after a kill, to the same bits."""
 
 import math
 import os
@@ -7,22 +7,30 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
+from omegaconf import DictConfig
 
+from seedspread.config.errors import InputError
 from seedspread.records.files import unwritable_error
+from seedspread.records.study import Study
+from seedspread.training.build import Header
+from seedspread.training.callbacks.seed_record import SeedRecord
+from seedspread.training.module import Classifier
 from seedspread.training.seeding import generator_states, restore_generator_states
 
 
 class Checkpoints(L.Callback):
-    """Writes `place` every so many minutes and after every so many epochs, and removes it at the end.
+    """Writes the checkpoint `path` every `every_minutes` and `every_n_epochs`, and removes it when training ends.
 
-    Between two steps of an epoch only, after an optimizer's step and where no scoring is due, so that there is one way
-    to resume: "after an epoch" is after the first such step of the next; an epoch of one step has none. Lightning keeps
-    weights, optimizer, schedule, progress and the loader's position; the states of the global generators come on top,
-    in every checkpoint, Lightning's own included.
+    With `keep` the trained network stays beside it, as .final.ckpt. A checkpoint is written between two steps of an
+    epoch only, after an optimizer step and where no scoring is due, so that there is one way to resume: "after an
+    epoch" means after the first such step of the next; an epoch of one step has none. Lightning saves weights,
+    optimizer, schedule, progress and the loader's position. This callback adds the states of the global generators,
+    to Lightning's own checkpoints as well.
     """
 
-    def __init__(self, place: Path, every_minutes: float | None, every_n_epochs: int | None, keep: bool) -> None:
-        self.place, self.every_minutes, self.every_n_epochs, self.keep = place, every_minutes, every_n_epochs, keep
+    def __init__(self, path: Path, every_minutes: float | None, every_n_epochs: int | None, keep: bool) -> None:
+        self.path, self.every_minutes, self.every_n_epochs, self.keep = path, every_minutes, every_n_epochs, keep
         self._last = time.monotonic()
         self._epoch_is_due = False
         self._states: dict[str, Any] | None = None
@@ -30,7 +38,7 @@ class Checkpoints(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if self._states is not None:  # not earlier: what Lightning sets up draws as well
+        if self._states is not None:  # not earlier: Lightning's set-up draws from them
             restore_generator_states(self._states)
             self._states = None
 
@@ -39,12 +47,12 @@ class Checkpoints(L.Callback):
     ) -> None:
         steps, scored_every = batch_idx + 1, trainer.val_check_batch or 0
         if trainer.is_last_batch or steps % trainer.accumulate_grad_batches:
-            return  # gradients summed up so far are in no checkpoint
+            return  # accumulated gradients are not saved
         if scored_every and math.isfinite(scored_every) and steps % int(scored_every) == 0:
             return
         overdue = self.every_minutes is not None and time.monotonic() - self._last >= 60 * self.every_minutes
         if self._epoch_is_due or overdue:
-            self._write(trainer, self.place)
+            self._write(trainer, self.path)
             self._last, self._epoch_is_due = time.monotonic(), False
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -53,22 +61,72 @@ class Checkpoints(L.Callback):
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.keep:
-            self._write(trainer, self.place.with_suffix(".final.ckpt"))
-        self.place.unlink(missing_ok=True)  # the record is written
+            self._write(trainer, self.path.with_suffix(".final.ckpt"))
+        self.path.unlink(missing_ok=True)  # the record is written
 
-    def _write(self, trainer: L.Trainer, place: Path) -> None:
-        """Whole or not at all: Lightning's own draft lies in the system's temporary folder, on another disk maybe."""
-        draft = place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    def _write(self, trainer: L.Trainer, path: Path) -> None:
+        """Write atomically: Lightning's own temporary file may be on another disk; InputError for a full disk."""
+        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            place.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(exist_ok=True)
             trainer.save_checkpoint(draft)
-            draft.replace(place)
+            draft.replace(path)
         except OSError as error:
             draft.unlink(missing_ok=True)
-            raise unwritable_error(place.parent, error) from error
+            raise unwritable_error(path.parent, error) from error
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["generator_states"] = generator_states()
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         self._states = checkpoint.get("generator_states")
+
+
+def find_checkpoint(cfg: DictConfig, study: Study, classifier: Classifier, header: Header) -> Path | None:
+    """The checkpoint that the seed resumes from, which `header` then names; None where it starts at its first step.
+
+    This is `ckpt_path` where it is set, of any config of this network and seed; else the seed's own checkpoint in the
+    study, which is set aside where it is damaged or of another study. Raises InputError for an unusable `ckpt_path`.
+    """
+    path = study.checkpoint_path(header["seed"])
+    if cfg.ckpt_path is not None:
+        path = Path(cfg.ckpt_path)
+        known = check_checkpoint(path, classifier, header)
+        if (digest := known.get("config_digest", study.digest)) != study.digest:
+            header["resumed_from_config"] = digest
+    elif path.exists():
+        try:
+            check_checkpoint(path, classifier, header, of_study=True)
+        except InputError as error:
+            problem = str(error).removeprefix("ckpt_path=")
+            print(
+                f"{problem}; moved to {study.move_to_damaged(path)}, and seed {header['seed']} starts again", flush=True
+            )
+            return None
+    else:
+        return None
+    header["resumed_from"] = str(path)
+    return path
+
+
+def check_checkpoint(path: Path, classifier: Classifier, header: Header, of_study: bool = False) -> Header:
+    """The state of SeedRecord in the checkpoint at `path`.
+
+    Raises InputError where it is not of this network and seed, or, with `of_study`, not of this study or incomplete.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
+        known = checkpoint["callbacks"].get(SeedRecord.__qualname__, {})
+    except Exception as error:
+        raise InputError(f"ckpt_path={path}: not a whole Lightning checkpoint ({type(error).__name__})") from error
+    if shapes != {name: tensor.shape for name, tensor in classifier.state_dict().items()}:
+        raise InputError(f"ckpt_path={path}: a checkpoint of another network; set the model= that it was trained with")
+    if (seed := known.get("seed", header["seed"])) != header["seed"]:
+        raise InputError(f"ckpt_path={path}: a checkpoint of seed {seed}; resume it with seed={seed}")
+    if of_study and any(known.get(key) != header[key] for key in ("config_digest", "data_sha256")):
+        raise InputError(f"ckpt_path={path}: a checkpoint of another study")
+    parts = ("optimizer_states", "lr_schedulers", "loops", "history", "train_sums", "generator_states")
+    if of_study and (missing := [part for part in parts if part not in checkpoint]):
+        raise InputError(f"ckpt_path={path}: a checkpoint without {missing[0]}")
+    return known

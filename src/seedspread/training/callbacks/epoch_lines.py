@@ -1,4 +1,4 @@
-"""Tells how far a long seed has come."""
+"""Shows the progress of a long seed."""
 
 import sys
 import time
@@ -9,31 +9,31 @@ from seedspread.training.module import Classifier
 
 
 class EpochLines(L.Callback):
-    """One line that is written anew after each epoch in a terminal; elsewhere a line every `every` seconds at most.
+    """One line, rewritten after each epoch in a terminal; elsewhere a new line every `every` seconds at most.
 
-    A seed that takes less than `after` seconds stays silent.
+    A seed that takes less than `after` seconds prints none.
     """
 
     def __init__(self, after: float, every: float) -> None:
         self.after, self.every = after, every
         self._live = sys.stderr.isatty()
-        self._began = self._last = 0.0
+        self._started = self._last = 0.0
         self._shown = False
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._began = self._last = time.monotonic()
+        self._started = self._last = time.monotonic()
         self._shown = False
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         now = time.monotonic()
         done, asked = trainer.current_epoch + 1, trainer.max_epochs
         assert isinstance(pl_module, Classifier)
-        if not pl_module.history or now - self._began < self.after or done == asked:
+        if not pl_module.history or now - self._started < self.after or done == asked:
             return
         if not self._live and now - self._last < self.every:
             return
         self._last, self._shown = now, True
-        left = (now - self._began) / done * ((asked or done) - done)
+        left = (now - self._started) / done * ((asked or done) - done)
         accuracy = 100 * pl_module.history[-1]["val/acc"]
         line = f"epoch {done}/{asked}  val/acc {accuracy:.2f} %  {left:.0f} s left"
         print(f"\r{line}\033[K" if self._live else line, end="" if self._live else "\n", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Records how large the gradient was."""
+"""Records the norm of the gradient."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from torch.optim import Optimizer
 
 from seedspread.training.module import Classifier
 
-PERCENTILE = 0.9  # where the Deep Learning Tuning Playbook (Godbole et al. 2023) begins to clip
+PERCENTILE = 0.9  # where the Deep Learning Tuning Playbook (Godbole et al. 2023) starts clipping
 
 
 class GradientNorms(L.Callback):
-    """Adds grad_norm/max and grad_norm/p90 to each epoch's metrics: over its steps, of the L2 norm of the gradient.
+    """Adds grad_norm/max and grad_norm/p90 to each epoch's metrics: the L2 norm of the gradient, over its steps.
 
-    The norm is that of all weights together, before clipping, of the gradients of a whole step where several batches
-    are summed up. Norms stay on the device until the epoch is scored; the weights are those without this callback.
+    One norm over all weights, before clipping, of accumulated gradients where `accumulate_grad_batches` is set. Norms
+    stay on the device until the epoch is scored. The callback does not change the weights.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class GradientNorms(L.Callback):
         norm = get_total_norm([p.grad for p in pl_module.parameters() if p.grad is not None])
         scaler = getattr(trainer.precision_plugin, "scaler", None)  # of fp16
         if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
-            norm = norm / scaler._get_scale_async()  # a fused optimizer takes the scale out within its step
+            norm = norm / scaler._get_scale_async()  # a fused optimizer unscales within its step
         self._norms.append(norm)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

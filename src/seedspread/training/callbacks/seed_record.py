@@ -27,16 +27,16 @@ def weights_sha256(module: torch.nn.Module) -> str:
 
 
 def _finite(value: float) -> float | None:
-    """`value`, or None where it is not finite: JSON has no NaN."""
+    """`value`, or None for NaN and infinity, which JSON does not have."""
     return value if math.isfinite(value) else None
 
 
 class SeedRecord(L.Callback):
-    """One record per seed: metrics, seconds, hashes, and `header`, the fields known before training begins.
+    """One record per seed: `header` (what was known before training), metrics, seconds, hashes.
 
-    `started` is the `time.perf_counter()` at which work on the seed began. Seconds are wall time: train (steps), score
-    (the passes over the test set), setup (all the rest up to the writing of the record); of a resumed seed they are
-    those of all its parts, up to the checkpoint; of `together` seeds that train in one step each has its share.
+    `started` is the `time.perf_counter()` at which work on the seed started. Seconds are wall time: train (steps),
+    score (evaluation on the test set), setup (all the rest until the record is written). Those of a resumed seed
+    include the time up to its checkpoint; those of `together` seeds that train in one step are divided among them.
     """
 
     def __init__(self, study: Study, header: dict[str, Any], started: float, together: int = 1) -> None:
@@ -47,6 +47,7 @@ class SeedRecord(L.Callback):
         self._since = started
 
     def _book(self, part: str | None, module: L.LightningModule) -> None:
+        """Add the time since the last call to `part`, or to none."""
         if module.device.type == "cuda":
             torch.cuda.synchronize()
         now = time.perf_counter()
@@ -55,7 +56,7 @@ class SeedRecord(L.Callback):
         self._since = now
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._book(None, pl_module)  # no epoch starts where one is resumed
+        self._book(None, pl_module)  # a run that resumes within an epoch does not start it
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._book(None, pl_module)
@@ -75,25 +76,26 @@ class SeedRecord(L.Callback):
         return {part: seconds + here[part] for part, seconds in self._before.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Whose the checkpoint is, where it was written, and the seconds spent so far."""
+        """Seed, study, data and machine of the checkpoint, and the seconds spent so far."""
         known = {key: self.header[key] for key in ("seed", "config_digest", "data_sha256", "environment")}
         return {**known, "seconds": self._spent()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._before = state_dict.get("seconds", self._before)
-        there, here = state_dict.get("environment"), self.header["environment"]
-        if there is not None and there != here:
-            self.header["resumed_with"] = {key: [old, new] for key, old, new in find_differences(there, here)}
+        before, now = state_dict.get("environment"), self.header["environment"]
+        if before is not None and before != now:
+            self.header["resumed_with"] = {key: [old, new] for key, old, new in find_differences(before, now)}
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
         history = pl_module.history
         diverged = pl_module.diverged_at
-        ended_at = diverged if diverged is not None and self.together > 1 else trainer.current_epoch - 1
-        if pl_module.predictions is None or history[-1]["epoch"] != ended_at:
+        last_epoch = diverged if diverged is not None and self.together > 1 else trainer.current_epoch - 1
+        if pl_module.predictions is None or history[-1]["epoch"] != last_epoch:
             raise InputError(
-                f"nothing was scored after epoch {trainer.current_epoch} of trainer.max_epochs={trainer.max_epochs}; "
-                "is the checkpoint at its last epoch, or do limit_..._batches or check_val_every_n_epoch leave it out?"
+                f"the last epoch was not scored ({trainer.current_epoch} of trainer.max_epochs={trainer.max_epochs}); "
+                "is the checkpoint at its last epoch, or is scoring skipped by limit_..._batches or "
+                "check_val_every_n_epoch?"
             )
         predictions = pl_module.predictions.cpu().numpy()
         metrics = [key for key in history[-1] if key != "epoch"]
@@ -103,7 +105,7 @@ class SeedRecord(L.Callback):
             reason=None if diverged is None else f"the loss was not finite in epoch {diverged}",
             test_examples=len(predictions),
             epochs=[int(epoch["epoch"]) for epoch in history],
-            # a seed that started without callbacks=gradient_norms has none of its first epochs
+            # a seed that started without callbacks=gradient_norms has no norms of its first epochs
             curves={key: [_finite(epoch.get(key, math.nan)) for epoch in history] for key in metrics},
             final={key: _finite(history[-1][key]) for key in metrics},
             seconds={part: round(value / self.together, 4) for part, value in self._spent().items()},
