@@ -40,7 +40,7 @@ def test_weights_and_predictions_are_what_they_were(small, case, request):
     place = FOLDER / f"{machine_key()}.json"
     golden = json.loads(place.read_text()) if place.exists() else {}
     record = train(small(*CASES[case]))
-    found = {key: record[key] for key in ("weights_sha256", "predictions_sha256")}
+    found = {key: getattr(record, key) for key in ("weights_sha256", "predictions_sha256")}
     if request.config.getoption("--write-golden"):
         place.write_text(json.dumps(dict(sorted({**golden, case: found}.items())), indent=1) + "\n")
     elif case not in golden:

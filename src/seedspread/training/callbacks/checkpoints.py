@@ -99,9 +99,8 @@ def find_checkpoint(cfg: DictConfig, study: Study, classifier: Classifier, heade
             check_checkpoint(path, classifier, header, of_study=True)
         except InputError as error:
             problem = str(error).removeprefix("ckpt_path=")
-            print(
-                f"{problem}; moved to {study.move_to_damaged(path)}, and seed {header['seed']} starts again", flush=True
-            )
+            moved = study.move_to_damaged(path)
+            print(f"{problem}; it moves to {moved}, and seed {header['seed']} starts from the beginning", flush=True)
             return None
     else:
         return None
