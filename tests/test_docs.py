@@ -12,8 +12,9 @@ from PIL import Image
 
 import seedspread as ss
 from seedspread.commands.cli import COMMANDS
+from seedspread.config.check import check_config, known_keys
 from seedspread.config.compose import CONF
-from seedspread.config.keys import check_keys, known_keys
+from seedspread.config.schema import SCHEMAS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -23,6 +24,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 PLACES = {"experiment=NAME": "experiment=digits", "seed=range(0,N)": "seed=range(0,20)", "key=value": "results=results"}
+PLACES["backbone.checkpoint=PATH"] = f"backbone.checkpoint={ROOT}/README.md"  # a file that is there
 FENCE = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -93,15 +95,16 @@ def test_command_lines_are_accepted(command, arguments, configs):
         for override in OverridesParser.create().parse_overrides(overrides)
     ]
     cfg = compose(command, values, return_hydra_config=True)
-    if command == "train":
-        check_keys(cfg)
+    check_config(cfg, SCHEMAS[command])
 
 
 def test_keys_within_sentences_exist():
     groups = {path.name for path in Path(CONF).iterdir() if path.is_dir()}
     for page in PAGES:
         for key in re.findall(r"`([a-z][\w.]*)=", FENCE.sub("", page.read_text())):
-            assert key in {"key", *known_keys(), *groups} or key.split(".")[0] == "trainer", f"{page.name}: {key}="
+            assert (
+                key in {"key", *known_keys(), *groups} or key.split(".")[0] == "trainer" or key.endswith("._target_")
+            ), f"{page.name}: {key}="
 
 
 def test_make_targets_exist():

@@ -165,6 +165,7 @@ def test_diverged_seeds_missing_predictions_and_outliers_are_told(compared, two)
 
 def test_neither_torch_nor_lightning_is_imported():
     script = (
-        "import sys, seedspread.compare, seedspread.power; print(sorted({'torch', 'lightning'} & set(sys.modules)))"
+        "import sys, seedspread.commands.compare, seedspread.commands.power; "
+        "print(sorted({'torch', 'lightning'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"

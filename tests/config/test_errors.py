@@ -1,6 +1,7 @@
 """What is said of an error."""
 
-from seedspread.config.errors import InputError, explain_error
+from seedspread.config.errors import InputError
+from seedspread.config.explain import explain_error
 
 
 def test_an_input_error_is_found_under_what_hydra_wraps_around_it():

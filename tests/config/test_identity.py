@@ -4,7 +4,7 @@ from seedspread.config import identity
 from seedspread.config.identity import compute_digest, find_differences, study_identity
 from seedspread.config.resolve import resolve_config
 
-DIGESTS = {"cifar_quick": "151648932d7e", "cifar_short": "2e7b60ffa987", "digits": "abe491f4b189"}
+DIGESTS = {"cifar_quick": "f356b50a13a2", "cifar_short": "46ccd36eba7a", "digits": "37886f8bac89"}
 
 
 def test_other_studies_keep_their_digest(config):

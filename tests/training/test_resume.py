@@ -194,7 +194,7 @@ def test_a_checkpoint_of_another_study_is_set_aside(digits, resumed, capsys):
 
 @pytest.mark.parametrize("setting", ["checkpoint.every_minutes=0", "checkpoint.every_n_epochs=-1"])
 def test_settings_that_cannot_be_are_refused(small, setting):
-    with pytest.raises(InputError, match=rf"{setting}: a number above 0, or null for none"):
+    with pytest.raises(InputError, match=rf"{setting}: a (whole )?number (above 0|of at least 1), or null"):
         train(small(setting))
 
 

@@ -7,9 +7,10 @@ import hydra
 from omegaconf import DictConfig
 
 from seedspread.commands.console import plain_errors
+from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
-from seedspread.config.schema import whole_number
+from seedspread.config.schema import BatchSize
 from seedspread.records.files import unwritable_error
 from seedspread.records.study import study_folder
 from seedspread.report.batch_size import REMINDER, TABLE_HEAD, table_line, write_batch_size
@@ -24,20 +25,14 @@ from seedspread.training.batch_size import (  # noqa: TID253 - processes of thei
 )
 
 
-def _percent(cfg: DictConfig, key: str) -> float:
-    value = cfg[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 100:
-        raise InputError(f"{key}={value}: percent, from 0 to below 100")
-    return value
-
-
 @hydra.main(version_base="1.3", config_path=CONF, config_name="batch_size")
 def main(cfg: DictConfig) -> None:
     """Measure, print the table and the recommended size, and write both."""
     with plain_errors():
         if cfg.seeds is not None:
             raise InputError("-m or seeds=: sizes are measured one after the other, of one config; leave it out")
-        start, gain, within = whole_number(cfg, "start"), _percent(cfg, "gain"), _percent(cfg, "within")
+        check_config(cfg, BatchSize)
+        start, gain, within = cfg.start, cfg.gain, cfg.within
         folder = study_folder(cfg.results, cfg.study) / "batch_size"
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if not (there.is_dir() and os.access(there, os.W_OK)):  # before minutes of measuring

@@ -5,15 +5,15 @@ imported.
 """
 
 from pathlib import Path
-from typing import Any
 
 import hydra
 from omegaconf import DictConfig, ListConfig
 
 from seedspread.commands.console import plain_errors
+from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
-from seedspread.config.schema import positive_number
+from seedspread.config.schema import Compare
 from seedspread.decide.arms import check_units, is_score_file, read_arm
 from seedspread.decide.verdict import Arm, compare_arms
 from seedspread.records.files import combined_folder
@@ -59,26 +59,15 @@ def _named_arm(cfg: DictConfig, key: str, name: str) -> Arm:
     return Arm.of(Scores.of(Study.load(folder)))
 
 
-def _settings(cfg: DictConfig) -> dict[str, Any]:
-    """What is set of how to compare; InputError where a value cannot be."""
-    for key in ("pair", "same_examples"):
-        if cfg[key] is not None and not isinstance(cfg[key], bool):
-            raise InputError(f"{key}={cfg[key]}: true or false, or leave it out")
-    worth = positive_number(
-        cfg, "worth", "the smallest difference that matters, a positive number in the scores' units"
-    )
-    return {"pair": cfg.pair, "same_examples": cfg.same_examples, "worth": worth}
-
-
 @hydra.main(version_base="1.3", config_path=CONF, config_name="compare")
 def main(cfg: DictConfig) -> None:
     """Compare the arms that `cfg` names: the verdict of each candidate, then what it stands on."""
     with plain_errors():
-        settings = _settings(cfg)
+        check_config(cfg, Compare)
         baseline, candidates = named_arms(cfg)
         names = "+".join(arm.name for arm in candidates)
         folder = combined_folder(Path(cfg.results), f"{names}-against-{baseline.name}")
-        found = compare_arms(baseline, candidates, **settings)
+        found = compare_arms(baseline, candidates, pair=cfg.pair, same_examples=cfg.same_examples, worth=cfg.worth)
         write_comparison(found, folder)
         print("\n".join(verdict_sentence(c) for c in found))
         for c in found:

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from seedspread.config.errors import explain_error
+from seedspread.config.explain import explain_error
 
 _SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 

@@ -4,8 +4,10 @@ import hydra
 from omegaconf import DictConfig
 
 from seedspread.commands.console import plain_errors, study_names
+from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
+from seedspread.config.schema import Luck
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study, study_folder
 from seedspread.report.findings import Findings
@@ -17,6 +19,7 @@ from seedspread.report.page import luck_words
 def main(cfg: DictConfig) -> None:
     """Say what of each named study's spread is luck, and write it as a page."""
     with plain_errors():
+        check_config(cfg, Luck)
         names = study_names(cfg)
         if not names:
             raise InputError("study=?: name a study, for example study=digits")

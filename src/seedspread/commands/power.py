@@ -10,9 +10,10 @@ from omegaconf import DictConfig
 
 from seedspread import statistics as st
 from seedspread.commands.console import plain_errors
+from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
-from seedspread.config.schema import positive_number, whole_number
+from seedspread.config.schema import Power
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study, study_folder
 from seedspread.report.power import ALPHA, describe_plan
@@ -23,9 +24,8 @@ from seedspread.statistics.spread import Interval
 def main(cfg: DictConfig) -> None:
     """Print the plan that `cfg` asks for."""
     with plain_errors():
-        std, difference = positive_number(cfg, "std"), positive_number(cfg, "difference")
-        n = None if cfg.n is None else whole_number(cfg, "n", least=2)
-        candidates = whole_number(cfg, "candidates")
+        check_config(cfg, Power)
+        std, difference, n, candidates = cfg.std, cfg.difference, cfg.n, cfg.candidates
         if (std is None) == (cfg.study is None):
             raise InputError("give the std between seeds, std=0.23, or a study that has it, study=NAME")
         if difference is None and n is None:
@@ -40,7 +40,7 @@ def main(cfg: DictConfig) -> None:
         alpha = ALPHA / candidates
         if candidates > 1:
             print(f"for {candidates:,} candidates, each at {100 * alpha:.2g} % (Bonferroni; Holm needs no more)")
-        print(*describe_plan(std, interval, difference, n, alpha, bool(cfg.paired)), sep="\n")
+        print(*describe_plan(std, interval, difference, n, alpha, cfg.paired), sep="\n")
 
 
 def _spread_of(study: Study) -> tuple[float, Interval]:

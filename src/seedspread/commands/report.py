@@ -7,8 +7,10 @@ import hydra
 from omegaconf import DictConfig
 
 from seedspread.commands.console import plain_errors, study_names
+from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
+from seedspread.config.schema import Report
 from seedspread.records.study import Study, list_studies, study_folder
 from seedspread.report.study_page import write_reports
 from seedspread.report.wording import headline
@@ -18,6 +20,7 @@ from seedspread.report.wording import headline
 def main(cfg: DictConfig) -> None:
     """Write the reports that `cfg` asks for, and say where."""
     with plain_errors():
+        check_config(cfg, Report)
         names = list(dict.fromkeys(study_names(cfg)))
         if not names:
             there = ", ".join(list_studies(cfg.results)) or "none"

@@ -9,10 +9,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from seedspread.commands.console import plain_errors, user_environment
+from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
 from seedspread.config.overrides import override_key
-from seedspread.config.schema import whole_number
+from seedspread.config.schema import Sources
 from seedspread.records.study import Study, study_folder
 from seedspread.report.sources import ALL, NOTHING, VARIED, read_source, sources_table, write_sources
 
@@ -35,7 +36,7 @@ def run_sweeps(design: Mapping[str, tuple[str, list[str]]], overrides: Sequence[
     """Run the sweeps one after the other, each on the whole machine; InputError where one fails."""
     for varied, (_, swept) in design.items():
         print(f"\n== {varied}", flush=True)
-        command = [sys.executable, "-m", "src.train", "-m", *overrides, *swept]
+        command = [sys.executable, "-m", "seedspread", "train", "-m", *overrides, *swept]
         done = subprocess.run(command, cwd=HydraConfig.get().runtime.cwd, env=user_environment())
         if done.returncode:
             raise InputError(
@@ -47,7 +48,8 @@ def run_sweeps(design: Mapping[str, tuple[str, list[str]]], overrides: Sequence[
 def main(cfg: DictConfig) -> None:
     """Train what is missing of the five studies, then print and draw the spread by source."""
     with plain_errors():
-        n = whole_number(cfg, "n", least=2)
+        check_config(cfg, Sources)
+        n = cfg.n
         overrides = HydraConfig.get().overrides.task
         if given := [o for o in overrides if override_key(o).split(".")[0] in ("seed", "seeds", "streams")]:
             raise InputError(f"{given[0]}: the design sets seeds and streams; say how many runs with n=")

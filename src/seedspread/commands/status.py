@@ -7,8 +7,10 @@ import hydra
 from omegaconf import DictConfig
 
 from seedspread.commands.console import plain_errors, study_names
+from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
+from seedspread.config.schema import Status
 from seedspread.records.study import Study, list_studies
 from seedspread.report.status import describe_status
 
@@ -17,6 +19,7 @@ from seedspread.report.status import describe_status
 def main(cfg: DictConfig) -> None:
     """Print the status of the studies that `cfg` names, or of all in its results folder."""
     with plain_errors():
+        check_config(cfg, Status)
         searches: list[Path] = []
         if not (names := study_names(cfg)):
             names = list_studies(cfg.results)

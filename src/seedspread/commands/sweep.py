@@ -22,11 +22,12 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from seedspread.config.errors import InputError, explain_error
-from seedspread.config.keys import check_keys
+from seedspread.config.check import check_config
+from seedspread.config.errors import InputError
+from seedspread.config.explain import explain_error
 from seedspread.config.overrides import format_seeds, name_study, parse_seeds, shorten_seeds
 from seedspread.config.resolve import count_workers, trains_in_stacks
-from seedspread.config.schema import whole_number
+from seedspread.config.schema import Train
 from seedspread.execution.clusters import check_ray
 from seedspread.execution.failures import DEATHS, record_dead_worker
 from seedspread.execution.local import request_huge_pages
@@ -102,16 +103,9 @@ class SeedSweep:
             overrides = [*(o for o in overrides if not o.startswith("study=")), f"study={name}"]
             with open_dict(cfg):
                 cfg.study = name
-        for key in ("fail_fast", "workers_per_gpu"):
-            whole_number(cfg, key)
-        if cfg.seeds_per_job != "auto":
-            whole_number(cfg, "seeds_per_job")
-        if not isinstance(cfg.report, bool):
-            raise InputError(f"report={cfg.report}: true or false")
+        check_config(cfg, Train)
         if cfg.ckpt_path is not None and len(seeds) > 1:
             raise InputError(f"ckpt_path={cfg.ckpt_path}: a checkpoint is of one seed; go on with it without -m")
-        check_keys(cfg)
-        count_workers(cfg)
         check_ray(cfg.hydra.launcher)
         check_writable(study_folder(cfg.results, cfg.study))
         return cfg, overrides, seeds

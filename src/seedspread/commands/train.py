@@ -12,10 +12,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from seedspread.commands.console import plain_errors
+from seedspread.config.check import check_config
 from seedspread.config.compose import CONF, compose_config
 from seedspread.config.extras import check_train_extra
 from seedspread.config.overrides import expand_seeds
-from seedspread.config.streams import check_seed
+from seedspread.config.schema import Train
 from seedspread.records.claims import claim_seed
 from seedspread.records.progress import format_record
 from seedspread.records.record import Record, Status
@@ -34,10 +35,11 @@ def train(config: DictConfig | Sequence[str]) -> Record:
     """
     check_train_extra()
     cfg = config if isinstance(config, DictConfig) else compose_config("train", config)
+    check_config(cfg, Train)  # before the seconds that the imports take
     from seedspread.training.build import check_recorded_data, open_study
     from seedspread.training.run import train_seed
 
-    seed = check_seed(cfg.seed)
+    seed = cfg.seed
     cfg, study = open_study(cfg)
     found = study.record(seed)
     if found is not None and found.status != Status.FAILED and not cfg.overwrite:

@@ -43,8 +43,6 @@ def main(cfg: DictConfig) -> None:
     with plain_errors():
         if cfg.seeds is not None:
             raise InputError("-m or seeds=: a search trains many seeds of many trials by itself; leave it out")
-        if not isinstance(cfg.report, bool):
-            raise InputError(f"report={cfg.report}: true, or leave it out")
         overrides = HydraConfig.get().overrides.task
         search = Search(cfg, overrides)
         failures = [] if cfg.report else search.run()

@@ -7,63 +7,52 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-# What does not change a result: where things lie, how a run is shown or spread over machines, and the seeds themselves.
-NOT_IN_IDENTITY = (
-    "seed",
-    "seeds",
-    "study",
-    "results",
-    "overwrite",
-    "logger",
-    "metric",
-    "ckpt_path",
-    "checkpoint",
-    "jobs",
-    "workers_per_gpu",
-    "seeds_per_job",
-    "fail_fast",
-    "report",
-    "stack",
-    "space",
-)
-NOT_IN_CALLBACKS_IDENTITY = ("epoch_lines", "gradient_norms")  # they look on
-NOT_IN_DATA_IDENTITY = ("source", "root", "cache", "backbone", "workers")
-NOT_IN_TRAINER_IDENTITY = (
-    "devices",
-    "default_root_dir",
-    "enable_checkpointing",
-    "enable_model_summary",
-    "enable_progress_bar",
-    "log_every_n_steps",
-    "num_sanity_val_steps",
-    "profiler",
-)
+from seedspread.config.schema import IF_SET, Key, Train, keys_of, keys_of_all
+
+KEYS_SHOWN = 6
 
 
 def study_identity(cfg: DictConfig) -> dict[str, Any]:
-    """What makes two seeds part of one study: the settled config without seeds, places and display."""
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    for key in NOT_IN_IDENTITY:
-        config.pop(key, None)
-    # What came later than the first studies counts where it is used.
-    if config["streams"]["other"] is None:
-        del config["streams"]["other"]
-    if config["compile"] is None:
-        del config["compile"]
-    for key in NOT_IN_DATA_IDENTITY:
-        config["data"].pop(key, None)
-    if config.get("backbone"):
-        config["backbone"].pop("checkpoint", None)  # the data's fingerprint covers the weights themselves
-    for key in NOT_IN_TRAINER_IDENTITY:
-        config["trainer"].pop(key, None)
-    if config["trainer"].get("gradient_clip_val") is None:  # came later as well
-        config["trainer"].pop("gradient_clip_val", None)
-    callbacks = config.get("callbacks") or {}
-    config["callbacks"] = {name: c for name, c in callbacks.items() if name not in NOT_IN_CALLBACKS_IDENTITY}
+    """What makes two seeds part of one study: the resolved config without seeds, places and display."""
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
+    config["callbacks"] = config.get("callbacks") or {}  # none, in three spellings
+    return _identifying(config, keys_of(Train))
+
+
+def _identifying(values: Mapping[str, Any], known: Mapping[str, Key]) -> dict[str, Any]:
+    kept = {}
+    for name, value in values.items():
+        if (key := known.get(name)) is None:
+            kept[name] = value
+        elif key.identity is True or (key.identity == IF_SET and value is not None):
+            kept[name] = _identifying(value, keys_of_all(key)) if isinstance(value, Mapping) else value
+    return kept
+
+
+def restore_config(cfg: DictConfig, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a study: what its identity holds, and of `cfg` the places and the display, which it leaves out."""
+    ours: Any = OmegaConf.to_container(cfg, resolve=False)
+    return _restored(ours, identity, keys_of(Train))
+
+
+def _restored(ours: Any, identity: Mapping[str, Any], known: Mapping[str, Key]) -> dict[str, Any]:
+    ours = ours if isinstance(ours, Mapping) else {}
+    config = {}
+    for name in (*identity, *(name for name in ours if name not in identity)):
+        key = known.get(name)
+        if name not in identity:
+            if key is not None and key.identity is not True:
+                config[name] = ours[name] if key.identity is False else None
+        elif key is not None and isinstance(identity[name], Mapping):
+            config[name] = _restored(ours.get(name), identity[name], keys_of_all(key))
+        else:
+            config[name] = identity[name]
     return config
 
 
-KEYS_SHOWN = 6
+def list_places() -> list[str]:
+    """The keys at the top of a config that are no part of a study's identity."""
+    return [name for name, key in keys_of(Train).items() if key.identity is False]
 
 
 def compute_digest(config: Mapping[str, Any]) -> str:
@@ -90,5 +79,5 @@ def find_differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list
 def describe_differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     """In which keys the config of a folder differs from the one now, in words; the first few of many."""
     found = find_differences(theirs, ours)
-    told = "; ".join(f"{key}: {old} there, {new} now" for key, old, new in found[:KEYS_SHOWN])
-    return told + (f"; {len(found) - KEYS_SHOWN} more" if len(found) > KEYS_SHOWN else "")
+    shown = "; ".join(f"{key}: {old} there, {new} now" for key, old, new in found[:KEYS_SHOWN])
+    return shown + (f"; {len(found) - KEYS_SHOWN} more" if len(found) > KEYS_SHOWN else "")

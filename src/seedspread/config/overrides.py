@@ -2,9 +2,11 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, open_dict
@@ -23,7 +25,7 @@ def reproduction_command(seed: int) -> str | None:
 
 
 def without_epoch_lines(cfg: DictConfig) -> DictConfig:
-    """`cfg` for a worker among several, whose parent tells how far they are."""
+    """`cfg` for a worker among several, whose parent shows how far they are."""
     with open_dict(cfg):
         cfg.callbacks = {name: c for name, c in (cfg.callbacks or {}).items() if name != "epoch_lines"}
     return cfg
@@ -57,9 +59,33 @@ def override_key(override: str) -> str:
     return override.lstrip("+~").split("=")[0]
 
 
-def typed_overrides() -> list[str]:
-    """The overrides that this command was typed with; none outside a Hydra command."""
-    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+def typed_overrides(cfg: DictConfig) -> list[str]:
+    """The overrides that `cfg` was composed with on the command line; none outside a Hydra command."""
+    hydra = _hydra_config(cfg)
+    return list(hydra.overrides.task) if hydra else []
+
+
+def _hydra_config(cfg: DictConfig) -> Any:
+    return cfg.get("hydra") or (HydraConfig.get() if HydraConfig.initialized() else None)
+
+
+def typed_keys(cfg: DictConfig) -> list[str]:
+    """The dotted keys that were typed, and those beside a `_target_` in the file of the chosen experiment."""
+    keys = [override_key(override) for override in typed_overrides(cfg)]
+    hydra = _hydra_config(cfg)
+    experiment = hydra and hydra.runtime.choices.get("experiment")
+    for source in hydra.runtime.config_sources if experiment else []:
+        path = Path(source.path, "experiment", f"{experiment}.yaml")
+        if source.schema == "file" and path.is_file():
+            groups = yaml.safe_load(path.read_text()) or {}
+            own = {name: group for name, group in groups.items() if isinstance(group, Mapping) and "_target_" in group}
+            keys += [f"{name}.{key}" for name, group in own.items() for key in group]
+    return keys
+
+
+def is_typed(key: str, typed: Sequence[str]) -> bool:
+    """Whether a dotted key, or one below it, is among `typed` ones."""
+    return any(f"{one}.".startswith(f"{key}.") for one in typed)
 
 
 def format_value(value: Any) -> str:
@@ -91,7 +117,7 @@ def shorten_seeds(seeds: Sequence[int], most: int = 8) -> str:
 
 
 def expand_seeds(text: str | int) -> list[int]:
-    """The inverse of `format_seeds`."""
+    """The inverse of `format_seeds`: "0-2,7" is [0, 1, 2, 7]."""
     seeds: list[int] = []
     for part in str(text).split(","):
         first, _, last = part.partition("-")

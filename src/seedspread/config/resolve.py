@@ -1,37 +1,26 @@
 """What `auto` means on this machine: accelerator, precision, memory format, number of workers."""
 
-import difflib
-import inspect
 import os
 import shutil
 from pathlib import Path
 
-from hydra.utils import get_method
 from omegaconf import DictConfig, open_dict
 
 from seedspread.config.errors import InputError
-from seedspread.config.keys import known_keys
-from seedspread.config.overrides import override_key, typed_overrides
-from seedspread.config.schema import whole_number
+from seedspread.config.targets import drop_left_over_keys
 
-MEMORY_FORMATS = ("channels_last", "contiguous")
 GPU_DRIVERS = ("/proc/driver/nvidia", "/dev/kfd")  # CUDA; ROCm, whose GPUs torch lists as CUDA devices
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 
 
 def resolve_accelerator(choice: str) -> str:
     """`choice`, with auto turned into gpu where CUDA is there and into cpu elsewhere."""
-    if choice not in ("auto", "cpu", "gpu"):
-        raise InputError(f"trainer.accelerator={choice}: choose auto, cpu or gpu")
     if choice == "cpu":
         return choice
     import torch
 
     if choice == "gpu" and not torch.cuda.is_available():
         raise InputError("trainer=gpu: torch sees no CUDA device here; trainer=cpu trains without one")
-    if choice == "auto":
-        return "gpu" if torch.cuda.is_available() else "cpu"
-    return choice
+    return "gpu" if torch.cuda.is_available() else "cpu"
 
 
 def has_fast_bf16(accelerator: str) -> bool:
@@ -47,12 +36,10 @@ def has_fast_bf16(accelerator: str) -> bool:
 def resolve_precision(choice: str, accelerator: str, key: str = "trainer.precision") -> str:
     """`choice` of `key`, with auto turned into bf16-mixed where that is fast and into 32-true elsewhere.
 
-    Raises InputError for what there is not, and for what Lightning would replace by another precision on a CPU.
+    Raises InputError for what Lightning would replace by another precision on a CPU.
     """
     if choice == "auto":
         return "bf16-mixed" if has_fast_bf16(accelerator) else "32-true"
-    if choice not in PRECISIONS:
-        raise InputError(f"{key}={choice}: choose auto, {', '.join(PRECISIONS)}")
     if choice == "16-mixed" and accelerator == "cpu":
         raise InputError(f"{key}={choice}: not on a CPU; say bf16-mixed, or 32-true")
     return choice
@@ -61,14 +48,15 @@ def resolve_precision(choice: str, accelerator: str, key: str = "trainer.precisi
 def resolve_memory_format(choice: str, precision: str | int) -> str:
     """`choice`, with auto turned into channels_last for half precision and contiguous for single."""
     if choice != "auto":
-        if choice not in MEMORY_FORMATS:
-            raise InputError(f"memory_format={choice}: choose auto, {' or '.join(MEMORY_FORMATS)}")
         return choice
     return "channels_last" if "16" in str(precision) else "contiguous"
 
 
 def resolve_config(cfg: DictConfig) -> DictConfig:
-    """`cfg` with every `auto` decided for this machine, and the model free of settings that are not its own."""
+    """`cfg` with every `auto` decided for this machine, and network and schedule free of settings of others.
+
+    Raises InputError for what this machine does not have, and for settings that the network does not take.
+    """
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.trainer.accelerator = resolve_accelerator(cfg.trainer.accelerator)
@@ -78,45 +66,18 @@ def resolve_config(cfg: DictConfig) -> DictConfig:
                 cfg.backbone.precision, cfg.trainer.accelerator, "backbone.precision"
             )
         cfg.memory_format = resolve_memory_format(cfg.memory_format, cfg.trainer.precision)
-        # An experiment's settings of rise_and_fall stay in the config where another schedule is chosen.
-        if "lr_lambda" in (cfg.schedule or {}) and not str(cfg.schedule.get("_target_")).endswith("LambdaLR"):
-            cfg.schedule.pop("lr_lambda")
-        _drop_foreign_keys(cfg)
+    drop_left_over_keys(cfg)
     return cfg
-
-
-def _drop_foreign_keys(cfg: DictConfig) -> None:
-    """Leave out of `cfg.model` what its target does not take and conf/ has for another network.
-
-    InputError for such a key that was typed or swept: the target would train without it.
-    """
-    target = str(cfg.model._target_)
-    try:
-        parameters = inspect.signature(get_method(target)).parameters
-    except (ValueError, TypeError):
-        return  # no signature to go by
-    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    typed = {override_key(override) for override in typed_overrides()}
-    for key in [str(key) for key in cfg.model if key not in parameters and not str(key).startswith("_")]:
-        if f"model.{key}" in typed:
-            if open_ended:  # handed on to who knows; the target itself refuses what it does not take
-                continue
-            near = difflib.get_close_matches(key, parameters, n=1)
-            hint = f"; did you mean model.{near[0]}?" if near else f", which takes {', '.join(parameters)}"
-            raise InputError(f"model.{key}={cfg.model[key]}: not a setting of {target}{hint}")
-        if f"model.{key}" in known_keys():
-            del cfg.model[key]
 
 
 def count_workers(cfg: DictConfig) -> int:
     """How many processes train at once on this machine: `jobs`; by default one a GPU, or one for `threads` cores."""
     if cfg.jobs != "auto":
-        return whole_number(cfg, "jobs")
-    per_gpu = whole_number(cfg, "workers_per_gpu")
+        return cfg.jobs
     if found := count_gpus(cfg):
-        return found * per_gpu
+        return found * cfg.workers_per_gpu
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // whole_number(cfg, "threads"))
+    return max(1, cores // cfg.threads)
 
 
 def has_gpu_driver() -> bool:

@@ -1,25 +1,521 @@
-"""Checks of single values of a config."""
+"""Every key of every config, said once: type, range, unit, help text, and whether a study's identity depends on it.
+
+The defaults are in conf/. A dataclass here holds the keys of one group. Its annotations are the types that a key takes:
+`int | None` may be null, `int | Auto` may be auto, `Literal` names the choices, a dataclass is a group of its own.
+Where a group is a `_target_` object, the dataclass whose `target` is that object describes it; any other object is
+checked against its signature (seedspread.config.targets).
+"""
 
 import math
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from omegaconf import DictConfig, OmegaConf
+from seedspread.config.streams import LARGEST_SEED
 
-from seedspread.config.errors import InputError
-
-
-def whole_number(cfg: DictConfig, key: str, least: int = 1) -> int:
-    """What `cfg` has for a dotted `key`, a whole number of at least `least`; InputError otherwise."""
-    value = OmegaConf.select(cfg, key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{key}={value}: a whole number of at least {least}")
-    return value
+Auto = Literal["auto"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
+Interpolation = Literal["bilinear", "bicubic"]
+IF_SET = "if set"  # part of a study's identity unless it is null
+A_SEED = "a seed is a whole number from 0 to 2**63-1, for example {key}=3"
+WHOLE = "a seed is recorded only when it is trained and scored whole; {}"
+LARGEST_PICTURE, MOST_THREADS = 4096, 1024
 
 
-def positive_number(cfg: DictConfig, key: str, needed: str = "a number above 0") -> float | None:
-    """What `cfg` has for a dotted `key`, above 0, or None; else an InputError that tells what is `needed`."""
-    value = OmegaConf.select(cfg, key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise InputError(f"{key}={value}: {needed}")
-    return value
+class Target:
+    """An object of any kind: `_target_` and the keys that it takes."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What one key of a config may be."""
+
+    name: str
+    help: str
+    types: tuple[type, ...] = ()
+    choices: tuple[Any, ...] = ()
+    groups: tuple[type, ...] = ()  # a mapping is one of these
+    null: bool = False
+    numbers: bool = False  # in a list
+    least: float = -math.inf
+    most: float = math.inf
+    above: float = -math.inf
+    below: float = math.inf
+    unit: str = ""
+    needed: str = ""  # what an error asks for, instead of `describe`
+    identity: bool | str = True
+    follows: str = ""  # the key that this one copies by default
+    refused: str = ""  # why nobody may set it
+    file: bool = False  # has to exist
+
+    def accepts(self, value: Any) -> bool:
+        """Whether `value`, no group, is one that this key takes."""
+        if value is None:
+            return self.null
+        if Any in self.types or any(value == choice and type(value) is type(choice) for choice in self.choices):
+            return True
+        if isinstance(value, bool):
+            return bool in self.types
+        if isinstance(value, int | float):
+            if not (float in self.types or (int in self.types and isinstance(value, int))):
+                return False
+            return self.least <= value <= self.most and self.above < value < self.below and math.isfinite(value)
+        if isinstance(value, list):
+            return list in self.types and (not self.numbers or all(map(_is_number, value)))
+        return isinstance(value, str) and str in self.types
+
+    def describe(self) -> str:
+        """The values that it takes: `a whole number of at least 1, or auto`."""
+        kinds = {bool: "true or false", str: "a name", list: "a list of numbers" if self.numbers else "a list [A,B]"}
+        parts = [words for kind, words in kinds.items() if kind in self.types]
+        if float in self.types or int in self.types:
+            parts.insert(0, ("a number" if float in self.types else "a whole number") + self._range())
+        if self.choices:
+            several = len(self.choices) > 1 and not parts
+            parts.append(("one of " if several else "") + ", ".join(map(str, self.choices)))
+        if self.groups or not parts:
+            parts.append("a group of keys")
+        return ", or ".join([*parts, *(["null"] if self.null else [])])
+
+    def _range(self) -> str:
+        low, high = max(self.least, self.above), min(self.most, self.below)
+        below = "below " if self.below < math.inf else ""
+        if math.isinf(low):
+            return f" {below or 'of at most '}{high:g}" if math.isfinite(high) else ""
+        if math.isinf(high):
+            return f" above {low:g}" if self.above == low else f" of at least {low:g}"
+        return f" from {low:,.0f} to {below}{high:,.0f}"
+
+    def complaint(self, where: str) -> str:
+        """What an error says this key needs; `where` is its dotted name."""
+        if self.needed:
+            return self.needed.format(key=where)
+        return ("choose " if self.choices and not self.types else "") + self.describe()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def key(help: str, **more: Any) -> Any:
+    """A field of a schema: its help text and what `Key` knows besides type, choices and null."""
+    return field(metadata={"help": help, **more})
+
+
+@cache
+def keys_of(schema: type) -> dict[str, Key]:
+    """The keys of a schema by name. A trailing underscore keeps a word of Python's apart: `with_` is `with`."""
+    hints = get_type_hints(schema)
+    return {name: _read(name, hints[f.name], f.metadata) for f in fields(schema) if (name := f.name.rstrip("_"))}
+
+
+def _read(name: str, hint: Any, metadata: Mapping[str, Any]) -> Key:
+    kinds: list[Any] = []
+    choices: list[Any] = []
+    groups: list[Any] = []
+    null = numbers = False
+    parts = [hint]
+    while parts:
+        part = parts.pop(0)
+        if get_origin(part) in (Union, types.UnionType):
+            parts = [*get_args(part), *parts]
+        elif get_origin(part) is Literal:
+            choices += get_args(part)
+        elif part is type(None):
+            null = True
+        elif isinstance(part, type) and (part is Target or is_dataclass(part)):
+            groups.append(part)
+        else:
+            kinds.append(get_origin(part) or part)
+            numbers = numbers or get_args(part) == (float,)
+    found = {"types": tuple(kinds), "choices": tuple(choices), "groups": tuple(groups), **metadata}
+    return Key(name=name, null=null, numbers=numbers, **found)
+
+
+def keys_of_all(key: Key) -> dict[str, Key]:
+    """The keys of a group by name, those of all objects that it may be."""
+    return {name: found for group in key.groups if group is not Target for name, found in keys_of(group).items()}
+
+
+def group_schema(key: Key, target: Any) -> type | None:
+    """The schema of a group whose `_target_` is `target`; None for an object that no schema describes."""
+    targets = {getattr(group, "target", None): group for group in key.groups if group is not Target}
+    return targets.get(target, targets.get(None))
+
+
+# The groups of a seed
+
+
+@dataclass
+class StreamSeeds:
+    init: int | None = key("first weights", least=0, most=LARGEST_SEED, needed=A_SEED)
+    order: int | None = key("order of the training examples", least=0, most=LARGEST_SEED, needed=A_SEED)
+    augment: int | None = key("augmentation", least=0, most=LARGEST_SEED, needed=A_SEED)
+    other: int | None = key(
+        "dropout and whatever else draws while training", least=0, most=LARGEST_SEED, needed=A_SEED, identity=IF_SET
+    )
+
+
+@dataclass
+class Checkpoint:
+    every_minutes: float | None = key("time between checkpoints of a running seed", above=0, unit="minutes")
+    every_n_epochs: int | None = key("epochs between checkpoints", least=1, unit="epochs")
+    keep: bool = key("keep the trained network in results/STUDY/checkpoints/SEED.final.ckpt")
+
+
+@dataclass
+class Augment:
+    target: ClassVar[str] = "seedspread.data.augment.Augment"
+    padding: int = key("zeros around a picture before it is cropped", least=0, unit="pixels")
+    flip: bool = key("mirror half of the pictures")
+    cutout: int = key("side of the square that is blanked; 0 for none", least=0, unit="pixels")
+    granularity: Literal["chunk", "image"] = key("one draw for each picture, or for each chunk of pictures")
+    chunk: int = key("pictures in a chunk", least=1)
+
+
+@dataclass
+class Crops:
+    target: ClassVar[str] = "seedspread.data.crops.Crops"
+    scale: list[float] = key("smallest and largest part of the picture's area")
+    ratio: list[float] = key("smallest and largest width by height")
+    flip: bool = key("mirror half of the pictures")
+    interpolation: Interpolation | None = key("of the crops; null: that of the transform")
+
+
+@dataclass
+class _Data:
+    name: str = key("name of the data")
+    read: Target = key("function that reads the pictures")
+    source: str | None = key("folder or archive of the data", identity=False)
+    classes: int | None = key("number of classes; null: as found", least=1)
+    batch_size: int = key("examples in a training step", least=1)
+    score_batch_size: int = key("examples scored at once", least=1)
+
+
+@dataclass
+class PictureData(_Data):
+    target: ClassVar[str] = "seedspread.data.picture_data.PictureData"
+    cache: str = key("folder of the decoded pictures", identity=False)
+    size: int = key("side of a picture", least=1, most=LARGEST_PICTURE, unit="pixels")
+    channels: int = key("colour channels", least=1)
+    train_size: int | None = key("a fixed balanced subset to train on; null: all", least=1)
+    test_size: int | None = key("a fixed balanced subset to score; null: all", least=1)
+    mean: list[float] = key("mean of each channel, taken out of the pictures")
+    std: list[float] = key("standard deviation of each channel")
+    augment: Augment | Target | None = key("augmentation of the training pictures")
+
+
+@dataclass
+class FileData(_Data):
+    target: ClassVar[str] = "seedspread.data.file_data.FileData"
+    root: str | None = key("folder of train/ and test/ or val/", identity=False)
+    size: int = key("side of a picture", least=1, most=LARGEST_PICTURE, unit="pixels")
+    resize: int = key("short side before the centre is scored", least=1, most=LARGEST_PICTURE, unit="pixels")
+    interpolation: Interpolation = key("of resized pictures")
+    channels: int = key("colour channels; pictures from files have 3", least=1)
+    mean: list[float] = key("mean of each channel, taken out of the pictures")
+    std: list[float] = key("standard deviation of each channel")
+    augment: Crops | Target = key("crops of the training pictures")
+    workers: int = key("processes that decode", least=0, identity=False)
+
+
+@dataclass
+class FeatureData(_Data):
+    target: ClassVar[str] = "seedspread.data.feature_data.FeatureData"
+    root: str | None = key("folder of train/ and test/ or val/", identity=False)
+    cache: str = key("folder of the features", identity=False)
+    size: int | None = key("side of a picture before it is cropped", least=1, most=LARGEST_PICTURE, unit="pixels")
+    train_size: int | None = key("a fixed balanced subset to train on; null: all", least=1)
+    test_size: int | None = key("a fixed balanced subset to score; null: all", least=1)
+    backbone: Target | None = key("the frozen network", identity=False, follows="backbone")
+    views: int = key("augmented crops kept of each picture; 0: fresh crops in every step", least=0)
+    view_seed: int = key("seed of the kept crops, the same for all seeds of the study", least=0)
+    augment: Crops | Target = key("crops of the training pictures")
+    skip_broken: bool = key("leave out pictures that do not decode, and name them")
+    extract_batch_size: int = key("crops in one pass of the backbone", least=1)
+    shard: int = key("crops between two savings of the features", least=1)
+
+
+@dataclass
+class ResNet9:
+    target: ClassVar[str] = "seedspread.models.resnet9.ResNet9"
+    channels: int = key("colour channels", least=1, follows="data.channels")
+    classes: int | None = key("number of classes; null: as found", least=1, follows="data.classes")
+    width: int = key("channels of the first layer; 64 in the paper", least=1)
+    activation: Literal["celu", "relu", "gelu", "silu"] = key("activation")
+    pooling: Literal["max", "avg"] = key("pooling")
+    scale: float = key("factor of the logits")
+
+
+@dataclass
+class LinearProbe:
+    target: ClassVar[str] = "seedspread.models.linear_probe.LinearProbe"
+    features: int | None = key("number of features; null: as the backbone gives", least=1)
+    classes: int | None = key("number of classes; null: as found", least=1, follows="data.classes")
+    init: Literal["torch", "kaiming", "tiny", "dino"] = key("initialisation of the head")
+
+
+@dataclass
+class Backbone:
+    target: ClassVar[str] = "seedspread.models.backbones.Backbone"
+    name: str = key("network, as its library names it")
+    library: Literal["timm", "torchvision"] = key("library that builds the network")
+    checkpoint: str | None = key("local file of weights", identity=False, file=True)
+    url: str | None = key("where the weights are downloaded from; null: where the library says")
+    blocks: int = key("class tokens of a ViT's last blocks, side by side", least=1)
+    size: int | None = key("side of a picture; null: as the library says", least=1, most=LARGEST_PICTURE, unit="pixels")
+    resize: int | None = key(
+        "short side before the centre is cropped; null: as the library says", least=1, unit="pixels"
+    )
+    interpolation: Interpolation | None = key("of resized pictures; null: as the library says")
+    mean: list[float] | None = key("mean of each channel; null: as the library says")
+    std: list[float] | None = key("standard deviation of each channel; null: as the library says")
+    precision: Literal["auto", "bf16-mixed", "32-true"] = key("precision of the pass; auto: what the hardware has")
+
+
+@dataclass
+class SharpAndSmoothed:
+    target: ClassVar[str] = "seedspread.training.losses.SharpAndSmoothed"
+    weight: float = key("weight of the label-smoothed part; 0: plain cross-entropy")
+    smoothing: float = key("label smoothing", least=0, most=1)
+
+
+@dataclass
+class Optimizer:
+    """Any optimizer of torch or of the user's: its other keys go by its signature."""
+
+    open: ClassVar[bool] = True
+    lr: float | None = key("base learning rate", least=0)
+    momentum: Any = key("momentum of SGD")
+    nesterov: bool = key("Nesterov's momentum")
+    weight_decay: Any = key("weight decay")
+
+
+@dataclass
+class RiseAndFall:
+    target: ClassVar[str] = "seedspread.training.schedules.RiseAndFall"
+    rise: float = key("epochs until the peak", least=0, unit="epochs")
+    end: float = key("epoch from which the rate stays at the floor", least=0, unit="epochs")
+    height: float = key("height of the peak above the floor, as a factor of lr")
+    floor: float = key("smallest factor of lr")
+
+
+@dataclass
+class LambdaLR:
+    target: ClassVar[str] = "torch.optim.lr_scheduler.LambdaLR"
+    open: ClassVar[bool] = True
+    lr_lambda: RiseAndFall | Target = key("factor of lr for each epoch")
+
+
+@dataclass
+class CosineAnnealingLR:
+    target: ClassVar[str] = "torch.optim.lr_scheduler.CosineAnnealingLR"
+    open: ClassVar[bool] = True
+    T_max: int = key("epochs from lr down to 0", least=1, unit="epochs", follows="trainer.max_epochs")
+
+
+@dataclass
+class WarmUp:
+    target: ClassVar[str] = "seedspread.training.schedules.WarmUp"
+    epochs: int = key("epochs of the training", least=1, unit="epochs", follows="trainer.max_epochs")
+    warmup: float = key(
+        "epochs of linear warm-up; 0.5 is half of one",
+        least=0,
+        unit="epochs",
+        needed="a number of epochs of at least 0, for example 0.5",
+    )
+    decay: Literal["cosine", "linear", "constant"] = key("decay after the warm-up")
+
+
+@dataclass
+class Trainer:
+    """Lightning's Trainer: its other keys go by its signature."""
+
+    open: ClassVar[bool] = True
+    accelerator: Literal["auto", "cpu", "gpu"] = key("auto: a GPU where there is one")
+    devices: Literal[1] = key(
+        "devices of one seed",
+        identity=False,
+        needed="a seed trains on one device; several train several seeds: jobs=",
+    )
+    max_epochs: int = key("epochs of a seed", least=1, unit="epochs")
+    precision: Precision = key("auto: bf16-mixed where the hardware has it, else 32-true")
+    deterministic: bool | Literal["warn"] = key("deterministic kernels; warn: a warning where an operation has none")
+    gradient_clip_val: float | None = key("norm that gradients are clipped to", above=0, identity=IF_SET)
+    enable_progress_bar: bool = key("Lightning's progress bar", identity=False)
+    enable_model_summary: bool = key("Lightning's table of layers", identity=False)
+    enable_checkpointing: bool = key(
+        "Lightning's checkpoints, in logs/STUDY/seed-SEED/checkpoints, for ckpt_path", identity=False
+    )
+    default_root_dir: str | None = key("folder of Lightning's files", identity=False)
+    num_sanity_val_steps: int = key("scoring steps before training", least=-1, identity=False)
+    log_every_n_steps: int = key("steps between lines of a logger", least=0, unit="steps", identity=False)
+    profiler: str | Target | None = key("Lightning's profiler", identity=False)
+    fast_dev_run: Any = key("", refused=WHOLE.format("for a quick try say trainer.max_epochs=1"))
+    overfit_batches: Any = key("", refused=WHOLE.format("for less data say data.train_size="))
+    limit_train_batches: Any = key("", refused=WHOLE.format("for less data say data.train_size="))
+    limit_val_batches: Any = key("", refused=WHOLE.format("for less data say data.test_size="))
+    max_steps: Any = key("", refused=WHOLE.format("say how long with trainer.max_epochs="))
+    max_time: Any = key("", refused=WHOLE.format("say how long with trainer.max_epochs="))
+    callbacks: Any = key("", refused="callbacks are a group of their own: +callbacks.NAME._target_=")
+    logger: Any = key("", refused="loggers are a group of their own: logger=csv or logger=tensorboard")
+
+
+@dataclass
+class EpochLines:
+    target: ClassVar[str] = "seedspread.training.callbacks.epoch_lines.EpochLines"
+    after: float = key("time that a seed may take in silence", least=0, unit="seconds")
+    every: float = key("time between lines where the output is no terminal", least=0, unit="seconds")
+
+
+@dataclass
+class GradientNorms:
+    target: ClassVar[str] = "seedspread.training.callbacks.gradient_norms.GradientNorms"
+
+
+@dataclass
+class Callbacks:
+    """Lightning's callbacks by name. What only observes is no part of a study's identity."""
+
+    objects: ClassVar[bool] = True  # every further key is an object
+    epoch_lines: EpochLines | Target | None = key("lines that show how far a long seed is", identity=False)
+    gradient_norms: GradientNorms | Target | None = key("the gradient norm of each epoch", identity=False)
+
+
+# The commands
+
+
+@dataclass
+class Train:
+    seed: int = key(
+        "seed to train; with -m several: seed=range(0,20)",
+        least=0,
+        most=LARGEST_SEED,
+        identity=False,
+        needed=A_SEED,
+    )
+    seeds: str | int | None = key("seeds of one job of a sweep; the sweep sets it", identity=False)
+    streams: StreamSeeds = key("seeds of single streams; null: each follows the seed")
+    study: str | int = key("folder in results/; an experiment gives its own name", identity=False)
+    results: str = key("folder of all studies", identity=False)
+    overwrite: bool = key("train a seed again that has its record", identity=False)
+    metric: Literal["train/loss", "train/acc", "val/loss", "val/acc"] = key(
+        "what a run returns to an optimising sweeper", identity=False
+    )
+    ckpt_path: str | None = key("checkpoint to resume from", identity=False, file=True)
+    checkpoint: Checkpoint = key("checkpoints of a long seed, from which it resumes", identity=False)
+    jobs: int | Auto = key(
+        "worker processes; auto: one a GPU, or one for each `threads` cores", least=1, identity=False
+    )
+    workers_per_gpu: int = key("worker processes on each GPU", least=1, identity=False)
+    seeds_per_job: int | Auto = key("seeds of one job on a cluster; auto: 50", least=1, identity=False)
+    report: bool = key("write the report after a sweep", identity=False)
+    stack: int | Auto = key("seeds of a linear probe in one step; auto: 64 on a GPU", least=1, identity=False)
+    fail_fast: int = key("consecutive failures with one reason that stop a sweep", least=1, identity=False)
+    threads: int = key("CPU threads of one seed; results depend on them", least=1, most=MOST_THREADS)
+    memory_format: Literal["auto", "channels_last", "contiguous"] = key("layout of images; auto: by precision")
+    compile: Target | None = key(
+        "arguments of torch.compile",
+        identity=IF_SET,
+        needed="arguments of torch.compile, for example compile={{mode:default}}",
+    )
+    data: PictureData | FileData | FeatureData | Target = key("the data")
+    model: ResNet9 | LinearProbe | Target = key("the network")
+    backbone: Backbone | Target | None = key("frozen network under model=linear_probe and data=features")
+    loss: SharpAndSmoothed | Target = key("the training loss")
+    optimizer: Optimizer = key("the optimizer")
+    schedule: LambdaLR | CosineAnnealingLR | WarmUp | Target | None = key("the learning-rate schedule")
+    trainer: Trainer = key("Lightning's Trainer")
+    callbacks: Callbacks | None = key("Lightning's callbacks")
+    logger: Target | None = key("Lightning's logger", identity=False)
+    space: Target | None = key("what seedspread tune searches", identity=False)
+
+
+@dataclass
+class Tune(Train):
+    search: Literal["explore", "exploit"] = key("quasi-random points, or points where scores promise most")
+    trials: int = key("points of this search, recorded ones included", least=1)
+    seeds_per_trial: int = key("seeds of each trial, the same for all", least=1)
+    fresh_seeds: int = key("seeds on which the winner meets the baseline; 0: none", least=0)
+    search_seed: int = key("seed of the points", least=0)
+    report: bool = key("write the page from the records and train nothing", identity=False)
+
+
+@dataclass
+class Sources(Train):
+    n: int = key("seeds of each study", least=2)
+
+
+@dataclass
+class BatchSize(Train):
+    start: int = key("smallest batch; each next one is twice as large", least=1)
+    gain: float = key("two sizes in a row that gain less end it", least=0, below=100, unit="percent")
+    within: float = key("distance from the best rate that is near enough", least=0, below=100, unit="percent")
+
+
+@dataclass
+class Report:
+    results: str = key("folder of all studies")
+    study: str | int | list[str] | None = key("study to read, or several: study=[ONE,OTHER]")
+
+
+@dataclass
+class Luck(Report):
+    pass
+
+
+@dataclass
+class Status(Report):
+    study: str | int | list[str] | None = key("study to show, or several; null: all")
+
+
+@dataclass
+class Compare:
+    results: str = key("folder of all studies")
+    baseline: str | int | list[str] | None = key("study, or CSV file of scores")
+    candidate: str | int | list[str] | None = key("study or CSV file, or several: candidate=[ONE,OTHER]")
+    column: str | None = key("column of scores in files")
+    seed_column: str | None = key("column of seeds to pair by, where files have it; null: none")
+    pair: bool | None = key("compare seed by seed; null: where both have the same seeds")
+    same_examples: bool | None = key("whether both were scored on the same examples; null: as the records say")
+    worth: float | None = key(
+        "smallest difference that matters, in the scores' units; null: one std between seeds",
+        above=0,
+        needed="the smallest difference that matters, a positive number in the scores' units",
+    )
+
+
+@dataclass
+class Power:
+    results: str = key("folder of all studies")
+    std: float | None = key("standard deviation between seeds, in the units of difference", above=0)
+    study: str | int | None = key("study that has the standard deviation")
+    difference: float | None = key("difference to show", above=0)
+    n: int | None = key("seeds an arm", least=2)
+    candidates: int = key("candidates compared with one baseline; more need more seeds", least=1)
+    paired: bool = key("whether std is that of differences of pairs")
+
+
+@dataclass
+class Reproduce:
+    results: str = key("folder of all studies")
+    study: str | int | None = key("study to reproduce")
+    seed: int | None = key("recorded seed to train again", least=0, most=LARGEST_SEED, needed=A_SEED)
+    n: int | None = key("how many recorded seeds, drawn at random each time", least=1)
+    with_: str | list[str] | None = key("places on this machine: \"with=['data.source=PATH']\"")
+
+
+SCHEMAS: dict[str, type] = {
+    "train": Train,
+    "report": Report,
+    "compare": Compare,
+    "reproduce": Reproduce,
+    "luck": Luck,
+    "power": Power,
+    "tune": Tune,
+    "sources": Sources,
+    "status": Status,
+    "batch_size": BatchSize,
+}

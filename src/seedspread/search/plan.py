@@ -16,10 +16,11 @@ from typing import Any
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
+from seedspread.config.check import check_config
 from seedspread.config.errors import InputError
 from seedspread.config.overrides import format_seeds, format_value, override_key
 from seedspread.config.resolve import count_gpus, count_workers
-from seedspread.config.schema import whole_number
+from seedspread.config.schema import Tune
 from seedspread.execution.failures import FailureStreak
 from seedspread.execution.monitor import SECONDS_BETWEEN_LINES
 from seedspread.execution.plan import find_missing_seeds
@@ -42,7 +43,6 @@ from seedspread.search.trials import (
     read_trials,
 )
 
-SEARCHES = ("explore", "exploit")
 TRAINING = "seedspread.training.worker"
 # What is typed for the search, and is nothing of a trial's own.
 OF_THE_SEARCH = (
@@ -73,11 +73,7 @@ class Search:
                     f"{key}=: a search says itself what is trained; how many seeds is said by seeds_per_trial= and "
                     "fresh_seeds="
                 )
-        if cfg.search not in SEARCHES:
-            raise InputError(f"search={cfg.search}: choose one of {', '.join(SEARCHES)}")
-        for key, least in (("trials", 1), ("seeds_per_trial", 1), ("fresh_seeds", 0), ("search_seed", 0)):
-            whole_number(cfg, key, least)
-        whole_number(cfg, "fail_fast")
+        check_config(cfg, Tune)
         if cfg.seeds_per_trial > FIRST_FRESH_SEED:
             raise InputError(f"seeds_per_trial={cfg.seeds_per_trial}: at most {FIRST_FRESH_SEED:,}")
         if cfg.fresh_seeds == 1:

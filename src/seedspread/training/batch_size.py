@@ -74,11 +74,13 @@ def measure_batch_size(cfg: DictConfig, batch: int, scratch: str) -> Measurement
         cfg.results, cfg.logger, cfg.ckpt_path = scratch, None, None
         cfg.data.batch_size = batch
         cfg.callbacks = {name: c for name, c in (cfg.callbacks or {}).items() if name != "epoch_lines"}
-        cfg.trainer.limit_val_batches, cfg.trainer.enable_checkpointing = 0, False
+        cfg.trainer.enable_checkpointing = False
         cfg.trainer.default_root_dir = scratch
     try:
         cfg, study = open_study(cfg)
         OmegaConf.resolve(cfg)  # before max_epochs changes: the schedule is that of the study
+        with open_dict(cfg):
+            cfg.trainer.limit_val_batches = 0
         cfg.trainer.max_epochs = MAX_EPOCHS  # an epoch of large batches may have a single step
         classifier, data, header, device = build_run(cfg, study, cfg.seed)
         clock = _build_step_clock(device)

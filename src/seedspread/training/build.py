@@ -1,7 +1,6 @@
 """A seed before its first step: its study, data, network, optimizer, and the header of its record."""
 
 import logging
-import math
 import warnings
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,21 +11,22 @@ from typing import Any
 import lightning as L
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from seedspread.config.check import check_config
 from seedspread.config.errors import InputError
 from seedspread.config.identity import study_identity
-from seedspread.config.keys import check_keys
 from seedspread.config.overrides import reproduction_command
 from seedspread.config.resolve import resolve_config
-from seedspread.config.schema import positive_number, whole_number
+from seedspread.config.schema import Train
 from seedspread.config.streams import Streams, check_seed
+from seedspread.config.targets import build_object, check_targets
 from seedspread.records.record import Record
 from seedspread.records.study import Study, study_folder
 from seedspread.training import hardware
 from seedspread.training.compilation import compile_network
 from seedspread.training.environment import describe_machine
-from seedspread.training.module import METRICS, Classifier
+from seedspread.training.module import Classifier
 from seedspread.training.seeding import draw_from, seed_global_generators
 
 Header = dict[str, Any]  # the fields of a record that are known before training begins
@@ -38,29 +38,10 @@ def open_study(cfg: DictConfig) -> tuple[DictConfig, Study]:
     Raises InputError for invalid settings, and where the folder belongs to a study with another config.
     """
     silence_libraries()
-    check_keys(cfg)
+    check_config(cfg, Train)
     cfg = resolve_config(cfg)
-    folder = study_folder(cfg.results, cfg.study)
-    if cfg.metric not in METRICS:
-        raise InputError(f"metric={cfg.metric}: choose one of {', '.join(METRICS)}")
-    if cfg.trainer.devices != 1:
-        raise InputError(
-            f"trainer.devices={cfg.trainer.devices}: a seed trains on one device; several train several seeds: jobs="
-        )
-    whole_number(cfg, "trainer.max_epochs")
-    for key in ("trainer.gradient_clip_val", "checkpoint.every_minutes", "checkpoint.every_n_epochs"):
-        positive_number(cfg, key, "a number above 0, or null for none")
-    for key in ("overwrite", "checkpoint.keep"):  # no and off are words to Hydra, and words count as true
-        if not isinstance(value := OmegaConf.select(cfg, key), bool):
-            raise InputError(f"{key}={value}: true or false")
-    rate = cfg.optimizer.get("lr")
-    if rate is not None and (isinstance(rate, bool | str) or not 0 <= rate < math.inf):
-        raise InputError(f"optimizer.lr={rate}: a number of at least 0")
-    if cfg.compile is not None and not isinstance(cfg.compile, DictConfig):
-        raise InputError(f"compile={cfg.compile}: arguments of torch.compile, for example compile={{mode:default}}")
-    if cfg.ckpt_path is not None and not Path(cfg.ckpt_path).is_file():
-        raise InputError(f"ckpt_path={cfg.ckpt_path}: no such file")
-    return cfg, Study.open(folder, study_identity(cfg))
+    check_targets(cfg)
+    return cfg, Study.open(study_folder(cfg.results, cfg.study), study_identity(cfg))
 
 
 def build_run(
@@ -84,7 +65,7 @@ def build_run(
         if cfg.model[key] not in (None, found):
             raise InputError(f"model.{key}={cfg.model[key]}: {cfg.data.name} has {found} {key}")
     with draw_from(streams.init):
-        model = instantiate(cfg.model, **sizes)
+        model = build_object(cfg, "model", **sizes)
     model = model.to(device=device, memory_format=hardware.MEMORY_FORMATS[cfg.memory_format])
     if cfg.compile is not None:
         model = compile_network(model, cfg)

@@ -19,7 +19,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seedspread.config.errors import InputError, find_input_error
-from seedspread.config.schema import whole_number
 from seedspread.data.feature_data import FeatureData, ProbeLoader, ScoreLoader
 from seedspread.execution.failures import FailureStreak
 from seedspread.execution.plan import equal_chunks
@@ -52,7 +51,7 @@ def stack_size(cfg: DictConfig) -> int:
         jointly = jointly or "callbacks=gradient_norms"
     if cfg.stack == "auto":
         return SEEDS_IN_A_STACK if plain and not jointly and cfg.trainer.accelerator == "gpu" else 1
-    if (size := whole_number(cfg, "stack")) > 1 and not plain:
+    if (size := cfg.stack) > 1 and not plain:
         raise InputError(
             f"stack={size}: needs linear probes on kept features, without a logger or kept checkpoints; set stack=1"
         )

@@ -8,19 +8,11 @@ from typing import Any
 
 import numpy as np
 from hydra import compose
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seedspread.config.errors import InputError
-from seedspread.config.identity import (
-    NOT_IN_CALLBACKS_IDENTITY,
-    NOT_IN_DATA_IDENTITY,
-    NOT_IN_IDENTITY,
-    NOT_IN_TRAINER_IDENTITY,
-    find_differences,
-    flatten,
-    study_identity,
-)
-from seedspread.config.streams import STREAMS
+from seedspread.config.identity import find_differences, flatten, list_places, restore_config, study_identity
+from seedspread.config.overrides import override_key
 from seedspread.records.examples import DAMAGED
 from seedspread.records.record import ACCURACY, Record, Status
 from seedspread.records.study import Study
@@ -102,22 +94,16 @@ def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> D
 
     Raises InputError where `more` sets a key that the study stores: another value would make another study.
     """
-    places = {"data": NOT_IN_DATA_IDENTITY, "trainer": NOT_IN_TRAINER_IDENTITY, "backbone": ("checkpoint",)}
-    places["callbacks"] = NOT_IN_CALLBACKS_IDENTITY
     stored = dict(flatten(study.config))
     for override in more:
-        key = override.lstrip("+~").split("=")[0]
+        key = override_key(override)
         if key in stored or any(known.startswith(f"{key}.") for known in stored):
             raise InputError(f"with=[{override}]: {study.name} stores its own {key}; with= takes paths only")
     words = shlex.split(record.command)[3:] if record.command else []
-    not_taken = {*NOT_IN_IDENTITY, "streams"}  # these come from the record and the study
-    overrides = [word for word in words if word.lstrip("+~").split("=")[0].split(".")[0] not in not_taken]
-    cfg = compose("train", [*overrides, *more])
+    not_taken = {*list_places(), "streams"}  # these come from the record and the study
+    overrides = [word for word in words if override_key(word).split(".")[0] not in not_taken]
+    cfg = OmegaConf.create(restore_config(compose("train", [*overrides, *more]), study.config))
     with open_dict(cfg):
-        for key, value in study.config.items():
-            here = {name: cfg[key][name] for name in places.get(key, ()) if cfg.get(key) and name in cfg[key]}
-            cfg[key] = {**value, **here} if isinstance(value, dict) else value
-        cfg.streams = {name: study.config["streams"].get(name) for name in STREAMS}
         cfg.seed, cfg.study, cfg.logger, cfg.ckpt_path = record.seed, study.name, None, None
     return cfg
 

@@ -10,7 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
 from omegaconf import DictConfig, OmegaConf
 
-from seedspread.config.errors import InputError, explain_error, find_input_error
+from seedspread.config.errors import InputError, find_input_error
+from seedspread.config.explain import explain_error
 from seedspread.config.identity import study_identity
 from seedspread.config.overrides import without_epoch_lines
 from seedspread.config.resolve import resolve_config
