@@ -9,7 +9,9 @@ import timm
 import torch
 from hydra import compose, initialize_config_dir
 from hypothesis import settings
+from matplotlib.figure import Figure
 from omegaconf import DictConfig
+from PIL import Image
 
 from seedspread.commands.console import run_command
 from seedspread.commands.train import main
@@ -34,6 +36,20 @@ CONF = str(ROOT / "conf")
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+def _save_blank(figure: Figure, path: Path, **_: object) -> None:
+    if path.suffix == ".png":
+        Image.new("L", (1, 1)).save(path)
+    else:
+        path.write_text("<svg/>")
+
+
+@pytest.fixture(autouse=True)
+def _without_ink(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are built, but rendered only in tests marked `draws`: rendering is nine tenths of a report's time."""
+    if "draws" not in request.keywords:
+        monkeypatch.setattr(Figure, "savefig", _save_blank)
 
 
 @pytest.fixture(scope="session")

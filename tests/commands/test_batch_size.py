@@ -19,6 +19,7 @@ def batch_size(invoked, tmp_path, cache):
     return lambda *arguments: invoked(main, *fixed, *arguments)
 
 
+@pytest.mark.draws
 def test_the_command_writes_table_and_figure_and_records_no_seed(tmp_path, cache):
     arguments = ["experiment=digits", "trainer=cpu", f"results={tmp_path}/results", f"data.cache={cache}"]
     command = [sys.executable, "-m", "seedspread", "batch_size", *arguments, "start=512", "gain=0", "model.width=2"]

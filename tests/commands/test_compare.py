@@ -44,6 +44,7 @@ def two(made):
     return made("fast", rng.normal(0.84, 0.02, 20), optimizer={"lr": 0.2}, torch="2.13.0")
 
 
+@pytest.mark.draws
 def test_two_studies_are_compared(compared, two, tmp_path):
     code, out, err = compared("baseline=slow", "candidate=fast")
     assert code == 0, err

@@ -6,15 +6,16 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
 from seedspread.config.errors import InputError
 from seedspread.records.claims import start_sweep
-from seedspread.report.figures import FIGURES
-from seedspread.report.study_page import write_reports
+from seedspread.report.figures import FIGURES, draw_figures
+from seedspread.report.study_page import write_reports, write_side_by_side
 from tests import browser
-from tests.synthetic import add_seed, with_norms
+from tests.synthetic import add_seed, found_in, with_norms
 
 
 def test_every_number_of_the_table_follows_from_the_records(study):
@@ -36,6 +37,7 @@ def test_every_number_of_the_table_follows_from_the_records(study):
     assert curves.loc[(5, 3), "val_loss"] == pytest.approx(records[5]["curves"]["val/loss"][2])
 
 
+@pytest.mark.draws
 def test_every_file_is_there_and_the_page_needs_no_network(study):
     page, _ = write_reports([study])
     names = {path.name for path in page.parent.iterdir()}
@@ -55,6 +57,7 @@ def test_every_file_is_there_and_the_page_needs_no_network(study):
     assert set(re.findall(r'href="([^"]+)"', text)) == {"https://arxiv.org/abs/2109.08203"}
 
 
+@pytest.mark.draws
 def test_the_same_study_gives_the_same_bytes(study):
     def written():
         page, _ = write_reports([study])
@@ -93,12 +96,16 @@ def test_of_several_studies_those_without_a_finished_seed_are_left_out_and_named
         write_reports([studies[1], make_study([], "empty")])
 
 
-def test_long_names_and_names_with_marks_make_a_report(make_study):
-    studies = [make_study([0.8, 0.81, 0.82], f"a_rather_long_name_of_a_study_number_{i}") for i in range(8)]
+def test_long_names_make_a_report(make_study):
+    studies = [make_study([0.8, 0.81, 0.82], f"{'a_rather_long_name_of_a_study' * 3}_{i}") for i in range(3)]
     page, _ = write_reports(studies)
-    assert page.exists() and len(page.parent.parent.name) < 255
-    odd = make_study([0.8, 0.81, 0.8, 0.8, 0.82], "x|y a$\\foo$ `z`")
-    assert write_reports([odd])[0].exists() and write_reports([odd, studies[0]])[0].exists()
+    assert page.exists() and len(page.parent.parent.name) < 255 < len("+".join(study.name for study in studies))
+
+
+@pytest.mark.draws
+def test_names_with_marks_make_a_report(make_study):
+    odd, other = make_study([0.8, 0.81, 0.8, 0.8, 0.82], "x|y a$\\foo$ `z`"), make_study([0.7, 0.71, 0.72], "other")
+    assert write_side_by_side([found_in(odd), found_in(other)]).exists()
 
 
 def test_a_report_that_fails_leaves_the_one_before(study, monkeypatch):
@@ -135,6 +142,14 @@ def test_seeds_with_and_without_gradient_norms_make_one_report(study):
     assert beside.with_name("gradient_norms.png").exists()
 
 
+@pytest.mark.draws
+def test_gradient_norms_of_some_seeds_are_drawn(study, tmp_path):
+    with_norms(study, 3, [3.0] * 8)
+    with_norms(study, 7, [None, *[4.0] * 7])
+    assert list(draw_figures([found_in(study)], tmp_path, only="gradient_norms")) == ["gradient_norms"]
+    assert Image.open(tmp_path / "gradient_norms.png").width > 300
+
+
 def test_several_studies_stand_side_by_side(make_study):
     rng = np.random.default_rng(3)
     narrow, wide = make_study(rng.normal(0.8, 0.005, 30), "narrow"), make_study(rng.normal(0.7, 0.04, 30), "wide")
@@ -153,6 +168,7 @@ def test_names_and_reasons_are_text_not_markup(make_study):
     assert "<script>" not in page and "&lt;script&gt;" in page and "a_b_c" in page and "<em>x</em>" not in page
 
 
+@pytest.mark.draws
 def test_the_page_in_a_browser_shows_its_figures(study, chromium):
     page, _ = write_reports([study])
     chromium.get(page.resolve().as_uri())

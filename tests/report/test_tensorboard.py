@@ -76,9 +76,10 @@ def test_a_report_made_again_leaves_one_run(study):
 def test_while_a_sweep_runs_the_scores_so_far_are_told(study, monkeypatch):
     monkeypatch.setattr("seedspread.execution.monitor.SECONDS_BETWEEN_POINTS", 0.0)
     write_reports([study])
+    before = Progress.of(study.scan().records.values())
     with (
         claim_seed(study.folder, 25),
-        SweepMonitor(study.folder, [24, 25], Progress.of(study.scan().records.values()), bands=True) as watch,
+        SweepMonitor(study.folder, [24, 25], before, lambda: RunningBands(study.folder)) as watch,
     ):
         add_seed(study, 24, 0.5)
         watch.missing()
@@ -90,6 +91,7 @@ def test_while_a_sweep_runs_the_scores_so_far_are_told(study, monkeypatch):
     assert len(charted(events)) == 2 * (3 * 4 + 1)  # of the report, which the running sweep leaves
 
 
+@pytest.mark.draws
 def test_tensorboard_in_a_browser_draws_the_bands(study, chromium, tmp_path):
     write_reports([study])
     with browser.tensorboard(tmp_path / "results") as address:

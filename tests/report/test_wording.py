@@ -19,6 +19,7 @@ def test_studies_too_small_to_compare_are_named(make_study):
         assert "probe has 4 finished seeds: at least 5 are needed" in told
 
 
+@pytest.mark.draws
 def test_one_seed_and_few_seeds_say_what_cannot_be_said(make_study):
     one = found_in(make_study([0.8], "one"))
     assert "a spread needs more seeds" in wording.headline(one) and "One seed cannot say" in words(
@@ -33,7 +34,7 @@ def test_one_seed_and_few_seeds_say_what_cannot_be_said(make_study):
         assert write_reports([study.scores.study])
 
 
-@pytest.mark.parametrize("n", [2, 6, 12, 20])
+@pytest.mark.parametrize("n", [2, 6, 12, pytest.param(20, marks=pytest.mark.draws)])
 def test_equal_scores_make_a_report(make_study, n):
     study = make_study([58 / EXAMPLES] * n)
     told = words([*wording.distribution(found_in(study)), *wording.black_swans(found_in(study))])
