@@ -133,6 +133,7 @@ def test_the_python_of_the_readme_runs(study):
     assert len(names["scores"].accuracy) == 24 and ss.seeds_needed(std=0.23, difference=0.1) == 84
 
 
+@pytest.mark.draws
 def test_the_figure_is_drawn_from_records(study, tmp_path):
     runpy.run_path(str(ROOT / "docs" / "draw_figure.py"))["main"](study.folder, tmp_path / "figure.png")
     drawn, committed = (Image.open(path) for path in (tmp_path / "figure.png", ROOT / "docs" / "digits.png"))
