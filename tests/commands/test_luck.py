@@ -11,7 +11,7 @@ def test_the_command_tells_and_writes_a_page(study, invoked):
 
 
 def test_what_cannot_be_said_is_told_in_a_line(study, invoked):
-    for path in (study.folder / "correct").iterdir():
+    for path in (study.folder / "examples").iterdir():
         path.unlink()
     for arguments, says in (
         (["study=dots"], "the predictions of at least 5 seeds are needed"),

@@ -33,7 +33,7 @@ def test_what_is_written_is_read_back(tmp_path_factory, predictions, seed):
     record = make_record(study, seed, reason="ä", test_examples=13)
     index = ExampleIndex(np.arange(13) * 70, np.arange(13) + 5, np.array([f"{i}.png" for i in range(13)]))
     study.check_examples(index)
-    study.write(record, np.array(predictions), classes=1000)
+    study.write(record, np.array(predictions))
     assert study.record(seed) == record
     assert study.predictions(seed).tolist() == predictions and study.read_index().equals(index)
     right = np.unpackbits(study.correct(record), count=13).astype(bool)
@@ -43,7 +43,8 @@ def test_what_is_written_is_read_back(tmp_path_factory, predictions, seed):
 
 @pytest.mark.parametrize("classes, each", [(10, 1), (256, 1), (257, 2), (1000, 2)])
 def test_a_predicted_label_takes_one_byte_up_to_256_classes_and_two_above(study, classes, each):
-    study.write(make_record(study, 0), np.zeros(10_000, np.int64), classes)
+    study.check_examples(ExampleIndex(np.arange(10_000) % classes, np.arange(10_000)))
+    study.write(make_record(study, 0), np.zeros(10_000, np.int64))
     assert 10_000 * each < study.examples_path(0).stat().st_size < 10_000 * each + 500
     assert study.predictions(0).itemsize == each
 

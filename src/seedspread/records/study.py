@@ -245,8 +245,8 @@ class Study:
                 scan.problems[path.name] = str(error)
         return scan
 
-    def write(self, record: Record, predictions: np.ndarray | None = None, classes: int = 0) -> None:
-        """Write a record, and before it `predictions`, the predicted label of each test example (N,), of `classes`.
+    def write(self, record: Record, predictions: np.ndarray | None = None) -> None:
+        """Write a record, and before it `predictions`, the predicted label of each test example (N,).
 
         What stands in the record's place and does not count moves to damaged/. Raises InputError where the disk is full
         or the folder cannot be written, ValueError for a record that would not count; nothing is half written then.
@@ -258,6 +258,7 @@ class Study:
             if self.problem(record.seed):
                 self.move_to_damaged(place)
             if predictions is not None:
+                classes = int(self._index.labels.max()) + 1 if self._index else 0  # the same type for all seeds
                 write_atomically(self.examples_path(record.seed), pack_predictions(predictions, classes))
             write_atomically(place, record.to_json())
         except OSError as error:
