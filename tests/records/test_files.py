@@ -1,11 +1,16 @@
-"""Atomic writes, under real kills."""
+"""Atomic writes, under real kills, and errors that name the cause and the fix."""
 
+import errno
+import os
 import subprocess
 import sys
 import textwrap
 import time
 
-from seedspread.records.files import write_atomically
+import pytest
+
+from seedspread.config.errors import InputError
+from seedspread.records.files import check_writable, unwritable_error, write_atomically
 
 
 def test_a_killed_writer_leaves_the_old_contents_or_the_new(tmp_path):
@@ -13,7 +18,7 @@ def test_a_killed_writer_leaves_the_old_contents_or_the_new(tmp_path):
     target = tmp_path / "file"
     script = f"""
         from pathlib import Path
-        from seedspread.records.study import write_atomically
+        from seedspread.records.files import write_atomically
         n = 0
         while True:
             n += 1
@@ -36,3 +41,35 @@ def test_writing_replaces(tmp_path):
     for data in (b"one", b"two"):
         write_atomically(tmp_path / "x", data)
         assert (tmp_path / "x").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    "code, fix",
+    [
+        (errno.ENOSPC, "No space left on device. Free some space, or name another folder with results=PATH"),
+        (errno.EROFS, "Read-only file system. Name another folder with results=PATH"),
+        (errno.ENAMETOOLONG, "File name too long. Choose a shorter study=NAME"),
+        (errno.EACCES, "Permission denied. Change its permissions, or name another folder with results=PATH"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_named_with_the_fix_for_its_cause(tmp_path, code, fix):
+    error = unwritable_error(tmp_path, OSError(code, os.strerror(code)))
+    assert str(error).startswith(f"cannot write to {tmp_path}: {fix}")
+
+
+def test_a_name_that_is_too_long_and_a_path_under_a_file_have_fixes_of_their_own(tmp_path):
+    with pytest.raises(InputError, match="Choose a shorter study=NAME"):
+        check_writable(tmp_path / ("x" * 300))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="/file is a file, not a folder. Name another folder"):
+        check_writable(tmp_path / "file" / "digits")
+
+
+@pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="needs /dev/full")
+def test_a_full_disk_is_found_before_anything_trains(tmp_path):
+    """The probe holds bytes: a full disk creates empty files."""
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds" / f".probe.{os.getpid()}").symlink_to("/dev/full")
+    with pytest.raises(InputError, match="No space left on device. Free some space"):
+        check_writable(tmp_path)
+    assert list((tmp_path / "seeds").iterdir()) == []

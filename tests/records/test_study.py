@@ -2,6 +2,7 @@
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,15 @@ from hypothesis import strategies as st
 
 from seedspread.config.errors import InputError
 from seedspread.config.identity import compute_digest
+from seedspread.execution.plan import find_missing_seeds
 from seedspread.records.claims import claim_seed
 from seedspread.records.examples import ExampleIndex
 from seedspread.records.files import combined_folder
+from seedspread.records.progress import summarise_study
 from seedspread.records.record import SCHEMA
+from seedspread.records.scores import Scores
 from seedspread.records.study import Study, list_studies, study_folder
+from seedspread.report.status import describe_status
 from tests.synthetic import make_record
 
 CONFIG = {"model": {"width": 8}, "threads": 1}
@@ -207,3 +212,31 @@ def test_what_is_said_of_several_studies_has_a_folder_of_its_own(study):
     study._write_config()
     with pytest.raises(InputError, match="digits is a study itself"):
         combined_folder(results, "digits")
+
+
+def test_a_record_that_cannot_count_is_not_written(study):
+    with pytest.raises(ValueError, match="val/acc is not between 0 and 1"):
+        study.write(impossible(study, 3))
+    assert not study.record_path(3).exists()
+
+
+def impossible(study, seed):
+    record = make_record(study, seed)
+    return replace(record, final={**record.final, "val/acc": 7.5})
+
+
+def test_a_record_that_cannot_count_is_counted_nowhere_named_everywhere_and_trained_again(study):
+    """An accuracy of 750 %, in the place of seed 1: status, sweeps and reports agree."""
+    for seed in (0, 2):
+        study.write(make_record(study, seed, 0.9))
+    study.record_path(1).write_bytes(impossible(study, 1).to_json())
+    why = "000001.json: val/acc is not between 0 and 1"
+    assert study.record(1) is None and not study.is_done(1) and not study.is_empty()
+    before, todo = find_missing_seeds(study.folder, [0, 1, 2])
+    assert todo == [1] and list(before.scores) == [0, 2]
+    assert describe_status(study).count("90.15 ± 0.00 %") == 1 and why in describe_status(study)
+    assert "digits, 2 seeds" in summarise_study(study) and why in summarise_study(study)
+    scores = Scores.of(study)
+    assert scores.seeds.tolist() == [0, 2] and list(scores.problems) == ["000001.json"]
+    study.write(make_record(study, 1))
+    assert (study.folder / "damaged" / "000001-0.json").exists() and study.scan().problems == {}
