@@ -19,6 +19,7 @@ from seedspread.data import extractor, features
 from seedspread.records.study import Study
 from tests import synthetic
 from tests.data.pictures import files, folder
+from tests.processes import Command
 
 settings.register_profile("any machine", deadline=None)  # a busy disk is no failure
 settings.load_profile("any machine")
@@ -112,6 +113,13 @@ def command(invoked: Ran, tmp_path: Path, cache: str) -> Ran:
         return invoked(main, *arguments, *fixed)
 
     return ran
+
+
+@pytest.fixture
+def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Command]:
+    """Start `python -m MODULE ARGUMENTS` as a process of its own."""
+    folder = tmp_path_factory.mktemp("commands")
+    return lambda module, *arguments, **more: Command(folder, module, *arguments, **more)
 
 
 @pytest.fixture(scope="session")

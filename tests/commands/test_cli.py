@@ -1,11 +1,6 @@
 """What users type and see."""
 
-import subprocess
-import sys
-
 import pytest
-
-from tests.conftest import ROOT
 
 QUICK = ("experiment=digits", "trainer.max_epochs=1")
 
@@ -81,17 +76,15 @@ def test_bad_input_gets_one_or_two_lines_and_a_non_zero_exit(command, arguments,
     assert not list(tmp_path.glob("results/*/seeds/*"))
 
 
-def test_a_traceback_is_shown_when_asked_for():
-    command = [sys.executable, "-m", "src.train", "seed=-1", "experiment=digits"]
+def test_a_traceback_is_shown_when_asked_for(start):
     for setting, expected in (("0", False), ("1", True)):
-        environment = {"HYDRA_FULL_ERROR": setting, "PATH": ""}
-        told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-        assert told.returncode == 1 and ("Traceback" in told.stderr) == expected
+        told = start("src.train", "seed=-1", "experiment=digits", env={"HYDRA_FULL_ERROR": setting, "PATH": ""})
+        _, err = told.communicate(timeout=120)
+        assert told.returncode == 1 and "seed=-1" in err and ("Traceback" in err) == expected
 
 
 @pytest.mark.parametrize("name", ["reproduce", "sources", "report", "luck", "compare", "status", "batch_size", "tune"])
-def test_a_command_that_is_a_process_of_its_own_tells_a_wrong_key(name):
-    command = [sys.executable, "-m", "seedspread", name, "stduy=x"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert told.returncode == 1 and "Could not override 'stduy'" in told.stderr
-    assert len(told.stderr.strip().splitlines()) <= 2
+def test_a_command_that_is_a_process_of_its_own_tells_a_wrong_key(name, start):
+    told = start("seedspread", name, "stduy=x")
+    _, err = told.communicate(timeout=120)
+    assert told.returncode == 1 and "Could not override 'stduy'" in err and len(err.strip().splitlines()) <= 2

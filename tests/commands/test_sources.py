@@ -1,6 +1,7 @@
 """`seedspread sources`: one source of randomness varied at a time, and its variance."""
 
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -33,7 +34,15 @@ def test_variances_by_source_are_those_of_the_scores():
     assert sources[0].variance_interval == Interval(*(side**2 for side in std_interval(scores[0])))
 
 
-def test_the_whole_design_runs_and_resumes(invoked, tmp_path, cache):
+def test_the_whole_design_runs_and_resumes(invoked, start, tmp_path, cache, monkeypatch):
+    def run(command, cwd, env):
+        """As subprocess.run, without importing torch five times."""
+        assert command[:3] == [sys.executable, "-m", "seedspread"]
+        sweep = start(*command[2:], cwd=cwd, env=env)
+        _, err = sweep.communicate(timeout=300)
+        return subprocess.CompletedProcess(command, sweep.returncode, "", err)
+
+    monkeypatch.setattr(subprocess, "run", run)
     fixed = [f"results={tmp_path}/results", f"data.cache={cache}", "trainer=cpu", "jobs=1", "report=false"]
     design = ["experiment=digits", "trainer.max_epochs=1", *fixed]
     code, out, err = invoked(sources.main, *design, "n=2")

@@ -1,0 +1,70 @@
+"""Commands as processes of their own, forked from one that has imported torch and Lightning: no five seconds each."""
+
+import atexit
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["seedspread.training.worker", "seedspread.training.run", "timm"])
+
+
+def _run(module: str, arguments: list[str], environment: dict[str, str], cwd: str, out: str, err: str) -> None:
+    """What `python -m MODULE ARGUMENTS` does, in a session of its own."""
+    os.setsid()
+    for number, path in ((1, out), (2, err)):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, number)
+        os.close(file)
+    # What the command starts is its own, in its session, and not forked from the server of these tests.
+    multiprocessing.forkserver._forkserver.__init__()
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:] = [cwd, *(path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path), *sys.path]
+    sys.argv = [module, *arguments]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        atexit._run_exitfuncs()  # multiprocessing leaves them out; joblib ends its workers there
+
+
+class Command:
+    """`python -m MODULE ARGUMENTS`, started; what subprocess.Popen offers, as far as tests need it."""
+
+    def __init__(
+        self, folder: Path, module: str, *arguments: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT
+    ) -> None:
+        files = (folder / f"{len(list(folder.iterdir()))}.{name}" for name in ("out", "err"))
+        self._out, self._err = files
+        given = dict(os.environ if env is None else env)
+        self._process = _CONTEXT.Process(
+            target=_run, args=(module, list(arguments), given, str(cwd), str(self._out), str(self._err))
+        )
+        self._process.start()
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if (code := self._process.exitcode) is None:
+            raise subprocess.TimeoutExpired("command", timeout or 0.0)
+        return code
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        self.wait(timeout)
+        return self._out.read_text(), self._err.read_text()
+
+    def send_signal(self, sign: int) -> None:
+        os.kill(self.pid, sign)
