@@ -25,6 +25,7 @@ PAGES = [
 ]
 PLACES = {"experiment=NAME": "experiment=digits", "seed=range(0,N)": "seed=range(0,20)", "key=value": "results=results"}
 PLACES["backbone.checkpoint=PATH"] = f"backbone.checkpoint={ROOT}/README.md"  # a file that is there
+WRITTEN = {"study.yaml"}  # files that the program writes
 FENCE = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -105,6 +106,13 @@ def test_keys_within_sentences_exist():
             assert (
                 key in {"key", *known_keys(), *groups} or key.split(".")[0] == "trainer" or key.endswith("._target_")
             ), f"{page.name}: {key}="
+
+
+def test_named_files_exist():
+    folders = (ROOT, ROOT / "src", ROOT / "src" / "seedspread", ROOT / "benchmarks")
+    for page in PAGES:
+        for name in re.findall(r"`([\w/]+\.(?:py|sh|yaml|ipynb))`", page.read_text()):
+            assert name in WRITTEN or any((folder / name).exists() for folder in folders), f"{page.name}: {name}"
 
 
 def test_make_targets_exist():
