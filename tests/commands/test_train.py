@@ -211,6 +211,28 @@ def test_any_network_on_a_folder_of_ones_own_pictures(config, tmp_path):
     assert stored == {"_target_": "torchvision.models.resnet18", "num_classes": 3}
 
 
+def test_a_recorded_seed_is_not_answered_for_other_data(config, command, tmp_path, monkeypatch):
+    sources = {
+        name: folder(tmp_path / name, files(train=12, test=4, classes=classes))
+        for name, classes in (("mine", "abc"), ("same", "abc"), ("other", "abd"))
+    }
+    own = ("data=class_folders", f"data.cache={tmp_path}/cache", "data.size=32", "data.batch_size=9", "study=mine")
+    own += ("model.width=4", "trainer.max_epochs=1")
+    assert command("seed=0", f"data.source={sources['mine']}", *own)[0] == 0
+    for name, code in (("mine", 0), ("same", 0), ("other", 1)):
+        for sweep in ((), ("-m", "jobs=1")):
+            found, out, err = command(*sweep, "seed=0", f"data.source={sources[name]}", *own)
+            assert found == code, (name, sweep, err)
+            if code == 0:
+                assert "recorded before" in out or "1 of 1 seeds have their records" in out
+            else:
+                assert "mine holds results on other data" in err
+    monkeypatch.setattr("seedspread.data.picture_data.load_pictures", lambda *_: 1 / 0)
+    os.utime(sources["mine"], (0, 0))
+    assert command("seed=0", f"data.source={sources['mine']}", *own)[0] == 0  # the place that the record names
+    assert "ZeroDivisionError" in command("seed=0", f"data.source={sources['same']}", *own)[2]
+
+
 def test_the_hash_does_not_depend_on_the_memory_layout():
     net = torch.nn.Conv2d(3, 8, 3)
     plain = weights_sha256(net)

@@ -89,7 +89,8 @@ def describe_source(cfg: DictConfig) -> str | None:
 def check_recorded_data(cfg: DictConfig, study: Study, record: Record) -> None:
     """Raise InputError where the data that an opened study's config names now are not those of its `record`.
 
-    They are read only where the config names a place that is not the one of the record, or that changed since.
+    They are read only where the config names a place that is not the one of the record, or that changed since. Features
+    of a frozen backbone could take hours: there a line says what is not checked.
     """
     if (source := describe_source(cfg)) is None:
         return
@@ -100,6 +101,9 @@ def check_recorded_data(cfg: DictConfig, study: Study, record: Record) -> None:
             return  # the data are gone; the record answers
         if not changed:
             return
+    if cfg.get("backbone") is not None:
+        print(f"{study.name} was trained on data.source={record.data_source}; {source} is not compared with it")
+        return
     streams, device = Streams.of(record.seed), hardware.select_device(cfg.trainer.accelerator)
     study.check_data(instantiate(cfg.data, _partial_=True)(streams=streams, device=device).pictures.fingerprint)
 
