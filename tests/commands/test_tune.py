@@ -91,7 +91,7 @@ def test_two_searches_do_not_share_a_folder(tune, tmp_path):
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         code, _, err = tune(*QUICK)
-    assert code == 1 and "another search trains in this folder now" in err
+    assert code == 1 and "another search trains in this folder" in err
     assert [path.name for path in folder.iterdir()] == [".lock"]
 
 

@@ -133,15 +133,15 @@ class SeedSweep:
         start_sweep(folder, format_seeds(seeds))
         with SweepMonitor(folder, todo, before, _points(folder) if cfg.report else None) as watch, handle_interrupts():
             while todo:
-                came = watch.came
+                recorded = watch.new_records
                 died = self._launch(cfg, overrides, todo)
                 todo = watch.missing()
                 if died is None:  # a job may end well without all of its seeds, as where the node under it was lost
-                    if watch.came == came or stop_reason(folder):
+                    if watch.new_records == recorded or stop_reason(folder):
                         break
                     continue
                 blamed = [seed for seed in read_claims(folder).abandoned if seed in todo]
-                if not blamed and watch.came == came:
+                if not blamed and watch.new_records == recorded:
                     raise InputError(f"no worker trained a seed: {type(died).__name__}: {' '.join(str(died).split())}")
                 deaths.update(blamed)
                 release_seeds(folder, blamed)

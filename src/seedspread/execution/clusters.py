@@ -1,4 +1,4 @@
-"""Whether a cluster answers."""
+"""Check that a cluster can be reached."""
 
 import socket
 
@@ -8,7 +8,7 @@ from seedspread.config.errors import InputError
 
 
 def check_ray(launcher: DictConfig, timeout: float = 10.0) -> None:
-    """Raise InputError where the Ray cluster that is asked for does not answer; Ray itself would wait for minutes."""
+    """Raise InputError where the configured Ray cluster does not answer; Ray itself would wait for minutes."""
     address = OmegaConf.select(launcher, "ray.init.address")
     if address in (None, "auto", "local") or "://" in str(address):
         return
@@ -18,5 +18,5 @@ def check_ray(launcher: DictConfig, timeout: float = 10.0) -> None:
     except (OSError, ValueError) as error:
         raise InputError(
             f"hydra.launcher.ray.init.address={address}: no Ray cluster answers there ({error}); "
-            "ray start --head prints the address, and auto finds a cluster on this machine"
+            "ray start --head prints the address; auto finds a cluster on this machine"
         ) from error

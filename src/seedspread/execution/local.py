@@ -4,10 +4,10 @@ import os
 
 
 def request_huge_pages() -> None:
-    """Have glibc of the processes that start from here on ask for pages of 2 MiB: the same bits in less time.
+    """Let glibc in processes started from now on request pages of 2 MiB: the same bits in less time.
 
-    Activations are large, and small pages cost misses in the translation buffer (benchmarks/step.py measures it). glibc
-    2.35 and later read this when a process starts; other C libraries do not.
+    Activations are large, and small pages cause misses in the translation buffer (measured by benchmarks/step.py).
+    glibc 2.35 and later read this variable when a process starts; other C libraries ignore it.
     """
     given = os.environ.get("GLIBC_TUNABLES", "")
     if "glibc.malloc.hugetlb" not in given:

@@ -1,6 +1,6 @@
-"""A sweep as its parent process sees it: which seeds to train, in which chunks, under which name, and how far it is.
+"""Which seeds a sweep has to train, and in which chunks.
 
-Imports neither torch nor Lightning: the workers do, while the parent has nothing to wait for.
+Imports neither torch nor Lightning, which the workers import: the parent starts at once.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from seedspread.records.study import Study
 
 
 def balanced_chunks(seeds: Sequence[int], workers: int) -> list[list[int]]:
-    """Chunks that fall in size, so that `workers` processes end together and few jobs are composed.
+    """Chunks of decreasing size, so that `workers` processes end together and few jobs are composed.
 
-    Each round hands out 70 % of what is left in equal parts, down to single seeds (after guided self-scheduling,
-    Polychronopoulos and Kuck 1987).
+    Each round distributes 70 % of the remaining seeds in equal parts, down to single seeds (after guided
+    self-scheduling, Polychronopoulos and Kuck 1987).
     """
     chunks, start = [], 0
     while start < len(seeds):
@@ -32,7 +32,7 @@ def equal_chunks(seeds: Sequence[int], size: int) -> list[list[int]]:
 
 
 def find_missing_seeds(folder: Path, seeds: Sequence[int], overwrite: bool = False) -> tuple[Progress, list[int]]:
-    """What is recorded of `seeds`, and the seeds to train: those without a record, and those that failed."""
+    """The progress of `seeds` so far, and the seeds to train: those without a record and those that failed."""
     if not (folder / "study.yaml").exists():
         return Progress(), list(seeds)
     study = Study.load(folder)

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, and a parent process that is gone."""
+"""Ctrl-C, SIGTERM, and the death of the parent process."""
 
 import os
 import signal
@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from types import FrameType
 
 SWEEP_PID = "SEEDSPREAD_SWEEP_PID"
-INTERRUPTED = threading.Event()  # Ctrl-C or SIGTERM came to the process of a sweep
+INTERRUPTED = threading.Event()  # the process of a sweep received Ctrl-C or SIGTERM
 
 
 def watch_parent() -> None:
-    """Have workers that this process starts from here on end with it; see `watched_parent`."""
+    """Let workers that this process starts from now on end with it; see `watched_parent`."""
     os.environ[SWEEP_PID] = str(os.getpid())
 
 
 def watched_parent() -> int | None:
-    """The process of the sweep, where this process is a worker that it started itself; else None.
+    """The process id of the sweep, where it started this process as a worker; else None.
 
-    A seed that trains in the sweep's own process outlives its shell, and a worker of Ray or Slurm outlives what
-    started it there: for neither is the end of the parent process a reason to stop.
+    A seed in the sweep's own process may outlive its shell, and a worker of Ray or Slurm the process that started it:
+    for neither is the death of the parent a reason to stop.
     """
     parent = os.getppid()
     return parent if os.environ.get(SWEEP_PID) == str(parent) else None
@@ -28,10 +28,10 @@ def watched_parent() -> int | None:
 
 @contextmanager
 def handle_interrupts() -> Iterator[None]:
-    """Take SIGTERM, which Slurm sends before it takes a node away, for Ctrl-C, and remember either.
+    """Treat SIGTERM, which Slurm sends before it preempts a node, as Ctrl-C, and set INTERRUPTED on either.
 
-    Python drops an exception that is raised within a `__del__`, so there the signal is sent once more a moment later;
-    where it is lost for another reason, who trains here looks at INTERRUPTED between seeds.
+    Python drops an exception raised within a `__del__`; there the signal is sent again a moment later. Where the
+    exception is lost for another reason, the training loop checks INTERRUPTED between seeds.
     """
     INTERRUPTED.clear()
     if threading.current_thread() is not threading.main_thread():

@@ -1,9 +1,8 @@
 """A search: which points it tries, and which pair of a study and a seed is next, until the winner has its fresh seeds.
 
-Imports neither torch nor Lightning: the workers do (src/crew.py).
+Imports neither torch nor Lightning: the workers do (seedspread.training.worker).
 """
 
-import fcntl
 import math
 import time
 from collections import Counter, deque
@@ -13,6 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
@@ -105,20 +105,20 @@ class Search:
         with (
             handle_interrupts(),
             ExitStack() as held,
-            WorkerPool(self.workers, _serve, forks=not count_gpus(self.cfg), preload=[TRAINING]) as crew,
+            WorkerPool(self.workers, _serve, forks=not count_gpus(self.cfg), preload=[TRAINING]) as pool,
         ):
-            baseline = crew.identity(self.composed(BASELINE, {}))
-            self._check_ends(crew)
+            baseline = pool.identity(self.composed(BASELINE, {}))
+            self._check_ends(pool)
             held.enter_context(_lock_search(self.folder))  # until the workers are gone
             check_baseline(self.folder, baseline)
-            return self._train(crew, Agenda(self), began)
+            return self._train(pool, Agenda(self), began)
 
-    def _check_ends(self, crew: WorkerPool) -> None:
+    def _check_ends(self, pool: WorkerPool) -> None:
         """InputError, before anything is written, where the ends of a range or a choice cannot be trained."""
         for h in self.space.hyperparameters:
             for value in h.range:
                 try:
-                    crew.check(self.composed(BASELINE, {h.key: value}))
+                    pool.check(self.composed(BASELINE, {h.key: value}))
                 except InputError as error:
                     raise InputError(f"space.{h.key}.range={list(h.range)}: {error}") from error
 
@@ -127,18 +127,18 @@ class Search:
         mine = (self.space.described(), self.cfg.search_seed)
         return trial.search == "exploit" and (trial.space, trial.search_seed) == mine
 
-    def _train(self, crew: WorkerPool, agenda: "Agenda", began: float) -> list[str]:
+    def _train(self, pool: WorkerPool, agenda: "Agenda", began: float) -> list[str]:
         last_line = began
         trained: list[Record] = []
         failures: list[str] = []
         streak = FailureStreak()
         while True:
-            while crew.is_free and (pair := agenda.next_pair()):
-                crew.give(*pair)
-            if not crew.is_busy:
+            while pool.is_free and (pair := agenda.next_pair()):
+                pool.submit(*pair)
+            if not pool.is_busy:
                 break
             agenda.look_ahead()
-            for name, seed, reason in crew.ended():
+            for name, seed, reason in pool.completed():
                 if reason:
                     failures.append(f"{name} seed {seed}: {reason}")
                 if streak.add(reason) >= self.cfg.fail_fast:
@@ -297,23 +297,26 @@ def read_space(cfg: DictConfig) -> Space:
 
 @contextmanager
 def _lock_search(folder: Path) -> Iterator[None]:
-    """Hold the folder of a search, up to the death of this process; InputError where another one holds it.
+    """Lock the folder of a search within the block; InputError where another process has locked it.
 
-    Two at once would give different points the same number, and one the other's scores.
+    Two searches at once would number different points alike and mix their scores. The lock ends with this process.
     """
+    lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        Path(lock.lock_file).touch()
     except OSError as error:
         raise unwritable_error(folder, error) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"{folder}: another search trains in this folder now; wait until it ends, or give this one a name of "
-                "its own, for example study=NAME"
-            ) from error
-        except OSError:
-            pass  # a file system without locks
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"{folder}: another search trains in this folder; wait until it ends, or choose another name, for example "
+            "study=NAME"
+        ) from error
+    except (OSError, NotImplementedError):
+        pass  # a file system without locks
+    try:
         yield
+    finally:
+        lock.release()
