@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError
+from seedspread.config.resolve import resolve_config
 from seedspread.config.streams import Streams
 from seedspread.records.study import Study
 from seedspread.training.callbacks.seed_record import weights_sha256
@@ -28,7 +29,7 @@ def test_a_record_holds_what_it_promises(small):
     assert study.record(3) == record
     assert record.status == "finished" and set(record.streams.values()) == {3}
     curves, final = record.curves, record.final
-    assert record.epochs == [0, 1] and record.precision == "bf16-mixed"
+    assert record.epochs == [0, 1] and record.precision == resolve_config(small()).trainer.precision
     for key in ("train/loss", "train/acc", "val/loss", "val/acc"):
         assert len(curves[key]) == 2 and curves[key][-1] == final[key]
     right = study.predictions(3) == study.read_index().labels

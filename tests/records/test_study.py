@@ -135,6 +135,13 @@ def test_other_data_are_refused(study):
         study.check_data("b" * 64)
 
 
+def test_a_study_of_a_newer_version_is_named(study):
+    path = study.folder / "study.yaml"
+    path.write_text(path.read_text().replace("schema: 2", "schema: 3"))
+    with pytest.raises(InputError, match="has schema 3; this seedspread reads 1 and 2: update it"):
+        Study.load(study.folder)
+
+
 @pytest.mark.parametrize("edit", ["", "digest: 12", "[", "config: {model: {width: 9}, threads: 1}\ndigest: x"])
 def test_a_damaged_study_yaml_is_named(study, edit):
     (study.folder / "study.yaml").write_text(edit)

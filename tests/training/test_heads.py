@@ -121,6 +121,9 @@ def test_picture_files_are_subset_as_pictures_are(probe, probe_cache):
     files_ = ("data.read._target_=seedspread.data.picture_files.read_picture_files", "study=subset")
     record = train(probe(*files_, "data.train_size=24", "data.test_size=6"))
     assert record.train_examples == 24 and record.test_examples == 6
+    index = Study.load(Path(probe().results) / "subset").read_index()
+    assert index.labels.tolist() == [0, 0, 1, 1, 2, 2] and index.positions.tolist() == [0, 1, 4, 5, 8, 9]
+    assert index.names.tolist() == [f"test/{label}/{i}.png" for label in "abc" for i in (0, 1)]
     with pytest.raises(InputError, match=r"data\.train_size=25: a balanced subset"):
         train(probe(*files_, "study=odd", "data.train_size=25"))
 

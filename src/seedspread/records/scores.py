@@ -67,7 +67,7 @@ class Scores:
             )
             raise InputError(
                 f"{study.folder}: learning curves differ in length ({found}).\n"
-                "Train the odd ones again with overwrite=true, or move their records out of seeds/"
+                "Train those of one length again with overwrite=true, or move their records out of seeds/"
             )
         if len(scored := Counter(record.test_examples for record in finished)) > 1:
             found = "; ".join(f"{examples}: {seeds} seeds" for examples, seeds in scored.items())

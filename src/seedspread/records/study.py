@@ -81,6 +81,8 @@ class Study:
         try:
             stored = yaml.load(path.read_text(), _YAML)
             schema = stored.get("schema", 1)
+            if schema not in (1, SCHEMA):
+                raise InputError(f"{path} has schema {schema}; this seedspread reads 1 and {SCHEMA}: update it")
             metric = ACCURACY if schema == 1 else Metric(**stored["metric"])
             study = cls(folder, stored["config"], metric, schema)
             intact = stored["digest"] == study.digest
@@ -88,8 +90,6 @@ class Study:
             raise InputError(f"no study in {folder}: {path} is not there") from error
         except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"{path} is damaged; restore a copy of it, or choose another study=NAME") from error
-        if schema not in (1, SCHEMA):
-            raise InputError(f"{path} has schema {schema}; this version of seedspread reads 1 and {SCHEMA}: update it")
         if not intact:
             raise InputError(f"{path} was edited: its digest does not fit; restore it, or choose another study=NAME")
         return study
