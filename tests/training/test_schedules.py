@@ -101,9 +101,9 @@ def test_summed_gradients_count_as_one_step(watched):
     assert watch.rates == pytest.approx([0.2 * WarmUp(2, 1).factor(step, 6, 3) for step in range(6)])
 
 
-@pytest.mark.parametrize("limit, steps", [("5", 5), ("0.5", 6)])
-def test_an_epoch_cut_short_has_fewer_steps(watched, limit, steps):
-    _, watch = watched("schedule=linear", "schedule.warmup=1", f"+trainer.limit_train_batches={limit}")
+@pytest.mark.parametrize("setting, steps", [("data.train_size=500", 5), ("data.batch_size=200", 6)])
+def test_a_shorter_epoch_has_fewer_steps(watched, setting, steps):
+    _, watch = watched("schedule=linear", "schedule.warmup=1", setting)
     expected = [WarmUp(2, 1, "linear").factor(step, 2 * steps, steps) for step in range(2 * steps)]
     assert watch.rates == pytest.approx(0.2 * np.array(expected))
 
