@@ -1,6 +1,13 @@
 """What users type and see."""
 
+import subprocess
+import sys
+
 import pytest
+
+from seedspread.commands.cli import main
+from seedspread.records.study import Study
+from tests.conftest import ROOT
 
 QUICK = ("experiment=digits", "trainer.max_epochs=1")
 
@@ -88,3 +95,49 @@ def test_a_command_that_is_a_process_of_its_own_tells_a_wrong_key(name, start):
     told = start("seedspread", name, "stduy=x")
     _, err = told.communicate(timeout=120)
     assert told.returncode == 1 and "Could not override 'stduy'" in err and len(err.strip().splitlines()) <= 2
+
+
+def test_configs_and_modules_of_the_working_directory_are_found(invoked, tmp_path, monkeypatch, cache):
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /data: digits\nstudy: mine\nmodel:\n  width: 4\n"
+        "callbacks:\n  own:\n    _target_: my_callbacks.Own\ntrainer:\n  max_epochs: 1\n"
+    )
+    (tmp_path / "my_callbacks.py").write_text("import lightning as L\n\n\nclass Own(L.Callback):\n    pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    code, out, err = invoked(main, "train", "experiment=mine", "trainer=cpu", f"data.cache={cache}", "seed=1")
+    assert code == 0 and out.startswith("seed    1"), err
+    assert Study.load(tmp_path / "results" / "mine").config["model"]["width"] == 4
+    assert "mine" in invoked(main, "train", "--help")[1]
+
+
+def test_what_follows_two_dashes_is_refused_by_commands_that_run_no_program(invoked):
+    code, _, err = invoked(main, "report", "study=digits", "--", "ls")
+    assert code == 1 and "--: what follows it is a program of yours" in err
+
+
+def test_values_are_refused_before_torch_is_imported():
+    expected = {
+        "trainer.max_epochs=0": "trainer.max_epochs=0: a whole number of at least 1",
+        "stack=-1": "stack=-1: a whole number of at least 1, or auto",
+        "threads=0": "threads=0: a whole number from 1 to 1,024",
+        "threads=100000": "threads=100000: a whole number from 1 to 1,024",
+        "data.size=100000": "data.size=100000: a whole number from 1 to 4,096",
+        "+trainer.fast_dev_run=true": "trainer.fast_dev_run=true: a seed is recorded only when",
+        "+model.foo=3": "model.foo=3: not a setting of seedspread.models.resnet9.ResNet9; it takes channels",
+        "study=${nope}": "study=${nope}: Interpolation key 'nope' not found",
+    }
+    script = f"""
+import sys
+from seedspread.commands.train import train
+for setting in {list(expected)!r}:
+    try:
+        train(["experiment=digits", setting])
+    except Exception as error:
+        print(error)
+assert "torch" not in sys.modules
+"""
+    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    for line, says in zip(ran.stdout.splitlines(), expected.values(), strict=True):
+        assert line.startswith(says)

@@ -5,7 +5,9 @@ Only the command that was asked for is imported, so that the list of commands is
 
 import difflib
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 COMMANDS = {
     "train": "train a seed, or with -m and seed=range(0,20) a sweep of seeds",
@@ -30,6 +32,16 @@ def usage() -> str:
     return "\n".join(["usage: seedspread COMMAND [key=value ...]     seedspread COMMAND --help", "", *lines])
 
 
+def _use_working_directory(arguments: Sequence[str]) -> list[str]:
+    """Let `_target_` name the user's modules, and return what lets Hydra find the configs in ./conf."""
+    from seedspread.config.compose import find_user_configs  # noqa: PLC0415
+
+    sys.path.insert(0, str(Path.cwd()))
+    given = any(argument.startswith(("--config-dir", "-cd", "hydra.searchpath")) for argument in arguments)
+    folder = None if given else find_user_configs()
+    return ["--config-dir", str(folder)] if folder else []
+
+
 def main() -> None:
     """Run the command that the command line names."""
     arguments = sys.argv[1:]
@@ -42,12 +54,21 @@ def main() -> None:
         sys.exit(
             f"error: {arguments[0]}: no such command; {f'did you mean {near[0]}?' if near else 'seedspread lists them'}"
         )
-    sys.argv = [f"seedspread {name}", *arguments[1:]]
     # The list of commands does without these.
     from seedspread.commands.console import plain_errors, run_command  # noqa: PLC0415
+    from seedspread.config.errors import InputError  # noqa: PLC0415
     from seedspread.config.extras import check_train_extra  # noqa: PLC0415
 
-    if name in TRAINING:
-        with plain_errors():
+    with plain_errors():
+        if {"-h", "--help"} & set(arguments):
+            from seedspread.config.help import format_help  # noqa: PLC0415
+
+            print(format_help(name, COMMANDS[name], [a for a in arguments[1:] if not a.startswith("-")]))
+            return
+        if "--" in arguments:
+            raise InputError(f"--: what follows it is a program of yours, and seedspread {name} runs none")
+        if name in TRAINING:
             check_train_extra()
+            arguments += _use_working_directory(arguments)
+    sys.argv = [f"seedspread {name}", *arguments[1:]]
     run_command(import_module(f"seedspread.commands.{name}").main)

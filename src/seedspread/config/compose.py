@@ -6,11 +6,21 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from seedspread.config.overrides import format_value
+
 _PACKAGED = Path(__file__).resolve().parent.parent / "conf"
 CONF = str(_PACKAGED if _PACKAGED.is_dir() else _PACKAGED.parent.parent.parent / "conf")
 
 
+def find_user_configs() -> Path | None:
+    """conf/ of the working directory, where it is not seedspread's own: more experiments, data and networks."""
+    folder = Path("conf").absolute()
+    return folder if folder.is_dir() and folder.resolve() != Path(CONF).resolve() else None
+
+
 def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
-    """The config of that name with Hydra's `overrides`, composed outside a command."""
+    """The config of that name with Hydra's `overrides`, composed outside a command; knows the user's configs too."""
+    folder = find_user_configs()
+    places = [f"hydra.searchpath=[{format_value(f'file://{folder}')}]"] if folder else []
     with initialize_config_dir(CONF, version_base="1.3"):
-        return compose(name, overrides=list(overrides))
+        return compose(name, overrides=[*places, *overrides])

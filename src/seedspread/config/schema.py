@@ -68,15 +68,15 @@ class Key:
 
     def describe(self) -> str:
         """The values that it takes: `a whole number of at least 1, or auto`."""
-        kinds = {bool: "true or false", str: "a name", list: "a list of numbers" if self.numbers else "a list [A,B]"}
+        kinds = {bool: "true or false", str: "text", list: "a list of numbers" if self.numbers else "a list [A,B]"}
         parts = [words for kind, words in kinds.items() if kind in self.types]
-        if float in self.types or int in self.types:
+        if str not in self.types and {int, float} & {*self.types}:
             parts.insert(0, ("a number" if float in self.types else "a whole number") + self._range())
         if self.choices:
             several = len(self.choices) > 1 and not parts
             parts.append(("one of " if several else "") + ", ".join(map(str, self.choices)))
         if self.groups or not parts:
-            parts.append("a group of keys")
+            parts.append("any value" if Any in self.types else "an object")
         return ", or ".join([*parts, *(["null"] if self.null else [])])
 
     def _range(self) -> str:
@@ -86,7 +86,7 @@ class Key:
             return f" {below or 'of at most '}{high:g}" if math.isfinite(high) else ""
         if math.isinf(high):
             return f" above {low:g}" if self.above == low else f" of at least {low:g}"
-        return f" from {low:,.0f} to {below}{high:,.0f}"
+        return f" from {low:,.0f} to {below}{'2**63-1' if high >= LARGEST_SEED else f'{high:,.0f}'}"
 
     def complaint(self, where: str) -> str:
         """What an error says this key needs; `where` is its dotted name."""
@@ -166,8 +166,8 @@ class Checkpoint:
 
 
 @dataclass
-class Augment:
-    target: ClassVar[str] = "seedspread.data.augment.Augment"
+class Augmentation:
+    target: ClassVar[str] = "seedspread.data.augment.Augmentation"
     padding: int = key("zeros around a picture before it is cropped", least=0, unit="pixels")
     flip: bool = key("mirror half of the pictures")
     cutout: int = key("side of the square that is blanked; 0 for none", least=0, unit="pixels")
@@ -176,8 +176,8 @@ class Augment:
 
 
 @dataclass
-class Crops:
-    target: ClassVar[str] = "seedspread.data.crops.Crops"
+class RandomResizedCrop:
+    target: ClassVar[str] = "seedspread.data.crops.RandomResizedCrop"
     scale: list[float] = key("smallest and largest part of the picture's area")
     ratio: list[float] = key("smallest and largest width by height")
     flip: bool = key("mirror half of the pictures")
@@ -204,7 +204,7 @@ class PictureData(_Data):
     test_size: int | None = key("a fixed balanced subset to score; null: all", least=1)
     mean: list[float] = key("mean of each channel, taken out of the pictures")
     std: list[float] = key("standard deviation of each channel")
-    augment: Augment | Target | None = key("augmentation of the training pictures")
+    augment: Augmentation | Target | None = key("augmentation of the training pictures")
 
 
 @dataclass
@@ -217,7 +217,7 @@ class FileData(_Data):
     channels: int = key("colour channels; pictures from files have 3", least=1)
     mean: list[float] = key("mean of each channel, taken out of the pictures")
     std: list[float] = key("standard deviation of each channel")
-    augment: Crops | Target = key("crops of the training pictures")
+    augment: RandomResizedCrop | Target = key("crops of the training pictures")
     workers: int = key("processes that decode", least=0, identity=False)
 
 
@@ -232,7 +232,7 @@ class FeatureData(_Data):
     backbone: Target | None = key("the frozen network", identity=False, follows="backbone")
     views: int = key("augmented crops kept of each picture; 0: fresh crops in every step", least=0)
     view_seed: int = key("seed of the kept crops, the same for all seeds of the study", least=0)
-    augment: Crops | Target = key("crops of the training pictures")
+    augment: RandomResizedCrop | Target = key("crops of the training pictures")
     skip_broken: bool = key("leave out pictures that do not decode, and name them")
     extract_batch_size: int = key("crops in one pass of the backbone", least=1)
     shard: int = key("crops between two savings of the features", least=1)
