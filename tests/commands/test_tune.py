@@ -221,4 +221,4 @@ def test_a_winner_that_no_seed_tells_from_the_baseline_is_told_of(tune):
     assert code == 0, err
     assert "trials=3: the space has 2 different points" in out and "near the best" not in out
     assert "Keep the baseline. trial-000-fresh and baseline have the same score on each of 3 seeds" in out
-    assert "the winner's curse is" in out and "seedspread.compare" not in out
+    assert "the winner's curse is" in out and "seedspread compare" not in out

@@ -32,7 +32,7 @@ def suggest_commands(search: Search, found: SearchResults, overrides: Sequence[s
     if found.judgement and found.judgement.compared:
         baseline, winner = found.judgement.arms
         arms = [f"baseline={baseline.name}", f"candidate={winner.name}", "pair=true"]
-        lines.append(f"{shlex.join(['python', '-m', 'seedspread.compare', *arms, where])}   # the verdict in full")
+        lines.append(f"{shlex.join(['seedspread', 'compare', *arms, where])}   # the verdict in full")
     lines.append(shlex.join(["seedspread", "report", f"study={found.best.name}", where]))
     return lines
 

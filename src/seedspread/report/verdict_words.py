@@ -114,8 +114,8 @@ def notes(c: ArmComparison) -> list[str]:
         found.append("Intervals are for one comparison each; p-values by Holm allow for all.")
     if c.verdict in ("not shown", "too few seeds"):
         found.append(
-            "Adding seeds and testing anew until it shows rejects too often: settle their number first (python -m "
-            "seedspread.power), and compare once."
+            "Adding seeds and testing anew until it shows rejects too often: settle their number first "
+            "(seedspread power), and compare once."
         )
     for arm in (c.baseline, c.candidate):
         found += _of_arm(arm)
