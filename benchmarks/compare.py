@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.report import made_up
 from seedspread import statistics as st
+from seedspread.statistics.comparison import DRAWS
 
 # Takes the draws as argument and two arms as JSON from standard input; prints seconds, ε_min and the violation ratio.
 RIVAL = """
@@ -61,7 +62,7 @@ def whole_comparison(seeds: int, rounds: int) -> None:
             took.append(time.perf_counter() - began)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     print(
-        f"seedspread compare of two studies of {seeds:,} seeds, {st.DRAWS:,} draws: "
+        f"seedspread compare of two studies of {seeds:,} seeds, {DRAWS:,} draws: "
         f"median of {rounds} {_median(took):.1f} s ({min(took):.1f} to {max(took):.1f}), {peak:.2f} GiB at its peak",
         flush=True,
     )

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from seedspread.commands.compare import main as compare_main
+from seedspread.decide.arms import read_arm
 from seedspread.records.study import Study
 from tests.conftest import ROOT
 from tests.synthetic import add_seed
@@ -51,12 +52,15 @@ def test_two_studies_are_compared(compared, two, tmp_path):
     assert out.startswith("fast is better than slow: +") and "paired t-test, 20 pairs of seeds, p < 0.001" in out
     for told in (
         "P(fast > slow) over pairs", "ε_min", "Hedges' g", "Brown-Forsythe", "Paired over seeds: both ran the same 20",
-        "Paired over test examples: both were scored on the same 203", "Scores of one seed correlate",
+        "Paired over test examples: both were scored on the same 203", "Scores of the same seed correlate",
         "optimizer.lr 0.1 / 0.2", "environment: packages.torch 2.14.1 / 2.13.0",
     ):  # fmt: skip
         assert told in out
     folder = tmp_path / "results" / "fast-against-slow"
-    assert {path.name for path in folder.iterdir()} == {f"compare.{kind}" for kind in ("md", "csv", "png", "svg")}
+    assert {path.name for path in folder.iterdir()} == {
+        "index.html",
+        *(f"compare.{kind}" for kind in ("md", "csv", "png", "svg")),
+    }
     row = pd.read_csv(folder / "compare.csv").iloc[0]
     scores = {
         name: np.array([json.loads(p.read_text())["final"]["val/acc"] for p in sorted(seeds.iterdir())])
@@ -78,7 +82,7 @@ def test_several_candidates_and_other_test_sets(compared, two, made):
     code, out, err = compared("baseline=slow", "candidate=[fast,other]")
     assert code == 0, err
     assert "by Holm for 2 candidates" in out.splitlines()[0] and "other" in out.splitlines()[1]
-    assert "Unpaired over test examples: the records do not say" in out
+    assert "Unpaired over test examples: the records do not show" in out
     assert "Paired over test examples" in compared("baseline=slow", "candidate=other", "same_examples=true")[1]
 
 
@@ -88,7 +92,7 @@ def test_files_of_scores_are_compared(compared, tmp_path):
     files = f"baseline={tmp_path}/a.csv", f"candidate={tmp_path}/b.csv"
     code, out, err = compared(*files, "column=acc")
     assert code == 0, err
-    assert "paired t-test, 17 pairs" in out.splitlines()[0] and "files of scores say nothing of single examples" in out
+    assert "paired t-test, 17 pairs" in out.splitlines()[0] and "files of scores hold no predictions" in out
     row = pd.read_csv(tmp_path / "results" / "b-against-a" / "compare.csv").iloc[0]
     assert row["difference"] == pytest.approx((B.mean() - A[:17].mean()) / 100)  # as given, not scaled
     assert "Welch's t-test" in compared(*files, "column=acc", "seed_column=null")[1].splitlines()[0]
@@ -104,11 +108,27 @@ def test_seeds_may_be_names_and_of_another_kind_than_the_others(compared, tmp_pa
     assert "3 seeds are in both, of 20 and 3" in compared("baseline=slow", f"candidate={c}", "column=acc")[1]
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "seed;acc\n0;0,91\n1;0,93\n2;0,92\n",
+        "seed;acc\n0;0.91\n1;0.93\n2;0.92\n",
+        "seed\tacc\n0\t0.91\n1\t0.93\n2\t0.92\n",
+    ],
+)
+def test_semicolons_tabs_and_decimal_commas_are_read(tmp_path, rows):
+    (tmp_path / "a.csv").write_text(rows)
+    arm = read_arm(tmp_path / "a.csv", "acc", "seed")
+    assert arm.scores.tolist() == [0.91, 0.93, 0.92] and arm.seeds.tolist() == [0, 1, 2]
+
+
 def test_bad_input_is_one_or_two_lines_with_the_fix(compared, two, made, tmp_path):
     (tmp_path / "a.csv").write_text("seed,acc\n0,0.9\n1,0.91\n2,0.92\n")
     (tmp_path / "hole.csv").write_text("seed,acc\n0,0.9\n1,\n2,0.92\n")
     (tmp_path / "twice.csv").write_text("seed,acc\n0,0.9\n0,0.91\n")
     (tmp_path / "one.csv").write_text("acc\n0.9\n")
+    (tmp_path / "equal.csv").write_text("acc,seed,acc\n0.9,0,1\n0.8,1,2\n")
+    (tmp_path / "huge.csv").write_text("seed,acc\n0,1e308\n1,0.91\n2,-1e308\n")
     (tmp_path / "head.csv").write_text("acc\n")
     (tmp_path / "empty.csv").write_text("")
     a, made_empty = f"{tmp_path}/a.csv", Study.open(tmp_path / "results" / "empty", CONFIG)
@@ -122,7 +142,7 @@ def test_bad_input_is_one_or_two_lines_with_the_fix(compared, two, made, tmp_pat
         (("baseline=slow", "candidate=nope"), "candidate=nope: no such study"),
         (("baseline=slow", "candidate=slow"), "candidate=slow: it is named twice"),
         (("baseline=slow", "candidate=empty"), "no finished seed to report on"),
-        (("baseline=slow", "candidate=alone"), "alone has 1 score: one seed has no spread"),
+        (("baseline=slow", "candidate=alone"), "alone has 1 score: a comparison needs at least 2 seeds"),
         (("baseline=slow", "candidate=clash"), "is a study itself"),
         (("baseline=slow", "candidate=fast", "pair=yes please"), "pair=yes please: true or false"),
         (("baseline=slow", "candidate=fast", "worth=-1"), "worth=-1: the smallest difference that matters"),
@@ -134,9 +154,11 @@ def test_bad_input_is_one_or_two_lines_with_the_fix(compared, two, made, tmp_pat
         ((f"baseline={a}", f"candidate={tmp_path}/one.csv", "column=acc"), "one has 1 score"),
         ((f"baseline={a}", f"candidate={tmp_path}/head.csv", "column=acc"), "head has no score"),
         ((f"baseline={a}", f"candidate={tmp_path}/empty.csv", "column=acc"), "empty.csv: not a CSV file"),
+        ((f"baseline={a}", f"candidate={tmp_path}/equal.csv", "column=acc"), "equal.csv: 2 columns are named acc"),
+        ((f"baseline={a}", f"candidate={tmp_path}/huge.csv", "column=acc"), "huge: a score of 1e+308 is too large"),
         ((f"baseline={a}", f"candidate={tmp_path}/one.csv"), "column=?: name the column of scores"),
         ((f"baseline={a}", f"candidate={tmp_path}/one.csv", "column=f1"), "a.csv has no such column; it has seed, acc"),
-        ((f"baseline={a}", "candidate=fast", "column=acc"), "a has scores within 0 to 1, fast has percent"),
+        ((f"baseline={a}", "candidate=fast", "column=acc"), "a has scores from 0 to 1, fast has percent"),
         ((f"baseline={a}", "candidate=fast", "column=acc", "same_examples=true"), "multiply the former by 100"),
     ):
         code, out, err = compared(*arguments)
@@ -153,14 +175,16 @@ def test_different_numbers_of_test_examples_cannot_be_the_same(compared, two, tm
     assert code == 1 and "slow was scored on 203 test examples, larger on 400" in err
 
 
-def test_diverged_seeds_missing_predictions_and_outliers_are_told(compared, two):
+def test_diverged_seeds_missing_predictions_and_outliers_are_reported(compared, two):
     add_seed(two, 20, 0.1, status="diverged")
     add_seed(two, 21, 0.1)
     for path in (two.folder / "examples").iterdir():
         path.unlink()
     out = compared("baseline=slow", "candidate=fast")[1]
-    assert "fast: 1 diverged (their loss was not finite) and not in these numbers: seed 20: out of luck (1)." in out
-    assert "fast: The predictions of 21 of 21 seeds are missing" in out and "1 score of fast stands out" in out
+    assert (
+        "fast: 1 seed diverged (the loss was not finite), excluded from all numbers: seed 20: out of luck (1)." in out
+    )
+    assert "fast: The predictions of 21 of 21 seeds are missing" in out and "1 score of fast is an outlier" in out
     assert "predictions on single examples are missing" in out and "20 seeds are in both, of 20 and 21" in out
 
 

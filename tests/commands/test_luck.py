@@ -10,7 +10,7 @@ def test_the_command_tells_and_writes_a_page(study, invoked):
     assert "data:image/svg+xml" in page and "How much of dots is luck?" in page
 
 
-def test_what_cannot_be_said_is_told_in_a_line(study, invoked):
+def test_what_is_unknown_is_said_in_a_line(study, invoked):
     for path in (study.folder / "examples").iterdir():
         path.unlink()
     for arguments, says in (

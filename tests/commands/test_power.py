@@ -37,14 +37,14 @@ def two(made):
 
 def test_power_from_numbers_and_from_a_study(power, two):
     out = power("std=0.23", "difference=0.1")[1]
-    assert "84 seeds an arm show a difference of 0.1 with 80 % power." in out and "139 seeds" in out
-    assert "20 seeds an arm show a difference of 0.209 with 80 % power." in power("std=0.23", "n=20")[1]
+    assert "84 seeds per arm show a difference of 0.1 with 80 % power." in out and "139 seeds" in out
+    assert "20 seeds per arm show a difference of 0.209 with 80 % power." in power("std=0.23", "n=20")[1]
     out = power("study=fast", "difference=1", "n=20")[1]
     std, (low, high) = 0.0, (0.0, 0.0)
     scores = np.array([100 * two.record(s).final["val/acc"] for s in range(20)])
     std, (low, high) = scores.std(ddof=1), st.std_interval(scores)
     needed = [st.seeds_needed(s, 1.0) for s in (std, low, high)]
-    assert f"{needed[0]:,} ({needed[1]:,} to {needed[2]:,}) seeds an arm show a difference of 1 with 80 % power" in out
+    assert f"{needed[0]:,} ({needed[1]:,} to {needed[2]:,}) seeds per arm show a difference of 1 with 80 % power" in out
     assert "Bonferroni" in power("std=1", "n=20", "candidates=3")[1]
 
 

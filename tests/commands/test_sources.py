@@ -8,8 +8,9 @@ import numpy as np
 
 from seedspread.commands import console, sources
 from seedspread.commands.sources import plan_sweeps
-from seedspread.report.sources import ALL, NOTHING, Source, sources_table
-from seedspread.statistics.spread import Interval, std_interval
+from seedspread.report.document import parts_to_markdown
+from seedspread.report.sources import ALL, NOTHING, Source, sources_sentence, sources_table
+from seedspread.statistics import Interval, std_interval
 
 
 def test_the_design_varies_one_source_at_a_time():
@@ -30,7 +31,8 @@ def test_variances_by_source_are_those_of_the_scores():
     share = scores[0].var(ddof=1) / scores[1].var(ddof=1)
     low, high = sources[0].variance_interval
     row = f"| {scores[0].var(ddof=1):.3f} ({low:.2f} to {high:.2f}) | {100 * share:.0f} % |"
-    assert row in sources_table(sources) and "do not show whether sources add up" in sources_table(sources)
+    assert row in parts_to_markdown(sources_table(sources))
+    assert "not shown by so few runs" in sources_sentence(sources)
     assert sources[0].variance_interval == Interval(*(side**2 for side in std_interval(scores[0])))
 
 
@@ -48,7 +50,10 @@ def test_the_whole_design_runs_and_resumes(invoked, start, tmp_path, cache, monk
     code, out, err = invoked(sources.main, *design, "n=2")
     assert code == 0, err
     folder = tmp_path / "results" / "digits-sources"
-    assert {path.name for path in folder.iterdir()} == {f"sources.{kind}" for kind in ("md", "csv", "png", "svg")}
+    assert {path.name for path in folder.iterdir()} == {
+        "index.html",
+        *(f"sources.{kind}" for kind in ("md", "csv", "png", "svg")),
+    }
     assert out.count("| nothing, determinism off | 2 |") == 1
     for given in ("seed=3", "++seed=3", "++streams.init=1"):
         code, _, err = invoked(sources.main, *design, given)

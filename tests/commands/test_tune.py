@@ -53,7 +53,7 @@ def test_a_search_from_end_to_end(tune, small, tmp_path):
     judgement = judge_winner(folder, winner)
     assert f"{judgement.curse:+.2f} points" in out and "better than it is" in out
     page = (folder / "report" / "index.html").read_text()
-    assert page.count("data:image/svg+xml") == 5 and "winner&#x27;s curse" in page.replace("'", "&#x27;")
+    assert page.count("data:image/svg+xml") == 5 and "winner&#39;s curse" in page
     assert f'href="../{winner.name}/study.yaml"' in page
     table = pd.read_csv(folder / "report" / "trials.csv")
     assert table["accuracy_percent"].tolist() == pytest.approx([trial.score for trial in trials])

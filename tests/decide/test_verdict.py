@@ -59,7 +59,7 @@ def test_pairs_are_made_of_the_same_seeds_alone_and_words_say_so():
     seeds = np.arange(12)
     c = compare_arms(Arm("old", a, seeds), [Arm("new", b[::-1], seeds[::-1])])[0]
     assert c.paired.p == pytest.approx(stats.ttest_rel(b, a).pvalue) and c.p == c.paired.p
-    assert "paired t-test, 12 pairs of seeds" in verdict_sentence(c) and "takes out what they share" in " ".join(
+    assert "paired t-test, 12 pairs of seeds" in verdict_sentence(c) and "removes this shared variance" in " ".join(
         notes(c)
     )
     part = compare_arms(Arm("old", a, seeds), [Arm("new", b[2:], seeds[2:])])[0]
@@ -69,22 +69,22 @@ def test_pairs_are_made_of_the_same_seeds_alone_and_words_say_so():
     assert compare_arms(Arm("old", a, seeds), [Arm("new", b, seeds)], pair=False)[0].paired is None
     with pytest.raises(InputError, match="0 seeds in common"):
         compare_arms(Arm("old", a, seeds), [Arm("new", b, seeds + 12)], pair=True)
-    with pytest.raises(InputError, match="old has no column of seeds"):
+    with pytest.raises(InputError, match="old has no seed column"):
         compare_arms(Arm("old", a), [Arm("new", b, seeds)], pair=True)
 
 
 @pytest.mark.parametrize(
     "a, b, why",
     [
-        ([90.0], [90.0, 91], "old has 1 score: one seed has no spread"),
+        ([90.0], [90.0, 91], "old has 1 score: a comparison needs at least 2 seeds"),
         ([], [90.0, 91], "old has no score"),
         ([90.0, np.nan], [90.0, 91], "old: 1 scores are not finite"),
-        ([90.0, 90], [91.0, 91], "all scores are 90 here and 91 there; nothing varies"),
-        ([90.0, 91], [90.0, 91], "the same scores on each of 2 seeds: nothing varies"),
+        ([90.0, 90], [91.0, 91], "all scores of old are 90 and all of new are 91: there is no variance"),
+        ([90.0, 91], [90.0, 91], "the same scores on each of 2 seeds: there is no variance"),
         ([90.0, 91], [90.5, 91.5], "differ by 0.5 on each of 2 seeds"),
     ],
 )
-def test_what_cannot_be_compared_is_told(a, b, why):
+def test_what_cannot_be_compared_is_refused(a, b, why):
     with pytest.raises(InputError, match=why):
         compare_arms(Arm("old", np.array(a), np.arange(len(a))), [Arm("new", np.array(b), np.arange(len(b)))])
 

@@ -30,7 +30,7 @@ def test_warnings_follow_the_records(tmp_path):
     assert "Overfitting: the test loss of trial-000 ends 400 % above its minimum after epoch 4" in words
     assert "1 of 3 trials diverged" in words and "Trials have 1 to 2 seeds" in words
     assert search_headline(told).startswith(
-        "trial-000 is best of 2 trials with 93.10 %, and not judged on fresh seeds: run"
+        "trial-000 is the best of 2 trials with 93.10 %, not yet judged on fresh seeds: run"
     )
 
 

@@ -27,7 +27,7 @@ def test_every_number_of_the_table_follows_from_the_records(study):
     assert (row["min"], row["max"], row["median"]) == pytest.approx((scores.min(), scores.max(), np.median(scores)))
     assert (row["min_seed"], row["max_seed"], row["seeds"]) == (scores.argmin(), scores.argmax(), 24)
     assert row["iqm"] == pytest.approx(np.sort(scores)[6:18].mean())
-    assert row["seconds_in_all"] == pytest.approx(sum(sum(record["seconds"].values()) for record in records))
+    assert row["seconds_total"] == pytest.approx(sum(sum(record["seconds"].values()) for record in records))
     page = (study.folder / "report" / "index.html").read_text()
     assert f"{scores.mean():.2f} ± {scores.std(ddof=1):.2f}" in page and f"{scores.max():.2f}" in page
     seeds = pd.read_parquet(study.folder / "report" / "seeds.parquet")
@@ -73,9 +73,14 @@ def test_no_seed_is_dropped_in_silence(study):
     study.record_path(27).write_text('{"torn')
     page, (found,) = write_reports([study])
     text = page.with_name("report.md").read_text()
-    assert found.n == 24 and "dots stands on 24 finished seeds" in text
-    assert "4 of 30 seeds asked for have no record yet: 26-29" in text
-    assert "1 diverged" in text and "seed 24: out of luck" in text and "1 failed" in text and "seed 25" in text
+    assert found.n == 24 and "dots: these numbers come from 24 finished seeds" in text
+    assert "4 of 30 requested seeds have no record yet: 26-29" in text
+    assert (
+        "1 seed diverged (the loss was not finite), excluded" in text
+        and "seed 24: out of luck" in text
+        and "1 seed failed" in text
+        and "seed 25" in text
+    )
     assert "Not counted: seeds/000027.json: empty, torn" in text
     assert "<blockquote>" in page.read_text()
     seeds = pd.read_parquet(page.with_name("seeds.parquet")).set_index("seed")
@@ -84,7 +89,7 @@ def test_no_seed_is_dropped_in_silence(study):
 
 def test_nothing_to_note_is_no_note(study):
     page, _ = write_reports([study])
-    assert "stands on" not in page.read_text()
+    assert "these numbers come from" not in page.read_text()
 
 
 def test_of_several_studies_those_without_a_finished_seed_are_left_out_and_named(make_study, capsys):
@@ -112,7 +117,7 @@ def test_a_report_that_fails_leaves_the_one_before(study, monkeypatch):
     page, _ = write_reports([study])
     before = {path.name: path.read_bytes() for path in page.parent.iterdir()}
     add_seed(study, 24, 0.9)
-    monkeypatch.setattr("seedspread.commands.report.latex_table", lambda several: 1 / 0)
+    monkeypatch.setattr("seedspread.report.study_page.latex_table", lambda several: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_reports([study])
     assert {path.name: path.read_bytes() for path in page.parent.iterdir()} == before
@@ -156,7 +161,7 @@ def test_several_studies_stand_side_by_side(make_study):
     page, _ = write_reports([narrow, wide])
     assert page.parent.parent.name == "narrow+wide" and (page.parent / "spreads.png").exists()
     text = page.with_name("report.md").read_text()
-    assert "they differ (Brown-Forsythe p < 0.001)" in text and "wide spreads more" in text
+    assert "The spreads differ (Brown-Forsythe p < 0.001)" in text and "wide spreads more" in text
     assert len(pd.read_csv(page.with_name("table.csv"))) == 2
     assert (narrow.folder / "report" / "index.html").exists() and (wide.folder / "tensorboard").exists()
 

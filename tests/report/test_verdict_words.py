@@ -23,11 +23,11 @@ def test_verdicts_in_words():
     (c,) = verdicts(low, same)
     assert (
         c.verdict == "not shown"
-        and f"about {c.needed:,} seeds an arm would settle it: {c.needed - 40:,} more" in verdict_sentence(c)
+        and f"about {c.needed:,} seeds an arm detect it: {c.needed - 40:,} more" in verdict_sentence(c)
     )
     assert c.needed == st.seeds_needed(low.std(ddof=1), c.primary.value, other=same.std(ddof=1))
     few = verdicts(low[:4], same[:4])[0]
-    assert few.verdict == "too few seeds" and verdict_sentence(few).startswith("Too few seeds to tell new0 from old")
+    assert few.verdict == "too few seeds" and verdict_sentence(few).startswith("Too few seeds to compare new0 with old")
     assert "With 4 seeds" in " ".join(notes(few)) and "below p = 0.029" in " ".join(notes(few))
     (c,) = verdicts(low, same, worth=0.5)
     assert c.is_small and verdict_sentence(c).startswith("No difference shown: new0 is within 0.5 of old")

@@ -1,4 +1,4 @@
-"""The honesty of the winner."""
+"""The winner of a search on fresh seeds."""
 
 import math
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from seedspread.decide.verdict import Arm
+from seedspread.report.search_words import explain_judgement
 from seedspread.search.judge import Judgement
 from seedspread.search.trials import Trial, best_trial
 from tests.search.synthetic import NOISE, SEEDS, SPACE
@@ -53,8 +54,8 @@ def test_winner_and_baseline_are_told_on_the_fresh_seeds_that_both_finished():
     baseline = Arm("baseline", np.array([10.0, 90, 91, 93]), np.array([0, 1, 2, 3]))
     candidate = Arm("trial-000-fresh", np.array([92.0, 92, 96, 50]), np.array([1, 2, 3, 4]))
     j = Judgement.of(Trial("trial-000", {}, {0: 97.0}), baseline, candidate)
-    assert j.baseline.tolist() == [90, 91, 93] and j.honest.tolist() == [92, 92, 96]
-    assert j.honest_score - j.baseline.mean() == pytest.approx(j.compared.primary.value)
+    assert j.baseline.tolist() == [90, 91, 93] and j.fresh.tolist() == [92, 92, 96]
+    assert j.fresh_score - j.baseline.mean() == pytest.approx(j.comparison.primary.value)
     assert j.curse == pytest.approx(97 - 280 / 3)
 
 
@@ -70,5 +71,5 @@ def test_a_winner_as_far_from_the_baseline_on_each_seed_is_judged_without_a_test
     scores = np.array([95.2, 96.2])
     arms = (Arm(n, s, np.array([0, 1])) for n, s in (("baseline", scores), ("trial-000-fresh", scores + difference)))
     j = Judgement.of(Trial("trial-000", {}, {0: 97.0}), *arms)
-    assert (j.compared, j.decision) == (None, decision) and says in j.reason
+    assert (j.comparison, j.decision) == (None, decision) and says in explain_judgement(j)
     assert j.curse == pytest.approx(97 - 95.7 - difference)

@@ -16,7 +16,10 @@ A, B = RNG.normal(90, 0.2, 24), RNG.normal(90.1, 0.3, 17)
 def test_welch_and_paired_are_scipys():
     found, theirs = st.welch_test(A, B), stats.ttest_ind(B, A, equal_var=False)
     assert (found.value, found.p) == pytest.approx((B.mean() - A.mean(), theirs.pvalue))
-    assert (found.freedom, found.interval) == (pytest.approx(theirs.df), pytest.approx(theirs.confidence_interval()))
+    assert (found.degrees_of_freedom, found.interval) == (
+        pytest.approx(theirs.df),
+        pytest.approx(theirs.confidence_interval()),
+    )
     found, theirs = st.paired_t_test(A[:17], B), stats.ttest_rel(B, A[:17])
     assert (found.p, found.interval) == (pytest.approx(theirs.pvalue), pytest.approx(theirs.confidence_interval()))
     r, (low, high) = st.correlation(A[:17], B)

@@ -9,6 +9,7 @@ from hypothesis import given, strategies
 
 from seedspread import statistics as st
 from seedspread.statistics.examples import share_right
+from seedspread.statistics.luck import chances_to_be_best, expected_at_best_of
 
 EXAMPLES = 400
 
@@ -79,16 +80,16 @@ def test_the_expected_best_of_k_is_the_mean_over_all_choices(k):
     chosen = list(itertools.combinations(range(6), k))
     assert st.expected_best_of(scores, k) == pytest.approx(np.mean([scores[list(c)].max() for c in chosen]))
     there = np.mean([other[max(c, key=lambda i: scores[i])] for c in chosen])
-    chances = st.chances_to_be_best(6, k)[None]
-    assert st.expected_at_best_of(scores, other, chances)[0] == pytest.approx(there)
+    chances = chances_to_be_best(6, k)[None]
+    assert expected_at_best_of(scores, other, chances)[0] == pytest.approx(there)
 
 
 def test_equals_are_chosen_among_at_random():
     chosen_by, scored_by = np.array([1.0, 2.0, 2.0]), np.array([0.0, 10.0, 20.0])
-    assert st.expected_at_best_of(chosen_by, scored_by, st.chances_to_be_best(3, 3)[None])[0] == 15.0
+    assert expected_at_best_of(chosen_by, scored_by, chances_to_be_best(3, 3)[None])[0] == 15.0
 
 
 @given(strategies.integers(1, 3000), strategies.data())
 def test_chances_add_up_to_one(n, data):
     k = data.draw(strategies.integers(1, n))
-    assert st.chances_to_be_best(n, k).sum() == pytest.approx(1)
+    assert chances_to_be_best(n, k).sum() == pytest.approx(1)

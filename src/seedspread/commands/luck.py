@@ -12,12 +12,12 @@ from seedspread.records.scores import Scores
 from seedspread.records.study import Study, study_folder
 from seedspread.report.findings import Findings
 from seedspread.report.luck_page import write_luck
-from seedspread.report.page import luck_words
+from seedspread.report.luck_words import luck_words
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="luck")
 def main(cfg: DictConfig) -> None:
-    """Say what of each named study's spread is luck, and write it as a page."""
+    """Print how much of each named study's spread is luck, and write a page."""
     with plain_errors():
         check_config(cfg, Luck)
         names = study_names(cfg)
@@ -26,6 +26,6 @@ def main(cfg: DictConfig) -> None:
         for name in names:
             found = Findings.of(Scores.of(Study.load(study_folder(cfg.results, name))))
             if found.luck is None:
-                raise InputError(" ".join(luck_words([found])))
-            print("\n\n".join(luck_words([found])))
+                raise InputError(" ".join(luck_words(found)))
+            print("\n\n".join(luck_words(found)))
             print(f"\npage in {write_luck(found)}")

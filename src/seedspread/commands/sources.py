@@ -1,4 +1,4 @@
-"""The spread that each source of randomness causes alone: `seedspread sources experiment=digits n=50`."""
+"""How much spread each source of randomness causes alone: `seedspread sources experiment=digits n=50`."""
 
 import subprocess
 import sys
@@ -15,25 +15,26 @@ from seedspread.config.errors import InputError
 from seedspread.config.overrides import override_key
 from seedspread.config.schema import Sources
 from seedspread.records.study import Study, study_folder
-from seedspread.report.sources import ALL, NOTHING, VARIED, read_source, sources_table, write_sources
+from seedspread.report.document import parts_to_markdown
+from seedspread.report.sources import ALL, NOTHING, VARIED, read_source, sources_sentence, sources_table, write_sources
 
 
 def plan_sweeps(study: str, n: int, streams: Iterable[str]) -> dict[str, tuple[str, list[str]]]:
-    """For each source the study that varies it, and what to sweep; `streams` are the names of all there are."""
+    """The study that varies each source, and the overrides of its sweep; `streams` names every stream."""
     design = {
         varied: (f"{study}-{stream}", [f"study={study}", "seed=0", f"streams.{stream}=range(0,{n})"])
         for varied, stream in VARIED.items()
     }
     design[ALL] = (study, [f"study={study}", f"seed=range(0,{n})"])
-    # Every stream is held: the seed only numbers the runs.
-    held = [f"streams.{name}=0" for name in streams]
-    off = [f"seed=range(0,{n})", *held, "trainer.deterministic=false", f"study={study}-nothing"]
+    # Every stream is fixed: the seed only numbers the runs.
+    fixed = [f"streams.{name}=0" for name in streams]
+    off = [f"seed=range(0,{n})", *fixed, "trainer.deterministic=false", f"study={study}-nothing"]
     design[NOTHING] = (f"{study}-nothing", off)
     return design
 
 
 def run_sweeps(design: Mapping[str, tuple[str, list[str]]], overrides: Sequence[str]) -> None:
-    """Run the sweeps one after the other, each on the whole machine; InputError where one fails."""
+    """Run the sweeps one after another, each on the whole machine; InputError where one fails."""
     for varied, (_, swept) in design.items():
         print(f"\n== {varied}", flush=True)
         command = [sys.executable, "-m", "seedspread", "train", "-m", *overrides, *swept]
@@ -46,17 +47,19 @@ def run_sweeps(design: Mapping[str, tuple[str, list[str]]], overrides: Sequence[
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="sources")
 def main(cfg: DictConfig) -> None:
-    """Train what is missing of the five studies, then print and draw the spread by source."""
+    """Train the missing runs of the five studies, then print and draw the spread by source."""
     with plain_errors():
         check_config(cfg, Sources)
         n = cfg.n
         overrides = HydraConfig.get().overrides.task
         if given := [o for o in overrides if override_key(o).split(".")[0] in ("seed", "seeds", "streams")]:
-            raise InputError(f"{given[0]}: the design sets seeds and streams; say how many runs with n=")
+            raise InputError(f"{given[0]}: the design sets seeds and streams; set the number of runs with n=")
         design = plan_sweeps(cfg.study, n, cfg.streams)
         run_sweeps(design, [o for o in overrides if override_key(o) not in ("n", "study")])
         studies = {varied: Study.load(study_folder(cfg.results, name)) for varied, (name, _) in design.items()}
         sources = [read_source(varied, study, n) for varied, study in studies.items()]
         folder = study_folder(cfg.results, f"{cfg.study}-sources")
-        write_sources(sources, folder)
-        print(f"\n{sources_table(sources)}\n\ntable and figure in {folder}")
+        page = write_sources(cfg.study, sources, folder)
+        sentence = sources_sentence(sources)
+        print(*([sentence, ""] if sentence else []), parts_to_markdown(sources_table(sources)), "", sep="\n")
+        print(f"page in {page}")

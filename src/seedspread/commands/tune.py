@@ -1,6 +1,6 @@
-"""Search an experiment's settings by trials that share seeds, and judge the best on fresh ones: `seedspread tune`.
+"""Search an experiment's settings by trials on the same seeds, and judge the best on fresh ones: `seedspread tune`.
 
-Imports neither torch nor Lightning: the workers do, in which training begins.
+Imports neither torch nor Lightning: its worker processes do.
 """
 
 import shlex
@@ -15,21 +15,21 @@ from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
 from seedspread.config.overrides import format_value
 from seedspread.report.search_page import write_search_report
-from seedspread.report.search_words import cautions, honesty, search_headline
+from seedspread.report.search_words import cautions, search_headline, winners_curse
 from seedspread.search.plan import Search
 from seedspread.search.results import SearchResults
 
 
 def suggest_commands(search: Search, found: SearchResults, overrides: Sequence[str]) -> list[str]:
-    """What to type after a search: go on where scores promise most, or look at the winner."""
+    """The next commands to type: search on near the best points, or examine the winner."""
     others = [o for o in overrides if not o.startswith(("search=", "trials=", "report="))]
     where = f"results={format_value(str(search.folder))}"
     lines = []
-    if not search.cfg.report:  # by which a search is named with less than what makes it
+    if not search.cfg.report:  # report=true may be typed without the settings of the search
         spent = sum(search.exploits(trial) for trial in found.trials)
         further = shlex.join(["seedspread", "tune", *others, "search=exploit", f"trials={spent + 16}"])
-        lines.append(f"{further}   # goes on where scores promise most")
-    if found.judgement and found.judgement.compared:
+        lines.append(f"{further}   # searches on near the best points")
+    if found.judgement and found.judgement.comparison:
         baseline, winner = found.judgement.arms
         arms = [f"baseline={baseline.name}", f"candidate={winner.name}", "pair=true"]
         lines.append(f"{shlex.join(['seedspread', 'compare', *arms, where])}   # the verdict in full")
@@ -39,20 +39,25 @@ def suggest_commands(search: Search, found: SearchResults, overrides: Sequence[s
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="tune")
 def main(cfg: DictConfig) -> None:
-    """Run the search that `cfg` asks for, or only report on what is recorded of it; exit 1 where seeds failed."""
+    """Run the search that `cfg` asks for, or report on its records alone; exit 1 where seeds failed."""
     with plain_errors():
         if cfg.seeds is not None:
-            raise InputError("-m or seeds=: a search trains many seeds of many trials by itself; leave it out")
+            raise InputError(
+                "-m or seeds=: a search chooses its own seeds; leave it out, and set seeds_per_trial= and fresh_seeds="
+            )
         overrides = HydraConfig.get().overrides.task
         search = Search(cfg, overrides)
         failures = [] if cfg.report else search.run()
         page, found = write_search_report(search)
-        print("\n" + "\n".join([search_headline(found), *honesty(found), *(f"  - {line}" for line in cautions(found))]))
+        print(
+            "\n"
+            + "\n".join([search_headline(found), *winners_curse(found), *(f"  - {line}" for line in cautions(found))])
+        )
         print(f"report in {page}")
         if failures:
             raise InputError(
                 f"{search.folder.name}: {len(failures)} seeds failed, the last one {failures[-1]}\n"
-                "The same command tries them again."
+                "The same command retries them."
             )
         for i, line in enumerate(suggest_commands(search, found, overrides)):
             print(f"{'     ' if i else 'next:'} {line}")

@@ -1,7 +1,7 @@
 """Whether one arm is better than another, in numbers.
 
 One test decides: the paired t-test where both arms ran the same seeds, else Welch's, Holm-corrected over candidates.
-Which of the two is settled without a look at the scores, or it would reject too often. All else is context.
+The choice between the two never depends on the scores: it would reject too often. All else is context.
 """
 
 import math
@@ -13,18 +13,18 @@ import numpy as np
 from seedspread import statistics as st
 from seedspread.config.errors import InputError
 from seedspread.records.scores import Scores
-from seedspread.statistics.comparison import Difference
-from seedspread.statistics.spread import Array, Interval
+from seedspread.statistics import Array, Difference, Interval
 
 ALPHA, POWER = 0.05, 0.8
-FEW = 10  # seeds an arm below which bootstraps call equals different too often, and Welch's test may
+LARGEST = 1e70  # a score beyond it has a fourth power, as in its kurtosis, that overflows
+LEAST_SEEDS = 10  # per arm: with fewer, bootstraps call equal arms different too often, and Welch's test may
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One side: scores (S,), larger is better, where known their seeds (S,), and the study they are of.
+    """One side of a comparison: scores (S,), larger is better, their seeds (S,) where known, and their study.
 
-    Scores of a study are percent; those of a file are as they stand there.
+    Scores of a study are percent; those of a file keep the file's unit.
     """
 
     name: str
@@ -43,37 +43,37 @@ class Arm:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Places in the baseline's and the candidate's scores that have the same seed, (P,) each, or None; and why."""
+    """Positions of the same seeds in the baseline and in the candidate, (P,) each, or None; and why."""
 
     places: tuple[Array, Array] | None
     why: str
 
 
 def pair_arms(baseline: Arm, candidate: Arm, wanted: bool | None) -> Pairing:
-    """Pair where both ran the very same seeds, or where `wanted`; InputError where that cannot be."""
+    """Pair arms that ran exactly the same seeds, or the seeds in common where `wanted`; InputError where impossible."""
     if wanted is False:
         return Pairing(None, "pair=false")
     if baseline.seeds is None or candidate.seeds is None:
         without = baseline.name if baseline.seeds is None else candidate.name
         if wanted:
-            raise InputError(f"pair=true: {without} has no column of seeds; name it with seed_column=NAME")
-        return Pairing(None, f"the seeds of {without} are not known")
+            raise InputError(f"pair=true: {without} has no seed column; name it with seed_column=NAME")
+        return Pairing(None, f"the seeds of {without} are unknown")
     common, ours, theirs = np.intersect1d(baseline.seeds, candidate.seeds, return_indices=True)
     if wanted and len(common) < 2:
         raise InputError(
-            f"pair=true: {baseline.name} and {candidate.name} have {len(common)} seeds in common; train 2 or more of "
-            "the same, or leave pair out"
+            f"pair=true: {baseline.name} and {candidate.name} have {len(common)} seeds in common; train at least "
+            "2 of the same seeds, or leave out pair"
         )
     if wanted or len(common) == baseline.n == candidate.n:
         left = f", of {baseline.n:,} and {candidate.n:,}" if len(common) < max(baseline.n, candidate.n) else ""
         return Pairing((ours, theirs), f"both ran the same {len(common):,} seeds{left}")
-    told = f"{len(common):,} seeds are in both, of {baseline.n:,} and {candidate.n:,}"
-    return Pairing(None, told + ("; pair=true compares these alone" if len(common) > 1 else ""))
+    why = f"{len(common):,} seeds are in both, of {baseline.n:,} and {candidate.n:,}"
+    return Pairing(None, why + ("; pair=true compares only these" if len(common) > 1 else ""))
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What the choice of test examples adds, in points: its standard error, and the difference with both errors."""
+    """The error by the choice of test examples, in points, and the difference with the errors of seeds and examples."""
 
     same: bool
     count: int
@@ -83,7 +83,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class ArmComparison:
-    """A candidate against a baseline: every number that is told, in the units of the scores."""
+    """A candidate against a baseline: every number of the report, in the units of the scores."""
 
     baseline: Arm
     candidate: Arm
@@ -108,12 +108,12 @@ class ArmComparison:
 
     @property
     def primary(self) -> Difference:
-        """The one that decides."""
+        """The difference by the test that decides."""
         return self.paired or self.welch
 
     @property
     def alpha(self) -> float:
-        """The level that seeds are planned for: Bonferroni's, which is at most Holm's."""
+        """The level for planning seeds: Bonferroni's, which is at most Holm's."""
         return ALPHA / self.candidates
 
     @property
@@ -122,15 +122,20 @@ class ArmComparison:
         return min(self.baseline.n, self.candidate.n)
 
     @property
+    def pairs(self) -> int:
+        """The number of pairs of seeds; 0 where the arms are not paired."""
+        return len(self.pairing.places[0]) if self.pairing.places else 0
+
+    @property
     def detectable(self) -> float:
-        """The smallest true difference that these seeds show with 80 % power, going by their spread."""
-        return self.primary.error * st.detectable_errors(self.primary.freedom, POWER, self.alpha)
+        """The smallest true difference that these seeds show with 80 % power, given their spread."""
+        return self.primary.error * st.detectable_errors(self.primary.degrees_of_freedom, POWER, self.alpha)
 
     @property
     def verdict(self) -> str:
-        """better, worse, not shown, or too few seeds to show a difference that is worth it.
+        """better, worse, not shown, or too few seeds: these could not show a difference that matters.
 
-        What is worth it is a std between seeds where nothing is said of it.
+        The smallest difference that matters is `worth`, or the std between seeds where that is not given.
         """
         if self.p < ALPHA:
             return "better" if self.primary.value > 0 else "worse"
@@ -139,26 +144,26 @@ class ArmComparison:
 
     @property
     def is_small(self) -> bool:
-        """Whether any difference is shown to be smaller than what is worth it."""
+        """Whether the difference is shown to be smaller than `worth`."""
         return self.worth is not None and max(map(abs, self.primary.interval)) < self.worth
 
     @property
     def needed(self) -> float:
-        """Seeds an arm that show the difference seen, if it is the true one, with 80 % power; inf where it is 0."""
+        """Seeds per arm that show the observed difference, if it is true, with 80 % power; inf where it is 0."""
         value = self.primary.value
         if not value or not self.primary.error:
             return math.inf
         if self.pairing.places and self.paired:
-            std = self.paired.error * math.sqrt(self.paired.freedom + 1)
+            std = self.paired.error * math.sqrt(self.pairs)
             return st.seeds_needed(std, value, POWER, self.alpha, pairs=True)
         stds = [float(st.sample_std(arm.scores)) for arm in (self.baseline, self.candidate)]
         if not all(stds):
-            stds = [max(stds)] * 2  # one that is constant so far need not stay so
+            stds = [max(stds)] * 2  # an arm that is constant so far may vary with more seeds
         return st.seeds_needed(stds[0], value, POWER, self.alpha, other=stds[1])
 
 
 class NothingVaries(InputError):
-    """Two arms whose scores differ by the same on every seed: no test can tell how far that is luck."""
+    """Two arms whose scores differ by the same amount on every seed: there is no variance to test against."""
 
 
 def compare_arms(
@@ -179,11 +184,12 @@ def compare_arms(
 def _check(arm: Arm) -> None:
     if arm.n < 2:
         raise InputError(
-            f"{arm.name} has {arm.n or 'no'} score{'s' * (arm.n != 1)}: one seed has no spread, and luck cannot "
-            "be told from a difference; train at least 2, better 20"
+            f"{arm.name} has {arm.n or 'no'} score{'s' * (arm.n != 1)}: a comparison needs at least 2 seeds, better 20"
         )
     if not np.isfinite(arm.scores).all():
         raise InputError(f"{arm.name}: {int((~np.isfinite(arm.scores)).sum())} scores are not finite; leave them out")
+    if (largest := np.abs(arm.scores).max()) > LARGEST:
+        raise InputError(f"{arm.name}: a score of {largest:g} is too large; correct it, or scale the scores")
 
 
 def _numbers(
@@ -192,18 +198,18 @@ def _numbers(
     one, other = baseline.scores, candidate.scores
     if st.is_constant(one) and st.is_constant(other):
         raise NothingVaries(
-            f"{baseline.name} and {candidate.name}: all scores are {one[0]:g} here and {other[0]:g} there; nothing "
-            "varies to test by. Check that the seeds reach the training"
+            f"all scores of {baseline.name} are {one[0]:g} and all of {candidate.name} are {other[0]:g}: there is no "
+            "variance to test against. Check that the training depends on the seed"
         )
     pairs = pair_arms(baseline, candidate, pair)
     a, b = (one[pairs.places[0]], other[pairs.places[1]]) if pairs.places else (one, other)
     if pairs.places and st.is_constant(b - a):
         what = "have the same scores" if not np.any(b - a) else f"differ by {b[0] - a[0]:g}"
         raise NothingVaries(
-            f"{baseline.name} and {candidate.name} {what} on each of {len(a)} seeds: nothing varies to test by. Train "
-            "more seeds, or name another study where one was made from the other"
+            f"{baseline.name} and {candidate.name} {what} on each of {len(a)} seeds: there is no variance to test "
+            "against. Train more seeds, or name another study if one is a copy of the other"
         )
-    r, r_interval = st.correlation(a, b) if pairs.places else (math.nan, Interval(*st.NOTHING))
+    r, r_interval = st.correlation(a, b) if pairs.places else (math.nan, Interval(math.nan, math.nan))
     improvement, improvement_interval = st.probability_of_improvement(a, b, pairs=bool(pairs.places))
     effect, effect_interval = st.effect_size(one, other)
     ratio, ratio_interval = st.std_ratio(other, one)
@@ -233,15 +239,12 @@ def _numbers(
 
 
 def needs_caution(one: Array, other: Array) -> bool:
-    """Whether Welch's degrees of freedom may reject too often: few seeds beside more."""
-    return min(len(one), len(other)) < FEW and len(one) != len(other)
-
-
-# Test examples.
+    """Whether Welch's test may reject too often: few seeds in one arm and more in the other."""
+    return min(len(one), len(other)) < LEAST_SEEDS and len(one) != len(other)
 
 
 def same_test_set(one: Scores, other: Scores) -> bool:
-    """Whether two studies were scored on the same examples in the same order, as far as their records say."""
+    """Whether two studies were scored on the same examples in the same order, according to their records."""
 
     def known(scores: Scores) -> tuple:
         data = scores.study.config.get("data") or {}
@@ -254,16 +257,16 @@ def same_test_set(one: Scores, other: Scores) -> bool:
 def _examples(
     baseline: Arm, candidate: Arm, over_seeds: Difference, pairs: Pairing, wanted: bool | None
 ) -> Examples | None:
-    """By the predictions of either study, in percent; None where one has none."""
+    """The part of test examples in the error, from predictions, in percent; None where a study has none."""
     one, other = baseline.study, candidate.study
     if wanted and (one is None or other is None):
-        raise InputError("same_examples=true: a file of scores says nothing of single examples; leave it out")
+        raise InputError("same_examples=true: a file of scores has no predictions of single examples; leave it out")
     if one is None or other is None:
         return None
     if wanted and one.examples != other.examples:
         raise InputError(
             f"same_examples=true: {one.name} was scored on {one.examples:,} test examples, {other.name} on "
-            f"{other.examples:,}; leave it out, and they are compared as different test sets"
+            f"{other.examples:,}; leave it out to compare them as different test sets"
         )
     if not one.correct or not other.correct:
         return None
@@ -282,7 +285,7 @@ def _examples(
 
 
 def comparison_row(c: ArmComparison) -> dict[str, object]:
-    """All of it unrounded, as a row of a table."""
+    """Every number, unrounded, as a row of a table."""
     row: dict[str, object] = {"baseline": c.baseline.name, "candidate": c.candidate.name, "verdict": c.verdict}
     for name, arm in (("baseline", c.baseline), ("candidate", c.candidate)):
         row |= {f"{name}_seeds": arm.n, f"{name}_mean": arm.scores.mean(), f"{name}_std": arm.scores.std(ddof=1)}

@@ -14,7 +14,7 @@ from seedspread.training.batch_size import Measurement  # noqa: TID253 - the typ
 
 MIB = 2**20
 REMINDER = (
-    "Chosen by speed alone. After a change of the batch size tune learning rate, momentum and regularisation again: "
+    "Chosen by speed alone. After a change of the batch size, tune learning rate, momentum and regularisation again: "
     "their best values depend on it."
 )
 
@@ -49,7 +49,7 @@ def draw_figure(found: Sequence[Measurement], choice: Measurement, name: str) ->
 
 
 def write_batch_size(found: Sequence[Measurement], choice: Measurement, folder: Path) -> None:
-    """Table and figure as batch_size.csv, .png and .svg in `folder`, each whole or not at all."""
+    """Write table and figure as batch_size.csv, .png and .svg into `folder`, each file whole or not at all."""
     rows = [
         {"batch_size": one.batch, "ms_a_step": 1000 * one.seconds, "pictures_a_second": one.rate}
         | {"peak_mib": one.memory / MIB, "steps": one.steps, "recommended": one == choice}

@@ -1,4 +1,4 @@
-"""A comparison as page, table, figure and text for the terminal."""
+"""A comparison as a page, a table, a figure and text for a terminal."""
 
 import math
 from collections.abc import Sequence
@@ -7,74 +7,80 @@ from pathlib import Path
 import pandas as pd
 
 from seedspread import statistics as st
-from seedspread.decide.verdict import Arm, ArmComparison, comparison_row
+from seedspread.decide.verdict import ArmComparison, comparison_row
 from seedspread.records.files import unwritable_error
 from seedspread.report import drawing, figures
-from seedspread.report.markdown import escape_markdown
-from seedspread.report.page import verdict_tables
-from seedspread.report.verdict_words import notes, rows, setting_differences, verdict_sentence
+from seedspread.report.document import (
+    Bullets,
+    Document,
+    Figure,
+    Part,
+    Section,
+    Table,
+    render_html,
+    render_markdown,
+)
+from seedspread.report.verdict_words import comparison_rows, notes, setting_differences, verdict_sentence
 
-SETTINGS_SHOWN = 12
-
-
-# What is written.
-
-
-def comparison_page(found: Sequence[ArmComparison]) -> str:
-    """Everything as Markdown: verdicts first."""
-    candidates = " and ".join(escape_markdown(c.candidate.name) for c in found)
-    title = f"{candidates} against {escape_markdown(found[0].baseline.name)}"
-    parts = [f"# {title}", *(f"**{escape_markdown(verdict_sentence(c))}**" for c in found)]
-    parts += ["![scores of every seed](compare.png)", _arms_table(found)]
-    for c in found:
-        if len(found) > 1:
-            parts.append(f"## {escape_markdown(c.candidate.name)}")
-        parts += verdict_tables(c)
-        if differing := setting_differences(c.baseline, c.candidate):
-            head = [
-                f"| what differs | {escape_markdown(c.baseline.name)} | {escape_markdown(c.candidate.name)} |",
-                "|---|---|---|",
-            ]
-            parts.append("\n".join([*head, *(f"| {' | '.join(map(escape_markdown, row))} |" for row in differing)]))
-    return "\n\n".join(parts) + "\n"
+SETTINGS_IN_TERMINAL = 12
 
 
-def _arms_table(found: Sequence[ArmComparison]) -> str:
-    lines = ["| | seeds | mean ± std | min | max |", "|---|---|---|---|---|"]
+def comparison_document(found: Sequence[ArmComparison]) -> Document:
+    """The page: verdicts, scores of the arms, then the tests and notes of each comparison."""
+    title = f"{' and '.join(c.candidate.name for c in found)} against {found[0].baseline.name}"
+    caption = "The score of each seed, their density, and the mean with its 95 % interval."
+    head: list[Part] = [Figure("compare", caption), _arms_table(found)]
+    lead = [verdict_sentence(c) for c in found]
+    if len(found) == 1:
+        return Document(title, lead, [*head, *comparison_parts(found[0])])
+    return Document(title, lead, head, [Section(c.candidate.name, comparison_parts(c)) for c in found])
+
+
+def comparison_parts(c: ArmComparison) -> list[Part]:
+    """The evidence of a verdict: the table of tests, the notes, and the settings that differ."""
+    parts: list[Part] = [Table(["test or estimate", "result"], comparison_rows(c)), Bullets(notes(c))]
+    if differing := setting_differences(c.baseline, c.candidate):
+        parts.append(Table(["setting that differs", c.baseline.name, c.candidate.name], differing))
+    return parts
+
+
+def _arms_table(found: Sequence[ArmComparison]) -> Table:
     several = [found[0].baseline, *(c.candidate for c in found)]
     spread = min((float(st.sample_std(arm.scores)) for arm in several if not st.is_constant(arm.scores)), default=1.0)
     decimals = max(2 if found[0].baseline.study else 0, min(10, 1 - math.floor(math.log10(spread))))
+    rows = []
     for arm in several:
-        mean, std = arm.scores.mean(), float(st.sample_std(arm.scores))
-        numbers_ = (f"{mean:.{decimals}f} ± {std:.{decimals}f}", *(f"{x:.{decimals}f}" for x in _range(arm)))
-        lines.append(f"| {escape_markdown(arm.name)} | {arm.n:,} | {' | '.join(numbers_)} |")
-    return "\n".join(lines)
-
-
-def _range(arm: Arm) -> tuple[float, float]:
-    return float(arm.scores.min()), float(arm.scores.max())
+        mean, std, low, high = (
+            f"{float(value):.{decimals}f}"
+            for value in (arm.scores.mean(), st.sample_std(arm.scores), arm.scores.min(), arm.scores.max())
+        )
+        rows.append((arm.name, f"{arm.n:,}", f"{mean} ± {std}", low, high))
+    return Table(["arm", "seeds", "mean ± std", "min", "max"], rows, numbers=1)
 
 
 def write_comparison(found: Sequence[ArmComparison], folder: Path) -> None:
-    """compare.md, compare.csv and the figure as compare.png and compare.svg."""
+    """Write index.html, compare.md, compare.csv and the figure as compare.png and compare.svg."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "compare.md").write_text(comparison_page(found))
-        pd.DataFrame([comparison_row(c) for c in found]).to_csv(folder / "compare.csv", index=False)
         drawing.save_figure(figures.arms_figure([found[0].baseline, *(c.candidate for c in found)]), folder, "compare")
+        document = comparison_document(found)
+        (folder / "index.html").write_text(render_html(document, folder))
+        (folder / "compare.md").write_text(render_markdown(document))
+        pd.DataFrame([comparison_row(c) for c in found]).to_csv(folder / "compare.csv", index=False)
     except OSError as error:
         raise unwritable_error(folder, error) from error
 
 
 def format_comparison(c: ArmComparison) -> str:
-    """The table and the notes for a terminal."""
-    table = rows(c)
+    """The table of tests and the notes for a terminal."""
+    table = comparison_rows(c)
     width = max(len(what) for what, _ in table)
-    lines = [f"  {what:<{width}}  {told}" for what, told in table]
-    lines += [f"  - {note}" for note in notes(c)]
+    lines = [f"  {what:<{width}}  {result}" for what, result in table]
+    lines += [f"  - {note.replace('`', '')}" for note in notes(c)]
     differing = setting_differences(c.baseline, c.candidate)
     if c.baseline.study is not None and c.candidate.study is not None:
-        short = [f"{key} {old} / {new}" for key, old, new in differing[:SETTINGS_SHOWN]]
-        more = [f"{len(differing) - SETTINGS_SHOWN} more in compare.md"] * (len(differing) > SETTINGS_SHOWN)
+        short = [f"{key} {old} / {new}" for key, old, new in differing[:SETTINGS_IN_TERMINAL]]
+        rest = len(differing) - SETTINGS_IN_TERMINAL
+        more = [f"{rest} more in compare.md"] if rest > 0 else []
         lines.append(f"  - Settings that differ: {'; '.join(short + more) or 'none'}.")
     return "\n".join(lines)

@@ -1,6 +1,5 @@
-"""What all figures share: style, panels, bands, files."""
+"""What all figures have in common: style, panels, bands, files."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from seedspread.report.findings import Findings
-from seedspread.statistics.curves import Bands
-from seedspread.statistics.spread import Array, Interval
+from seedspread.statistics import Array, Bands, Interval
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5f5f5f"
 COLUMN, ROW = 5.6, 3.1  # inches
@@ -35,32 +33,34 @@ STYLE: Any = {
 }
 
 
-def panels(several: Sequence[Findings], rows: int = 1, share: bool = False) -> tuple[Figure, Array]:
+def make_panels(several: Sequence[Findings], rows: int = 1, share: bool = False) -> tuple[Figure, Array]:
+    """A figure with a column of `rows` axes for each study; `share` gives each row one scale."""
     fig = Figure(figsize=(COLUMN * len(several), ROW * rows), layout="constrained")
     return fig, fig.subplots(rows, len(several), squeeze=False, sharey="row" if share else "none")
 
 
-def verbatim(name: str) -> str:
-    """A name in a figure, none of which is taken for mathematics."""
+def escape_math(name: str) -> str:
+    """A name for a figure, in which nothing is read as mathematics."""
     return name.replace("$", r"\$")
 
 
-def title(ax: Axes, found: Findings, more: str = "") -> None:
-    ax.set_title(f"{verbatim(found.name)}, {found.n:,} seed{'s' * (found.n > 1)}{more}")
+def set_title(ax: Axes, found: Findings, more: str = "") -> None:
+    ax.set_title(f"{escape_math(found.name)}, {found.n:,} seed{'s' * (found.n > 1)}{more}")
 
 
-def legend(ax: Axes) -> None:
-    """The legend beside the title, where it hides nothing."""
+def draw_legend(ax: Axes) -> None:
+    """Draw the legend beside the title, where it covers no data."""
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.985), ncols=4, borderpad=0, columnspacing=1.0, handlelength=1.4)
 
 
-def whole_numbers(*axes: Axes) -> None:
+def use_integer_ticks(*axes: Axes) -> None:
     for ax in axes:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def draw_bands(ax: Axes, x: Array, band: Bands, around: Array | float = 0.0) -> None:
-    if len(x) == 1:  # there is nothing to draw a band between: a block around the one epoch
+    """Draw the mean, ± 1 std and the range at `x` (E,), as distances from `around`."""
+    if len(x) == 1:  # a band needs two points: draw a block around the single epoch
         x = x + np.array([-0.1, 0.1])
         band = Bands(*(np.repeat(part, 2) for part in (band.mean, band.std, band.min, band.max)))
     ax.fill_between(x, band.min - around, band.max - around, color=BLUE, alpha=0.18, linewidth=0, label="min to max")
@@ -71,15 +71,15 @@ def draw_bands(ax: Axes, x: Array, band: Bands, around: Array | float = 0.0) -> 
 
 
 @mpl.rc_context(STYLE)
-def dots(rows: Sequence[tuple[str, float, Interval, str]], what: str) -> Figure:
-    """A row for each label, value, interval and colour: a dot, and a line where there is an interval; all from 0 up."""
+def draw_dots(rows: Sequence[tuple[str, float, Interval, str]], what: str) -> Figure:
+    """A row for each label, value, interval and colour: a dot, and a line for a known interval, on an axis from 0."""
     fig = Figure(figsize=(COLUMN * 1.4, 1.1 + 0.42 * len(rows)), layout="constrained")
     ax = fig.subplots()
     for row, (_, value, interval, colour) in enumerate(rows):
-        if not math.isnan(interval.low):
+        if interval.is_known:
             ax.plot(interval, [row, row], color=colour, linewidth=2)
         ax.plot([value], [row], "o", color=colour)
-    ax.set_yticks(range(len(rows)), [verbatim(label) for label, *_ in rows])
+    ax.set_yticks(range(len(rows)), [escape_math(label) for label, *_ in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlim(left=0)
     ax.set_xlabel(what)

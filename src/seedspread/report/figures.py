@@ -1,4 +1,4 @@
-"""Figures of studies, one column for each; made to be read in print and by the colour-blind (Okabe and Ito 2008)."""
+"""Figures of studies, a column for each, in colours for print and for colour-blind readers (Okabe and Ito 2008)."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,39 +20,38 @@ from seedspread.report.drawing import (
     MANY,
     ORANGE,
     STYLE,
-    dots,
     draw_bands,
-    legend,
-    panels,
+    draw_dots,
+    draw_legend,
+    escape_math,
+    make_panels,
     save_figure,
-    title,
-    verbatim,
-    whole_numbers,
+    set_title,
+    use_integer_ticks,
 )
 from seedspread.report.findings import Findings
 from seedspread.report.wording import TITLE_SEED
-from seedspread.statistics.curves import Bands
-from seedspread.statistics.spread import Array
+from seedspread.statistics import Array, Bands
 
-FAMOUS_SEEDS = (0, 42, TITLE_SEED)
+MARKED_SEEDS = (0, 42, TITLE_SEED)
 
 Drawing = Callable[[Sequence[Findings]], Figure]
 
 
 def learning_curves(several: Sequence[Findings]) -> Figure:
     """The paper's figure 1: the mean curve with its bands; below, the same as deviation from the mean."""
-    fig, axes = panels(several, rows=2)
+    fig, axes = make_panels(several, rows=2)
     limits = []
     for (top, below), found in zip(axes.T, several, strict=True):
         epochs, band = found.scores.epochs, st.bands(found.scores.curves["val/acc"])
         draw_bands(top, epochs, band)
-        title(top, found)
+        set_title(top, found)
         top.set_ylabel("test accuracy, %")
-        legend(top)
+        draw_legend(top)
         draw_bands(below, epochs, band, around=band.mean)
         below.set_ylabel("points from the mean")
         below.set_xlabel("epochs trained")
-        whole_numbers(top, below)
+        use_integer_ticks(top, below)
         late = slice(-max(2, len(epochs) // 4), None)
         limits.append(1.2 * max(np.abs(band.max - band.mean)[late].max(), np.abs(band.min - band.mean)[late].max()))
     for below in axes[1]:
@@ -61,21 +60,21 @@ def learning_curves(several: Sequence[Findings]) -> Figure:
 
 
 def _limit(ax: Axes, limit: float) -> None:
-    """The same scale in every column, by the later epochs; what earlier ones have beyond it is cut."""
+    """Set the scale of every column by the later epochs; wider bands of earlier ones are clipped."""
     if limit > 0:
         ax.set_ylim(-limit, limit)
 
 
 def losses(several: Sequence[Findings]) -> Figure:
     """Mean and bands of the test loss, and below of the training loss."""
-    fig, axes = panels(several, rows=2)
+    fig, axes = make_panels(several, rows=2)
     for column, found in zip(axes.T, several, strict=True):
-        for ax, metric, told in zip(column, ("val/loss", "train/loss"), ("test loss", "training loss"), strict=True):
+        for ax, metric, label in zip(column, ("val/loss", "train/loss"), ("test loss", "training loss"), strict=True):
             draw_bands(ax, found.scores.epochs, st.bands(found.scores.curves[metric]))
-            ax.set_ylabel(told)
-        legend(column[0])
-        whole_numbers(*column)
-        title(column[0], found)
+            ax.set_ylabel(label)
+        draw_legend(column[0])
+        use_integer_ticks(*column)
+        set_title(column[0], found)
         column[1].set_xlabel("epochs trained")
     return fig
 
@@ -83,9 +82,9 @@ def losses(several: Sequence[Findings]) -> Figure:
 def histogram(several: Sequence[Findings]) -> Figure:
     """The paper's figures 2 and 3: final accuracies with a density, a normal distribution, and seeds of note.
 
-    The axis is as wide for every study, so that spreads compare. Outliers are left outside and counted in the title.
+    Every axis has the same width, so that spreads compare. Outliers are left out and counted in the title.
     """
-    fig, axes = panels(several)
+    fig, axes = make_panels(several)
     bulks = [np.delete(found.scores.accuracy, found.outliers) for found in several]
     all_edges = [_edges(bulk, found.step) for found, bulk in zip(several, bulks, strict=True)]
     half = max(max(0.6 * np.ptp(edges), 3 * found.step) for found, edges in zip(several, all_edges, strict=True))
@@ -101,29 +100,29 @@ def histogram(several: Sequence[Findings]) -> Figure:
             ax.plot(x, stats.gaussian_kde(bulk)(x), color=BLUE, label="density")
             normal = stats.norm(bulk.mean(), bulk.std(ddof=1)).pdf(x)
             ax.plot(x, normal, color="black", linestyle="--", linewidth=1, label="normal")
-            legend(ax)
+            draw_legend(ax)
         _mark_seeds(ax, found)
         ax.set_xlabel("final test accuracy, %")
         ax.set_ylabel("density of seeds")
-        title(ax, found, f" ({len(found.outliers)} outside)" if len(found.outliers) else "")
+        set_title(ax, found, f" ({len(found.outliers)} outliers left out)" if len(found.outliers) else "")
     return fig
 
 
 def _edges(scores: Array, step: float) -> Array:
-    """Edges of bars, between possible accuracies: bins that do not keep to these would show a comb of their own."""
+    """Bin edges (B + 1,) between possible accuracies: any other bins would show an artificial comb."""
     wanted = 2 * stats.iqr(scores) / np.cbrt(len(scores))  # Freedman and Diaconis 1981
     width = step * max(1, round(wanted / step))
     return np.arange(scores.min() - step / 2, scores.max() + step / 2 + width, width)
 
 
 def _mark_seeds(ax: Axes, found: Findings) -> None:
-    """Vertical lines at the worst, the best and the famous seeds; labels step down where they would meet."""
+    """Draw vertical lines at the worst, the best and well-known seeds, with labels at different heights."""
     s = found.scores
     where = {seed: s.accuracy[i] for i, seed in enumerate(s.seeds.tolist())}
     marks = [(s.worst, f"worst: seed {s.worst}", ORANGE), (s.best, f"best: seed {s.best}", ORANGE)]
     if s.worst == s.best:
         marks = [(s.best, f"seed {s.best}", ORANGE)]
-    marks += [(seed, f"seed {seed}", GREEN) for seed in FAMOUS_SEEDS if seed in where and seed not in (s.worst, s.best)]
+    marks += [(seed, f"seed {seed}", GREEN) for seed in MARKED_SEEDS if seed in where and seed not in (s.worst, s.best)]
     low, high = ax.get_xlim()
     marks = [mark for mark in marks if low <= where[mark[0]] <= high]
     top = ax.get_ylim()[1]
@@ -144,7 +143,7 @@ def _mark_seeds(ax: Axes, found: Findings) -> None:
 
 def spread_over_epochs(several: Sequence[Findings]) -> Figure:
     """The std over seeds after each epoch with its 95 % band: does it shrink once the curve is flat?"""
-    fig, axes = panels(several, share=True)
+    fig, axes = make_panels(several, share=True)
     for ax, found in zip(axes[0], several, strict=True):
         curves, epochs = found.scores.curves["val/acc"], found.scores.epochs
         if found.n > 1:
@@ -160,27 +159,27 @@ def spread_over_epochs(several: Sequence[Findings]) -> Figure:
                 ax.yaxis.set_major_formatter("{x:g}")
                 ax.yaxis.set_minor_formatter("")
             ax.legend(loc="upper right")
-            whole_numbers(ax)
+            use_integer_ticks(ax)
         ax.set_xlabel("epochs trained")
         ax.set_ylabel("std of the accuracy, points")
-        title(ax, found)
+        set_title(ax, found)
     return fig
 
 
 def as_seeds_are_added(several: Sequence[Findings]) -> Figure:
-    """Mean, extremes and std of the first 1, 2, ... seeds: how many seeds settle which number."""
-    fig, axes = panels(several, rows=2)
+    """Mean, extremes and std of the first 1, 2, ... seeds: how many seeds each number takes."""
+    fig, axes = make_panels(several, rows=2)
     for (top, below), found in zip(axes.T, several, strict=True):
-        band, n = st.running(found.scores.accuracy), _some(found.n)
+        band, n = st.running(found.scores.accuracy), _thin_counts(found.n)
         band = Bands(*(line[n - 1] for line in (band.mean, band.std, band.min, band.max)))
         draw_bands(top, n, band)
-        legend(top)
+        draw_legend(top)
         top.set_ylabel("test accuracy, %")
         below.plot(n, band.std, color=BLUE)
         if not math.isnan(found.std_interval.low):
             low, high = found.std_interval
             below.axhspan(low, high, color=BLUE, alpha=0.15, label=f"95 % interval from all {found.n:,}", linewidth=0)
-            legend(below)
+            draw_legend(below)
         below.set_ylim(bottom=0)
         below.set_ylabel("std, points")
         below.set_xlabel("seeds, in the order of their numbers")
@@ -188,19 +187,19 @@ def as_seeds_are_added(several: Sequence[Findings]) -> Figure:
             top.set_xscale("log")
             below.set_xscale("log")
         else:
-            whole_numbers(top, below)
-        title(top, found)
+            use_integer_ticks(top, below)
+        set_title(top, found)
     return fig
 
 
-def _some(n: int) -> Array:
-    """1 to n, thinned out towards n where they are many."""
+def _thin_counts(n: int) -> Array:
+    """1 to n, thinned logarithmically to MANY."""
     return np.arange(1, n + 1) if n <= MANY else np.unique(np.geomspace(1, n, MANY).round().astype(int))
 
 
 def sorted_accuracies(several: Sequence[Findings]) -> Figure:
-    """Every seed from the worst to the best, with the 95 % interval that its finite test set leaves."""
-    fig, axes = panels(several)
+    """Every seed from the worst to the best, with the 95 % interval from its finite test set."""
+    fig, axes = make_panels(several)
     for ax, found in zip(axes[0], several, strict=True):
         s, rank = found.scores, np.arange(1, found.n + 1)
         scores = s.accuracy[s.by_score]
@@ -221,16 +220,16 @@ def sorted_accuracies(several: Sequence[Findings]) -> Figure:
         else:
             ax.set_xlabel("seeds, from the worst to the best")
         ax.set_ylabel("final test accuracy, %")
-        legend(ax)
-        title(ax, found)
+        draw_legend(ax)
+        set_title(ax, found)
     return fig
 
 
 def luck(several: Sequence[Findings]) -> Figure:
     """Above: each seed on one half of the test examples and on the other. Below: what picking the best of k gains."""
-    fig, axes = panels(several, rows=2)
+    fig, axes = make_panels(several, rows=2)
     for (top, below), found in zip(axes.T, several, strict=True):
-        title(top, found)
+        set_title(top, found)
         if found.luck is None:
             continue
         one, other = found.luck.one_half, found.luck.other_half
@@ -247,7 +246,7 @@ def luck(several: Sequence[Findings]) -> Figure:
             below.set_xticks(k, [str(choice) for choice in k])
             below.minorticks_off()
             below.axhline(0, color="black", linewidth=0.8)
-            legend(below)
+            draw_legend(below)
         below.set_xlabel("best of so many seeds")
         below.set_ylabel("points above the mean")
     return fig
@@ -259,7 +258,7 @@ def spreads(several: Sequence[Findings]) -> Figure:
         (f"{found.name}, {found.n:,} seeds", found.std, found.std_interval, ORANGE if found.pretrained else BLUE)
         for found in several
     ]
-    return dots(rows, "std of the accuracy over seeds, points, with its 95 % interval")
+    return draw_dots(rows, "std of the accuracy over seeds, points, with its 95 % interval")
 
 
 @mpl.rc_context(STYLE)
@@ -277,7 +276,7 @@ def arms_figure(several: Sequence[Arm]) -> Figure:
         interval = st.mean_interval(arm.scores)
         ax.plot(interval, [row + 0.22] * 2, color=ORANGE, linewidth=2)
         ax.plot([arm.scores.mean()], [row + 0.22], "o", color=ORANGE, markersize=4)
-    labels = [f"{verbatim(arm.name)}\n{arm.n:,} seeds" for arm in several]
+    labels = [f"{escape_math(arm.name)}\n{arm.n:,} seeds" for arm in several]
     ax.set_yticks(range(len(several)), labels)
     ax.set_ylim(len(several) - 0.5, -0.75)
     ax.set_xlabel("final test accuracy, %" if several[0].study else "score")
@@ -287,9 +286,9 @@ def arms_figure(several: Sequence[Arm]) -> Figure:
 
 def gradient_norms(several: Sequence[Findings]) -> Figure:
     """The largest gradient norm of each epoch, with the band of its seeds, and the 90th percentile."""
-    fig, axes = panels(several)
+    fig, axes = make_panels(several)
     for ax, found in zip(axes[0], several, strict=True):
-        title(ax, found)
+        set_title(ax, found)
         largest, high = (found.scores.complete_curves(f"grad_norm/{kind}") for kind in ("max", "p90"))
         if not len(largest):
             continue
@@ -306,21 +305,21 @@ def gradient_norms(several: Sequence[Findings]) -> Figure:
             ax.yaxis.set_minor_formatter("")
         ax.set_xlabel("epochs trained")
         ax.set_ylabel("gradient norm")
-        whole_numbers(ax)
-        legend(ax)
+        use_integer_ticks(ax)
+        draw_legend(ax)
     return fig
 
 
 FIGURES: Mapping[str, tuple[Drawing, str]] = {
     "learning_curves": (
         learning_curves,
-        "Accuracy on the test set after each epoch: mean (line), ± 1 std (dark), smallest to largest (light). Below, "
-        "the same as distance from the mean curve, at the scale of the later epochs.",
+        "Accuracy on the test set after each epoch: mean (line), ± 1 std (dark), minimum to maximum (light). Below, "
+        "the distance from the mean curve, at the scale of the later epochs.",
     ),
     "histogram": (
         histogram,
-        "Final accuracies of all seeds with their density, the normal distribution of the same mean and std, and seeds "
-        "of note.",
+        "Final accuracies of all seeds with their density, the normal distribution of the same mean and std, and the "
+        "worst, best and well-known seeds.",
     ),
     "spread_over_epochs": (
         spread_over_epochs,
@@ -328,19 +327,20 @@ FIGURES: Mapping[str, tuple[Drawing, str]] = {
     ),
     "as_seeds_are_added": (
         as_seeds_are_added,
-        "What the first 1, 2, 3, ... seeds would have told: mean, ± 1 std, extremes; below, the std.",
+        "Mean, ± 1 std and extremes of the first 1, 2, 3, ... seeds; below, the std.",
     ),
     "sorted_accuracies": (
         sorted_accuracies,
-        "Every seed from the worst to the best, with the 95 % interval (Wilson) that comes from testing on a finite "
-        "set of examples.",
+        "Every seed from the worst to the best, with the 95 % interval (Wilson) from the finite number of test "
+        "examples.",
     ),
     "luck": (
         luck,
         "Each seed on a random half of the test examples and on the other: a cloud without a slope means that good "
-        "seeds do not stay good. Below, what the best of k seeds gains on the half it was picked on, and on the other.",
+        "seeds do not stay good. Below, the gain of the best of k seeds on the half that it was chosen on and on the "
+        "other.",
     ),
-    "losses": (losses, "Test loss and training loss: mean, ± 1 std, smallest to largest."),
+    "losses": (losses, "Test loss and training loss: mean, ± 1 std, minimum to maximum."),
     "gradient_norms": (
         gradient_norms,
         "Gradient norm over the steps of each epoch, before clipping: largest and 90th percentile, medians over seeds "

@@ -1,4 +1,4 @@
-"""Every number that a report gives of one study."""
+"""The numbers of a report."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,12 @@ import numpy as np
 from seedspread import statistics as st
 from seedspread.records.scores import Scores
 from seedspread.report.luck import Luck
-from seedspread.statistics.outliers import Shape
-from seedspread.statistics.spread import Array, Interval
+from seedspread.statistics import Array, Interval, Shape
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Every number that a report says of one study; accuracies and their differences in percent."""
+    """Every number in the report of one study; accuracies in percent, their differences in points."""
 
     scores: Scores
     n: int

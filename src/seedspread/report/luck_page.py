@@ -1,22 +1,31 @@
-"""The page on luck."""
+"""How much of a study's spread is luck, as a page of its own."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from seedspread.records.files import unwritable_error
+from seedspread.report.document import Document, Figure, Paragraph, render_html, render_markdown
 from seedspread.report.figures import draw_figures
 from seedspread.report.findings import Findings
-from seedspread.report.markdown import html_page
-from seedspread.report.page import luck_markdown
+from seedspread.report.luck_words import luck_words
+from seedspread.report.wording import headline
+
+
+def luck_document(found: Findings, captions: Mapping[str, str]) -> Document:
+    """The page; `captions` are those of the figures that were drawn, by name."""
+    drawn = [Figure(name, caption) for name, caption in captions.items()]
+    title = f"How much of {found.name} is luck?"
+    return Document(title, [headline(found)], [*map(Paragraph, luck_words(found)), *drawn])
 
 
 def write_luck(found: Findings) -> Path:
-    """Write the page on luck of one study, beside its report; return it."""
+    """Write the page on the luck of one study beside its report; return it."""
     folder = found.scores.study.folder / "luck"
     try:
         folder.mkdir(exist_ok=True)
-        text = luck_markdown(found, draw_figures([found], folder, only="luck"))
-        (folder / "luck.md").write_text(text)
-        (folder / "index.html").write_text(html_page(text, folder))
+        document = luck_document(found, draw_figures([found], folder, only="luck"))
+        (folder / "luck.md").write_text(render_markdown(document))
+        (folder / "index.html").write_text(render_html(document, folder))
     except OSError as error:
         raise unwritable_error(folder, error) from error
     return folder / "index.html"

@@ -1,10 +1,8 @@
-"""A plan of seeds in words."""
+"""The power of a comparison in words."""
 
-import math
 from collections.abc import Sequence
 
-from seedspread.statistics.power import achieved_power, detectable_difference, seeds_needed
-from seedspread.statistics.spread import Interval
+from seedspread.statistics import Interval, achieved_power, detectable_difference, seeds_needed
 
 ALPHA, POWERS = 0.05, (0.8, 0.95)
 
@@ -17,12 +15,12 @@ def describe_plan(
     alpha: float = ALPHA,
     pairs: bool = False,
 ) -> list[str]:
-    """What to tell of seeds (with a `difference`), of what n seeds show (with `n`), or of both, in lines.
+    """The seeds that show a `difference`, the difference that `n` seeds show, or the power of both, in lines.
 
-    `interval` is the std's, where it comes from a study: then seeds and differences have ranges that follow it.
+    `interval` is that of a std measured in a study: seeds, differences and powers then have ranges.
     """
-    known = interval is not None and not math.isnan(interval.low)
-    arm = "pairs of seeds" if pairs else "seeds an arm"
+    known = interval is not None and interval.is_known
+    arm = "pairs of seeds" if pairs else "seeds per arm"
 
     def ranged(values: Sequence[float], form: str) -> str:
         value, low, high = (format(value, form) for value in values)
@@ -34,11 +32,11 @@ def describe_plan(
         powers = [100 * achieved_power(n, difference, s, alpha=alpha, pairs=pairs) for s in (std, high, low)]
         lines.append(f"{n:,} {arm} show a difference of {difference:g} with {ranged(powers, '.0f')} % power.")
     for power in POWERS:
-        told = f"with {100 * power:.0f} % power."
+        power_text = f"with {100 * power:.0f} % power."
         if difference is not None:
             needed = [seeds_needed(s, difference, power, alpha, pairs=pairs) for s in (std, low, high)]
-            lines.append(f"{ranged(needed, ',')} {arm} show a difference of {difference:g} {told}")
+            lines.append(f"{ranged(needed, ',')} {arm} show a difference of {difference:g} {power_text}")
         if n is not None:
             seen = [detectable_difference(s, n, power, alpha, pairs=pairs) for s in (std, low, high)]
-            lines.append(f"{n:,} {arm} show a difference of {ranged(seen, '.3g')} {told}")
+            lines.append(f"{n:,} {arm} show a difference of {ranged(seen, '.3g')} {power_text}")
     return lines

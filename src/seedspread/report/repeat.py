@@ -12,49 +12,41 @@ from seedspread.config.identity import flatten
 from seedspread.config.overrides import shorten_seeds
 from seedspread.records.progress import format_duration
 from seedspread.records.scores import Scores
-from seedspread.report.markdown import escape_markdown
-from seedspread.report.wording import shortcomings
+from seedspread.report.document import Code, Section, Strong, Table, Text
 
 
-def shortcomings_note(scores: Scores) -> str:
-    """What is missing, diverged, failed, damaged or mixed, as a note; empty where nothing is."""
-    if not (lines := shortcomings(scores)):
-        return ""
-    first = f"{scores.name} stands on {len(scores.seeds):,} finished seeds."
-    return "\n".join(f"> {escape_markdown(line)}  " for line in (first, *lines))
-
-
-def how_to_repeat(scores: Scores) -> Iterator[str]:
-    """What must be told so that others can repeat a study: commands, data, settings, hardware, time."""
-    yield f"## How to repeat {escape_markdown(scores.name)}"
-    yield commands(scores)
-    yield "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in _facts(scores))])
-    config = yaml.safe_dump(scores.study.config, sort_keys=False).rstrip()
-    yield (
-        f'<details markdown="1"><summary>The whole config (digest {scores.study.digest[:12]})</summary>\n\n'
-        f"```yaml\n{config}\n```\n\n</details>"
+def how_to_repeat(scores: Scores) -> Section:
+    """What others need to repeat a study: commands, data, settings, hardware, time, the whole config."""
+    config = yaml.safe_dump(scores.study.config, sort_keys=False, allow_unicode=True).rstrip()
+    return Section(
+        f"How to repeat {scores.name}",
+        [
+            commands(scores),
+            Table(["", ""], list(_facts(scores))),
+            Code(config, "yaml", summary=f"The whole config (digest {scores.study.digest[:12]})"),
+        ],
     )
 
 
-def commands(scores: Scores) -> str:
-    """The commands that train the study, and its best seed, again, as a block of Markdown."""
+def commands(scores: Scores) -> Code:
+    """The commands that train the study and its best seed again, and write its report."""
     overrides, seeds = _overrides(scores), sorted(scores.records)
     where = [] if str(scores.study.folder.parent) == "results" else [f"results={scores.study.folder.parent}"]
     if len(seeds) > 1 and (seeds[-1] - seeds[0] < 2 * len(seeds)):
-        spelt = f"range({seeds[0]},{seeds[-1] + 1})"  # some of it may be missing
+        value = f"range({seeds[0]},{seeds[-1] + 1})"  # some of these may be missing
     else:
-        spelt = ",".join(map(str, seeds))
+        value = ",".join(map(str, seeds))
     lines = [
-        shlex.join(["python", "-m", "src.train", "-m", f"seed={spelt}", *overrides]),
+        shlex.join(["python", "-m", "src.train", "-m", f"seed={value}", *overrides]),
         shlex.join(["seedspread", "reproduce", f"study={scores.name}", f"seed={scores.best}", *where])
-        + "   # the best seed once more: the same bits?",
+        + "   # trains the best seed again and compares every bit",
         shlex.join(["seedspread", "report", f"study={scores.name}", *where]),
     ]
-    return "```\n" + "\n".join(lines) + "\n```"
+    return Code("\n".join(lines))
 
 
 def _overrides(scores: Scores) -> list[str]:
-    """What the study's seeds were trained with, as most of their records say; without seed and folder of results."""
+    """The overrides in most of the study's records, without seed and results folder."""
     found: Counter[str] = Counter(record.command for record in scores.finished if record.command)
     counted: Counter[tuple[str, ...]] = Counter()
     for command, count in found.items():
@@ -63,7 +55,7 @@ def _overrides(scores: Scores) -> list[str]:
     return list(counted.most_common(1)[0][0]) if counted else [f"study={scores.name}"]
 
 
-def _facts(scores: Scores) -> Iterator[tuple[str, str]]:
+def _facts(scores: Scores) -> Iterator[tuple[str, Text]]:
     config: dict[str, Any] = dict(flatten(scores.study.config))
     first = scores.finished[0]
     yield "seeds", f"{len(scores.seeds):,} finished: {shorten_seeds(scores.seeds.tolist())}"
@@ -75,7 +67,7 @@ def _facts(scores: Scores) -> Iterator[tuple[str, str]]:
     yield "data", f"{config.get('data.name', 'unknown')}, SHA-256 of {hashed} {', '.join(shas)}"
     if first.features:
         known = dict(flatten(first.features))
-        yield "backbone", escape_markdown(", ".join(f"{key} {value}" for key, value in known.items()))
+        yield "backbone", ", ".join(f"{key} {value}" for key, value in known.items())
     sizes = {"training": config.get("data.train_size"), "test": config.get("data.test_size")}
     counted = {"training": first.train_examples, "test": scores.examples}
     split = ", ".join(
@@ -84,18 +76,18 @@ def _facts(scores: Scores) -> Iterator[tuple[str, str]]:
     )
     yield "split", f"{split}; scored on the test examples after every epoch"
     preprocessing = {key: value for key, value in config.items() if re.match(r"data\.(mean|std|size|augment)", key)}
-    yield "preprocessing", escape_markdown(", ".join(f"{key[5:]} {value}" for key, value in preprocessing.items()))
+    yield "preprocessing", ", ".join(f"{key[5:]} {value}" for key, value in preprocessing.items())
     yield "training", f"{len(scores.epochs)} epochs, batch {config.get('data.batch_size', 'unknown')}"
     parts = {part: sum(record.seconds[part] for record in scores.finished) for part in first.seconds}
     yield (
         "time",
-        f"{format_duration(sum(parts.values()))} in all: "
+        f"{format_duration(sum(parts.values()))} in total: "
         + ", ".join(f"{p} {format_duration(s)}" for p, s in parts.items()),
     )
     for key, values in scores.environments.items():
         if len(values) == 1:
             if (value := next(iter(values))) != "None":
-                yield escape_markdown(key), escape_markdown(value)
+                yield key, value
         else:
             which = "; ".join(f"{value} (seed {shorten_seeds(sorted(seeds))})" for value, seeds in values.items())
-            yield escape_markdown(key), f"**mixed:** {escape_markdown(which)}"
+            yield key, (Strong("mixed:"), f" {which}")

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from seedspread.report.drawing import BLUE, COLUMN, GREEN, GREY, ORANGE, ROW, STYLE, save_figure, whole_numbers
+from seedspread.report.drawing import BLUE, COLUMN, GREEN, GREY, ORANGE, ROW, STYLE, save_figure, use_integer_ticks
 from seedspread.report.figures import arms_figure
 from seedspread.search.results import SearchResults
 from seedspread.search.space import Hyperparameter
@@ -32,7 +32,7 @@ def _axis(ax: Axes, h: Hyperparameter, limits: tuple[float, float]) -> None:
         ax.set_xscale(h.scale)
         if h.scale == "log":
             decades = math.log10(h.range[1] / h.range[0])
-            subs = (1, 2, 5) if decades < 1.7 else (1, 3) if decades < 3 else (1,)  # labels that there is room for
+            subs = (1, 2, 5) if decades < 1.7 else (1, 3) if decades < 3 else (1,)  # as many labels as fit
             ax.xaxis.set_major_locator(LogLocator(subs=subs))
             ax.xaxis.set_major_formatter("{x:g}")
             ax.xaxis.set_minor_formatter(NullFormatter())
@@ -41,7 +41,7 @@ def _axis(ax: Axes, h: Hyperparameter, limits: tuple[float, float]) -> None:
 
 
 def _points(ax: Axes, h: Hyperparameter, trials: Sequence[Trial], **style: Any) -> None:
-    """Trials along one hyperparameter; choices that are no longer among its values are left out."""
+    """Draw trials along one hyperparameter, without choices that the space no longer has."""
     shown = [trial for trial in trials if h.scale != "choice" or h.holds(trial.point[h.key])]
     if shown:
         ax.plot([_x(h, trial) for trial in shown], [trial.score for trial in shown], **style)
@@ -53,10 +53,10 @@ def _x(h: Hyperparameter, trial: Trial) -> float:
 
 
 def _limits(t: SearchResults) -> tuple[float, float]:
-    """The scores that are drawn: those of the better three quarters, or more where that costs little room."""
+    """The range of scores to draw: the better half, and the poorer ones that lie near it."""
     scores = np.array([trial.score for trial in t.finished])
     if t.judgement:
-        scores = np.append(scores, [t.judgement.honest_score, t.judgement.baseline.mean()])
+        scores = np.append(scores, [t.judgement.fresh_score, t.judgement.baseline.mean()])
     best, middle = scores.max(), np.median(scores)
     low = max(scores.min(), best - 3 * max(best - middle, 0.5))
     room = 0.06 * max(best - low, 0.5)
@@ -69,7 +69,7 @@ def _baseline(ax: Axes, t: SearchResults) -> None:
 
 
 def scores_figure(t: SearchResults) -> Figure:
-    """The score of every trial against each hyperparameter; those below the scale stand at its lower edge."""
+    """The score of every trial against each hyperparameter; those below the scale lie on its lower edge."""
     fig, panels = _grid(len(t.space.hyperparameters))
     low, high = _limits(t)
     below = [replace(trial, scores={0: low}) for trial in t.finished if trial.score < low]
@@ -106,7 +106,7 @@ def _legend_above(fig: Figure, ax: Axes) -> None:
 
 
 def isolation(t: SearchResults) -> Figure:
-    """For each scientific hyperparameter the best over the nuisance ones: what it does where the rest is tuned."""
+    """Each scientific hyperparameter with the nuisance ones tuned: its effect on the best score."""
     scientific = t.space.of_role("scientific")
     low, high = _limits(t)
     noise = 0.0 if math.isnan(t.noise) else t.noise
@@ -127,7 +127,7 @@ def isolation(t: SearchResults) -> Figure:
 
 
 def best_so_far(t: SearchResults) -> Figure:
-    """The best score after so many trials."""
+    """The best score against the number of trials."""
     fig = Figure(figsize=(COLUMN * 1.2, ROW), layout="constrained")
     ax = fig.subplots()
     low, high = _limits(t)
@@ -140,15 +140,15 @@ def best_so_far(t: SearchResults) -> Figure:
             ax.plot(n[at], found[at], **DOTS, color=colour, label=LABELS[search])
     _baseline(ax, t)
     ax.set_ylim(low, high)
-    ax.set_xlabel("trials spent")
+    ax.set_xlabel("trials")
     ax.set_ylabel("accuracy, mean over seeds, %")
-    whole_numbers(ax)
+    use_integer_ticks(ax)
     _legend_above(fig, ax)
     return fig
 
 
 def curves_figure(t: SearchResults) -> Figure:
-    """Test accuracy, test loss and training loss of the best trials: mean over seeds, and smallest to largest."""
+    """Test accuracy, test loss and training loss of the best trials: mean, minimum and maximum over seeds."""
     fig = Figure(figsize=(10.3, ROW), layout="constrained")
     metrics = {"val/acc": "test accuracy, %", "val/loss": "test loss", "train/loss": "training loss"}
     panels = fig.subplots(1, len(metrics))
@@ -159,7 +159,7 @@ def curves_figure(t: SearchResults) -> Figure:
             ax.fill_between(s.epochs, band.min(0), band.max(0), color=colour, alpha=0.15, linewidth=0)
         ax.set_ylabel(label)
         ax.set_xlabel("epochs trained")
-        whole_numbers(ax)
+        use_integer_ticks(ax)
     _legend_above(fig, panels[0])
     return fig
 
@@ -184,26 +184,26 @@ def fresh_seeds_figure(t: SearchResults) -> Figure:
 FIGURES: Mapping[str, tuple[Callable[[SearchResults], Figure], str]] = {
     "scores": (
         scores_figure,
-        "Every trial against each hyperparameter; trials far below the others stand at the lower edge.",
+        "Every trial against each hyperparameter; trials far below the others lie on the lower edge.",
     ),
-    "best_so_far": (best_so_far, "The best score against trials spent."),
+    "best_so_far": (best_so_far, "The best score against the number of trials."),
     "isolation": (
         isolation,
-        "Each scientific hyperparameter with the nuisance ones tuned away: grey every trial, blue the best of each "
-        "stretch, ± 1 standard error over its seeds. Bests of more trials look better.",
+        "Each scientific hyperparameter with the nuisance ones tuned: every trial (grey) and the best in each "
+        "part of the range (blue, ± 1 standard error over seeds). The best of more trials looks better.",
     ),
-    "curves": (curves_figure, "The best trials: mean over seeds, smallest to largest."),
+    "curves": (curves_figure, "The best trials: mean over seeds (line), minimum to maximum (band)."),
     "importance": (
         importance_figure,
-        "How much of the variance of all scores each hyperparameter explains (fANOVA), poor regions included: within "
-        "a good region the order may differ.",
+        "The share of the variance of all scores that each hyperparameter explains (fANOVA). Poor regions count too: "
+        "within a good region the order may differ.",
     ),
     "fresh_seeds": (fresh_seeds_figure, "The winner and the baseline on the same fresh seeds."),
 }
 
 
 def draw_search_figures(t: SearchResults, folder: Path) -> dict[str, str]:
-    """Draw what there is to draw into `folder`, PNG and SVG; return captions by name."""
+    """Draw the figures that apply, as PNG and SVG, into `folder`; return captions by name."""
     undrawn = {
         "isolation": not t.space.of_role("scientific"),
         "importance": len(t.importance) < 2,

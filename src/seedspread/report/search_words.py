@@ -1,4 +1,4 @@
-"""A search in words: the decision, the winner's curse, and what speaks against trusting it."""
+"""A search in words: the decision, the winner's curse, and the reasons not to trust it yet."""
 
 import json
 import math
@@ -9,61 +9,72 @@ from typing import Any
 import numpy as np
 
 from seedspread.records.study import Study
+from seedspread.report.verdict_words import verdict_sentence
+from seedspread.search.judge import Judgement
 from seedspread.search.results import SearchResults
 from seedspread.search.space import DIGITS, Hyperparameter
 from seedspread.search.trials import Trial, best_trial
-from seedspread.statistics.spread import mean_interval
+from seedspread.statistics import mean_interval
 
-EDGE = 0.05  # of a range: nearer to its end the best may lie beyond
-NEAR = 0.15  # of each range, on average: so near a point tells something of the best
-NEIGHBOURS = 3  # points near the best that show it is no accident
+EDGE = 0.05  # of a range: a best value nearer to its end may lie beyond
+NEAR = 0.15  # of each range, on average: the neighbourhood of the best point
+NEIGHBOURS = 3  # points near the best that support it
 RISE = 1.05  # of the test loss above its minimum, while the training loss falls: overfitting
 
 
-# Words.
-
-
 def search_headline(t: SearchResults) -> str:
-    """The decision in a sentence."""
+    """The decision in a sentence, then its reason."""
     if t.judgement is None:
         return (
-            f"{t.best.name} is best of {len(t.finished)} trials with {t.best.score:.2f} %, and not judged on fresh "
+            f"{t.best.name} is the best of {len(t.finished)} trials with {t.best.score:.2f} %, not yet judged on fresh "
             f"seeds: {t.unjudged}."
         )
-    told = {
+    decision = {
         "adopt": f"Adopt {t.best.name}",
         "keep": "Keep the baseline",
-        "more seeds": f"More seeds before anything is changed for {t.best.name}",
+        "more seeds": f"Train more seeds before changing anything for {t.best.name}",
     }[t.judgement.decision]
-    before, now = t.judgement.diverged
-    if now > before:
-        told += f", since {t.best.name} diverged on {now} fresh seeds and the baseline on {before}"
-    return f"{told}. {t.judgement.reason}"
+    baseline, winner = t.judgement.diverged
+    if winner > baseline:
+        decision += f", since {t.best.name} diverged on {winner} fresh seeds and the baseline on {baseline}"
+    return f"{decision}. {explain_judgement(t.judgement)}"
 
 
-def honesty(t: SearchResults) -> Iterator[str]:
-    """What the choice among trials does to the best score, and what the fresh seeds show of it."""
+def explain_judgement(j: Judgement) -> str:
+    """What the fresh seeds show of winner and baseline, in a sentence."""
+    if j.comparison is not None:
+        return verdict_sentence(j.comparison)
+    baseline, winner = (arm.name for arm in j.arms)
+    if difference := j.fresh_score - j.baseline.mean():
+        return (
+            f"{winner} differs from {baseline} by {difference:+.2f} on each of {len(j.fresh)} seeds: there is no "
+            "variance to test against."
+        )
+    return f"{winner} and {baseline} have the same score on each of {len(j.fresh)} seeds."
+
+
+def winners_curse(t: SearchResults) -> Iterator[str]:
+    """How much the choice among trials inflates the best score, and what the fresh seeds show."""
     yield (
-        f"Choosing among {len(t.finished)} trials by their scores makes the best look better than it is: part of what "
-        "put it first is luck with its seeds."
+        f"The best of {len(t.finished)} trials looks better than it is: part of its score is luck with the seeds that "
+        "it was chosen by."
     )
     if j := t.judgement:
-        low, high = mean_interval(j.honest)
+        low, high = mean_interval(j.fresh)
         of = f"mean of {len(t.best.scores)} seeds" if len(t.best.scores) > 1 else "one seed"
         yield (
-            f"{t.best.name} was chosen with {t.best.score:.2f} % ({of}). On "
-            f"{len(j.honest)} seeds that it was not chosen by it scores {j.honest_score:.2f} % (95 % {low:.2f} to "
-            f"{high:.2f}): the winner's curse is {j.curse:+.2f} points. The baseline on the same seeds: "
-            f"{j.baseline.mean():.2f} %."
+            f"{t.best.name} was chosen with {t.best.score:.2f} % ({of}). On {len(j.fresh)} fresh seeds it scores "
+            f"{j.fresh_score:.2f} % (95 % {low:.2f} to {high:.2f}): the winner's curse is {j.curse:+.2f} points. The "
+            f"baseline on the same seeds scores {j.baseline.mean():.2f} %."
         )
         yield (
-            "Fresh seeds take out luck with seeds. They are scored on the same test examples as the trials, so luck "
-            "with these stays in."
+            "Fresh seeds remove the luck with seeds. They are scored on the same test examples as the trials, so luck "
+            "with these examples remains."
         )
 
 
 def cautions(t: SearchResults) -> Iterator[str]:
-    """What speaks against trusting the search as it stands."""
+    """The reasons not to trust the search yet."""
     yield from _space_cautions(t)
     yield from _curve_cautions(t)
     if t.diverged:
@@ -71,24 +82,24 @@ def cautions(t: SearchResults) -> Iterator[str]:
     if partly := [f"{trial.name} ({len(trial.diverged)})" for trial in t.finished if trial.diverged]:
         yield f"Seeds diverged and are not in the mean of their trial: {', '.join(partly)}."
     if failed := [f"{trial.name} ({len(trial.failed)})" for trial in t.trials if trial.failed]:
-        yield f"Seeds failed: {', '.join(failed)}. The same command tries them again."
+        yield f"Seeds failed: {', '.join(failed)}. The same command retries them."
     if damaged := [problem for trial in t.trials for problem in trial.problems]:
         yield f"Not counted: {'; '.join(damaged)}."
     if len(counts := sorted({len(trial.scores) + len(trial.diverged) for trial in t.finished})) > 1:
-        yield f"Trials have {counts[0]} to {counts[-1]} seeds: means of few seeds are luckier, in both directions."
+        yield f"Trials have {counts[0]} to {counts[-1]} seeds: the means of fewer seeds vary more by luck."
     if t.left_out:
         yield f"{t.left_out} trials of a space with other keys are left out."
-    judged_before = [path.parent.name for path in t.folder.glob("trial-*-fresh/study.yaml")]
-    if len(judged_before) > 1:
+    judged = [path.parent.name for path in t.folder.glob("trial-*-fresh/study.yaml")]
+    if len(judged) > 1:
         yield (
-            f"{len(judged_before)} winners were judged on fresh seeds by now ({', '.join(sorted(judged_before))}): to "
-            "choose among them by these scores is to choose by luck again."
+            f"{len(judged)} winners have been judged on fresh seeds ({', '.join(sorted(judged))}): choosing among them "
+            "by these scores is choosing by luck again."
         )
 
 
 def _space_cautions(t: SearchResults) -> Iterator[str]:
     if not t.space.holds(t.best.point):
-        yield f"{t.best.name}, the best, lies outside the space as it is declared now."
+        yield f"{t.best.name}, the best, lies outside the space as it is now declared."
         return
     numeric = [h for h in t.space.hyperparameters if h.scale != "choice"]
     for h in numeric:
@@ -100,15 +111,15 @@ def _space_cautions(t: SearchResults) -> Iterator[str]:
         if wider != _stretch(h, 0, 1):
             beyond += f" Wider: 'space.{h.key}.range={wider}'"
         if low == 0 and place < EDGE:
-            beyond = "maybe it wants none at all."
+            beyond = "perhaps the best value is 0."
         yield f"The best {h.key} ({value:g}) lies at the {end} edge of {low:g} to {high:g}: {beyond}"
     at = t.space.places(t.best.point)
     places = np.array([t.space.places(trial.point) for trial in t.finished if t.space.holds(trial.point)])
     near = int((np.sqrt(((places - at) ** 2).mean(1)) < NEAR).sum()) - 1
-    if numeric and near < NEIGHBOURS:  # of choices alone none is nearer than another
+    if numeric and near < NEIGHBOURS:  # choices have no distances
         narrower = " ".join(f"'space.{h.key}.range={_around(h, t.best.point[h.key])}'" for h in numeric)
         yield (
-            f"{near or 'No'} other point{'s' * (near > 1)} near the best: it may be an accident. Go on there: "
+            f"{near or 'No'} other point{'s' * (near > 1)} near the best: it may be luck. Search there: "
             f"search=exploit {narrower}".rstrip()
         )
 
@@ -120,12 +131,12 @@ def _around(h: Hyperparameter, value: float) -> str:
 
 
 def _stretch(h: Hyperparameter, start: float, end: float) -> str:
-    """The range between two places, as it is typed; what begins above 0 is not widened below."""
+    """The range between two positions, as it is typed; a range above 0 stays above 0."""
     low, high = h.along(start), h.along(end)
     if h.range[0] > 0:
         low = max(low, 1.0 if h.whole else 0.0)
     if h.whole:
-        last = math.ceil(high - 1e-9) - 1  # places count to the end of the last whole number
+        last = math.ceil(high - 1e-9) - 1  # positions run to the end of the last integer
         first = min(math.floor(low + 1e-9), max(last, h.range[1]) - 1)
         return f"[{first},{max(last, first + 1)}]"
     return f"[{low:.{DIGITS}g},{high:.{DIGITS}g}]"
@@ -136,32 +147,32 @@ def _curve_cautions(t: SearchResults) -> Iterator[str]:
     if len(best.epochs) < 4:
         return
     falls = np.minimum(np.diff(best.curves["val/acc"][:, len(best.epochs) // 2 :], axis=1), 0)
-    jitter = float(np.sqrt(np.mean(falls**2)))  # about a flat trend with noise of std s it is s
+    jitter = float(np.sqrt(np.mean(falls**2)))  # for a flat trend with noise of std s it is s
     if jitter > t.noise > 0:
         yield (
-            f"Unstable: from epoch to epoch the accuracy of {t.best.name} falls back by {jitter:.2f} points "
-            f"even in the later half, more than the {t.noise:.2f} points between seeds. A smaller rate towards the "
-            "end, or clipped gradients, would make its last score less of a draw."
+            f"Unstable: from epoch to epoch the accuracy of {t.best.name} falls by {jitter:.2f} points "
+            f"even in the later half, more than the {t.noise:.2f} points between seeds. A smaller learning rate at the "
+            "end, or gradient clipping, would make the last score more stable."
         )
     test, training = (best.curves[metric].mean(0) for metric in ("val/loss", "train/loss"))
     lowest = int(test.argmin())
     if test[-1] > RISE * test[lowest] and training[-1] < training[lowest]:
         yield (
             f"Overfitting: the test loss of {t.best.name} ends {100 * (test[-1] / test[lowest] - 1):.0f} % above its "
-            f"minimum after epoch {lowest + 1}, while the training loss still falls. More regularisation, or fewer "
+            f"minimum after epoch {lowest + 1}, while the training loss still falls. Use more regularisation or fewer "
             "epochs."
         )
 
 
 def trial_command(t: SearchResults, trial: Trial) -> str:
-    """What trains the seeds of a trial again."""
+    """The command that trains the seeds of a trial again."""
     seeds = sorted([*trial.scores, *trial.diverged])
     record = Study.load(t.folder / trial.name).record(seeds[0])
     command = record.command if record else None
     words = shlex.split(command or f"python -m src.train study={trial.name} results={t.folder}")
-    spelt = f"range(0,{seeds[-1] + 1})" if seeds == [*range(seeds[-1] + 1)] else ",".join(map(str, seeds))
+    value = f"range(0,{seeds[-1] + 1})" if seeds == [*range(seeds[-1] + 1)] else ",".join(map(str, seeds))
     others = [word for word in words[3:] if not word.startswith("seed=")]
-    return shlex.join([*words[:3], "-m", f"seed={spelt}", *others])
+    return shlex.join([*words[:3], "-m", f"seed={value}", *others])
 
 
 def search_log(t: SearchResults) -> list[dict[str, Any]]:

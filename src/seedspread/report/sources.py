@@ -1,25 +1,25 @@
-"""Which source of randomness matters: `seedspread sources experiment=digits n=50`.
+"""Which source of randomness matters: the spread of five studies with n runs each.
 
-Five studies of n runs each: init alone, order alone, augmentation alone, all together, and nothing varied with
-determinism off. Each is a sweep like any other, which resumes and has its own report.
+Init alone, order alone, augmentation alone, all together, and nothing varied with determinism off. Each study is a
+sweep like any other: it resumes, and has a report of its own.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib import figure
 
 from seedspread import statistics as st
 from seedspread.config.errors import InputError
 from seedspread.records.files import unwritable_error
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study
-from seedspread.report.drawing import BLUE, GREY, dots, save_figure
+from seedspread.report.document import Document, Figure, Part, Table, render_html, render_markdown
+from seedspread.report.drawing import BLUE, GREY, draw_dots, save_figure
 from seedspread.report.wording import format_interval
-from seedspread.statistics.spread import Interval
+from seedspread.statistics import Interval
 
 VARIED = {"init alone": "init", "order alone": "order", "augmentation alone": "augment"}
 ALL, NOTHING = "all together", "nothing, determinism off"
@@ -27,7 +27,7 @@ ALL, NOTHING = "all together", "nothing, determinism off"
 
 @dataclass(frozen=True)
 class Source:
-    """What was varied, and the spread of the accuracy (points) that came of it; the interval is Bonett's."""
+    """A source that was varied, and the spread of the accuracy in points; the interval is Bonett's."""
 
     varied: str
     study: str
@@ -46,57 +46,69 @@ class Source:
 
 
 def read_source(varied: str, study: Study, n: int) -> Source:
-    """The spread over runs 0 to n - 1 of one study, whichever others it has; InputError where some are missing."""
+    """The spread over runs 0 to n - 1 of one study, without any others; InputError where some are missing."""
     scores = Scores.of(study)
     accuracy = scores.accuracy[scores.seeds < n]
     if len(accuracy) < n:
-        raise InputError(f"{study.folder}: {len(accuracy)} of {n} runs finished; seedspread status says more")
+        raise InputError(f"{study.folder}: {len(accuracy)} of {n} runs are finished; seedspread status shows the rest")
     mean, std = float(accuracy.mean()), float(st.sample_std(accuracy))
     return Source(varied, study.name, n, mean, std, st.std_interval(accuracy))
 
 
-def sources_table(sources: Sequence[Source]) -> str:
-    """Variances by source, with intervals, and their share of what all together give."""
+def sources_table(sources: Sequence[Source]) -> Table:
+    """Variances by source, with intervals, and their share of the variance of all sources together."""
     whole = next(source.variance for source in sources if source.varied == ALL)
-    lines = ["| varied | runs | mean ± std, % | variance, 95 % | of all together |", "|---|---|---|---|---|"]
+    rows = []
     for s in sources:
-        interval = "" if math.isnan(s.std_interval.low) else f" ({format_interval(s.variance_interval)})"
+        interval = f" ({format_interval(s.variance_interval)})" if s.std_interval.is_known else ""
         share = f"{100 * s.variance / whole:.0f} %" if whole else ""
-        spread = f"{s.mean:.2f} ± {s.std:.2f}"
-        lines.append(f"| {s.varied} | {s.n} | {spread} | {s.variance:.3f}{interval} | {share} |")
+        rows.append((s.varied, f"{s.n}", f"{s.mean:.2f} ± {s.std:.2f}", f"{s.variance:.3f}{interval}", share))
+    return Table(["varied", "runs", "mean ± std, %", "variance (95 %)", "share of all together"], rows, numbers=1)
+
+
+def sources_sentence(sources: Sequence[Source]) -> str:
+    """Whether the variances of the single sources add up to that of all together; empty where nothing varies."""
     alone = [source for source in sources if source.varied in VARIED]
-    if whole and alone:
-        least = sum(source.variance_interval.low for source in alone)
-        most = next(source.variance_interval.high for source in sources if source.varied == ALL)
-        total = sum(source.variance for source in alone)
-        lines.append(
-            f"\nThe three alone add up to {total:.3f}, {100 * total / whole:.0f} % of all together"
-            + (
-                ": sources do not add up. Training makes much of any small difference, wherever it comes from."
-                if least > most
-                else "; so few runs do not show whether sources add up."
-            )
-        )
-    return "\n".join(lines)
+    whole = next(source for source in sources if source.varied == ALL)
+    if not whole.variance or not alone:
+        return ""
+    total = sum(source.variance for source in alone)
+    least = sum(source.variance_interval.low for source in alone)
+    if least > whole.variance_interval.high:
+        answer = "The variances of the sources do not add up: training amplifies any small difference"
+    else:
+        answer = "Whether the variances of the sources add up is not shown by so few runs"
+    return f"{answer}. The {len(alone)} alone sum to {total:.3f}, {100 * total / whole.variance:.0f} % of all together."
 
 
-def sources_figure(sources: Sequence[Source]) -> Figure:
+def sources_figure(sources: Sequence[Source]) -> figure.Figure:
     """The std of each source with its 95 % interval."""
     rows = [(s.varied, s.std, s.std_interval, BLUE if s.varied in VARIED else GREY) for s in sources]
-    return dots(rows, f"std of the accuracy over {sources[0].n} runs, points, with its 95 % interval")
+    return draw_dots(rows, f"std of the accuracy over {sources[0].n} runs, points, with its 95 % interval")
 
 
-def write_sources(sources: Sequence[Source], folder: Path) -> None:
-    """Table and figure of `sources` as sources.md, .csv, .png and .svg in `folder`."""
+def sources_document(name: str, sources: Sequence[Source]) -> Document:
+    """The page of the design on the study `name`."""
+    sentence = sources_sentence(sources)
+    caption = "The std of the accuracy over runs by source, with its 95 % interval (Bonett 2006)."
+    parts: list[Part] = [sources_table(sources), Figure("sources", caption)]
+    return Document(f"Sources of the spread of {name}", [sentence] if sentence else [], parts)
+
+
+def write_sources(name: str, sources: Sequence[Source], folder: Path) -> Path:
+    """Write page, table and figure as index.html and sources.md, .csv, .png and .svg in `folder`; return the page."""
+    rows = [
+        {"varied": s.varied, "study": s.study, "runs": s.n, "mean": s.mean, "std": s.std, "variance": s.variance}
+        | {"variance_low": s.variance_interval.low, "variance_high": s.variance_interval.high}
+        for s in sources
+    ]
+    document = sources_document(name, sources)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "sources.md").write_text(sources_table(sources) + "\n\n![spread by source](sources.png)\n")
-        rows = [
-            {"varied": s.varied, "study": s.study, "runs": s.n, "mean": s.mean, "std": s.std, "variance": s.variance}
-            | {"variance_low": s.variance_interval.low, "variance_high": s.variance_interval.high}
-            for s in sources
-        ]
-        pd.DataFrame(rows).to_csv(folder / "sources.csv", index=False)
         save_figure(sources_figure(sources), folder, "sources")
+        pd.DataFrame(rows).to_csv(folder / "sources.csv", index=False)
+        (folder / "sources.md").write_text(render_markdown(document))
+        (folder / "index.html").write_text(render_html(document, folder))
     except OSError as error:
         raise unwritable_error(folder, error) from error
+    return folder / "index.html"

@@ -1,4 +1,4 @@
-"""How far studies are, from any terminal or node that sees the results: `seedspread status study=digits`."""
+"""The progress of a study in words."""
 
 from datetime import UTC, datetime
 
@@ -8,11 +8,11 @@ from seedspread.records.progress import Progress, format_duration
 from seedspread.records.record import Record
 from seedspread.records.study import Study
 
-RECENT = 50  # records that the rate is taken from
+RECENT = 50  # records that the rate is computed from
 
 
 def describe_status(study: Study) -> str:
-    """Seeds done of those asked for, running, rate and time left, then scores and what went wrong."""
+    """Seeds done of those requested, running, rate and time left; then scores and problems."""
     scan = study.scan()
     progress = Progress.of(scan.records.values())
     claims = read_claims(study.folder)
@@ -22,7 +22,7 @@ def describe_status(study: Study) -> str:
         parts.append(f"{len(claims.alive)} running (seed {shorten_seeds(sorted(claims.alive))})")
     if claims.abandoned:
         parts.append(f"{len(claims.abandoned)} interrupted (seed {shorten_seeds(sorted(claims.abandoned))})")
-    rate = _per_hour(list(scan.records.values())) if claims.alive else 0.0
+    rate = _seeds_per_hour(list(scan.records.values())) if claims.alive else 0.0
     if rate:
         parts.append(f"{rate:.0f} seeds/h")
     if rate and asked > done:
@@ -36,8 +36,8 @@ def describe_status(study: Study) -> str:
     return "\n".join(lines)
 
 
-def _per_hour(records: list[Record]) -> float:
-    """Seeds an hour, over the latest records and up to now."""
+def _seeds_per_hour(records: list[Record]) -> float:
+    """Seeds per hour, from the latest records up to now."""
     ended = sorted(datetime.fromisoformat(record.ended) for record in records)[-RECENT:]
     if len(ended) < 2:
         return 0.0

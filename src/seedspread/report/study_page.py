@@ -1,19 +1,83 @@
-"""The report of one study, or of several side by side: all its files."""
+"""The report of one study, or of several side by side: the page, the tables and the TensorBoard run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from seedspread.records.files import combined_folder, draft_folder, unwritable_error
 from seedspread.records.scores import NothingFinished, Scores
 from seedspread.records.study import Study
 from seedspread.records.tables import curves_table, seeds_table
+from seedspread.report.document import (
+    Document,
+    Figure,
+    Link,
+    Note,
+    Paragraph,
+    Part,
+    Section,
+    parts_to_markdown,
+    render_html,
+    render_markdown,
+)
 from seedspread.report.figures import draw_figures
 from seedspread.report.findings import Findings
-from seedspread.report.markdown import html_page
-from seedspread.report.page import markdown_page
-from seedspread.report.repeat import commands, shortcomings_note
+from seedspread.report.luck_words import luck_words
+from seedspread.report.repeat import commands, how_to_repeat
 from seedspread.report.tables import latex_table, numbers_table, results_table
 from seedspread.report.tensorboard import write_run
+from seedspread.report.wording import (
+    black_swans,
+    distribution,
+    headline,
+    pretraining,
+    shortcomings,
+    spreads,
+    stability,
+)
+
+METHODS = (
+    "Accuracies are percent of the test set; std is the sample's (ddof = 1). 95 % intervals: Student's for the mean, "
+    "Bonett's (2006) for the std, percentile bootstrap for the median and the interquartile mean (IQM, the mean of the "
+    "middle half). The extremes have none: they move with the number of seeds. The paper is Picard 2021, ",
+    Link("arXiv 2109.08203", "https://arxiv.org/abs/2109.08203"),
+    ".",
+)
+
+
+def study_document(several: Sequence[Findings], captions: Mapping[str, str]) -> Document:
+    """The whole report; `captions` are those of the figures that were drawn, by name."""
+
+    def section(title: str, words: Callable[[Findings], Sequence[str]] | Sequence[str], *figures: str) -> Section:
+        lines = words if not callable(words) else [line for found in several for line in words(found)]
+        drawn = [Figure(name, captions[name]) for name in figures if name in captions]
+        return Section(title, [*map(Paragraph, lines), *drawn])
+
+    parts: list[Part] = [results_table(several)]
+    parts += [note for found in several if (note := shortcomings_note(found.scores))]
+    parts.append(Figure("learning_curves", captions["learning_curves"]))
+    about_spread = ("histogram", "as_seeds_are_added", "spread_over_epochs", "losses")
+    sections = [
+        section("How are the scores distributed over seeds?", distribution, *about_spread),
+        section('Are there "black swan" seeds?', black_swans, "sorted_accuracies"),
+        section("How much of it is luck?", luck_words, "luck"),
+        section("Is the training stable?", stability, "gradient_norms"),
+        section("Does pretraining shrink the spread?", pretraining(several)),
+    ]
+    if len(several) > 2 or (len(several) == 2 and not any(found.pretrained for found in several)):
+        sections.append(section("Do the spreads differ?", spreads(several), "spreads"))
+    elif len(several) == 2:
+        sections[-1] = section("Does pretraining shrink the spread?", pretraining(several), "spreads")
+    sections += [how_to_repeat(found.scores) for found in several]
+    sections.append(Section("Methods", [Paragraph(METHODS)]))
+    title = " and ".join(found.name for found in several)
+    return Document(title, [headline(found) for found in several], parts, [s for s in sections if s.parts])
+
+
+def shortcomings_note(scores: Scores) -> Note | None:
+    """What is missing, diverged, failed, damaged or mixed, as a note; None where nothing is."""
+    if not (lines := shortcomings(scores)):
+        return None
+    return Note([f"{scores.name}: these numbers come from {len(scores.seeds):,} finished seeds.", *lines])
 
 
 def write_reports(studies: Sequence[Study]) -> tuple[Path, list[Findings]]:
@@ -49,8 +113,10 @@ def write_report(study: Study) -> tuple[Path, Findings]:
     try:
         page = _write_files([found], study.folder / "report")
         figures = {name: page.with_name(f"{name}.png") for name in ("learning_curves", "histogram")}
-        texts = {"table": results_table([found]), "how_to_repeat": commands(found.scores)}
-        write_run(found, figures, texts | ({"note": note} if (note := shortcomings_note(found.scores)) else {}))
+        texts: dict[str, Part] = {"table": results_table([found]), "how_to_repeat": commands(found.scores)}
+        if note := shortcomings_note(found.scores):
+            texts["note"] = note
+        write_run(found, figures, {name: parts_to_markdown(part) for name, part in texts.items()})
     except OSError as error:
         raise unwritable_error(study.folder, error) from error
     return page, found
@@ -67,11 +133,11 @@ def write_side_by_side(several: Sequence[Findings]) -> Path:
 
 
 def _write_files(several: Sequence[Findings], folder: Path) -> Path:
-    """Write the files of one report into `folder`: all of them, or where something fails none."""
+    """Write the files of one report into `folder`: all of them, or none where one fails."""
     with draft_folder(folder) as draft:
-        text = markdown_page(several, draw_figures(several, draft))
-        (draft / "report.md").write_text(text)
-        (draft / "index.html").write_text(html_page(text, draft))
+        document = study_document(several, draw_figures(several, draft))
+        (draft / "report.md").write_text(render_markdown(document))
+        (draft / "index.html").write_text(render_html(document, draft))
         (draft / "table.tex").write_text(latex_table(several))
         numbers_table(several).to_csv(draft / "table.csv", index=False)
         if len(several) == 1:

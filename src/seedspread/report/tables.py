@@ -1,6 +1,5 @@
-"""The results of studies as tables: Markdown, LaTeX, pandas."""
+"""The results of studies as tables: for a page, for LaTeX, for pandas."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,35 +7,36 @@ import pandas as pd
 
 from seedspread.records.progress import format_duration
 from seedspread.records.scores import Scores
+from seedspread.report.document import Emphasis, Strong, Table, Text
 from seedspread.report.findings import Findings
-from seedspread.report.markdown import escape_markdown
 from seedspread.report.paper import paper_row
 from seedspread.report.wording import format_interval
-from seedspread.statistics.spread import Interval
+from seedspread.statistics import Interval
 
 
-def results_table(several: Sequence[Findings]) -> str:
-    """The paper's table, with intervals and times, in Markdown; seeds in brackets; the paper's own rows marked so."""
-    head = ["study", "seeds", "mean ± std, %", "min", "max", "95 % of the mean", "95 % of the std"]
-    rows = [[*head, "median (95 %)", "IQM (95 %)", "time a seed, in all"], ["---"] * 10]
+def results_table(several: Sequence[Findings]) -> Table:
+    """The paper's table, with intervals and times; seeds in brackets, and the paper's own rows in italics."""
+    head = ["study", "seeds", "mean ± std, %", "min (seed)", "max (seed)", "95 % of the mean", "95 % of the std"]
+    head += ["median (95 %)", "IQM (95 %)", "time per seed", "total time"]
+    rows: list[list[Text]] = []
     for found in several:
         s = found.scores
-        spread = f"{found.mean:.2f}" + (f" ± {found.std:.2f}" if found.n > 1 else "")
-        cells = [f"**{escape_markdown(found.name)}**", f"{found.n:,}", spread]
-        cells += [f"{found.min:.2f}&nbsp;({s.worst})", f"{found.max:.2f}&nbsp;({s.best})"]
-        cells += [_cell(found.mean_interval), _cell(found.std_interval)]
+        cells: list[Text] = [Strong(found.name), f"{found.n:,}"]
+        cells.append(f"{found.mean:.2f}" + (f" ± {found.std:.2f}" if found.n > 1 else ""))
+        cells += [f"{found.min:.2f} ({s.worst})", f"{found.max:.2f} ({s.best})"]
+        cells += [_format_cell(found.mean_interval), _format_cell(found.std_interval)]
         for value, interval in ((found.median, found.median_interval), (found.iqm, found.iqm_interval)):
-            cells.append(f"{value:.2f}" + (f" ({_cell(interval)})" if found.n > 1 else ""))
-        rows.append([*cells, f"{_median_seconds(s)}, {format_duration(s.seconds.sum())}"])
+            cells.append(f"{value:.2f}" + (f" ({_format_cell(interval)})" if found.n > 1 else ""))
+        rows.append([*cells, _median_seconds(s), format_duration(s.seconds.sum())])
         if row := paper_row(s.study.config):
             numbers = [f"{row.mean:.2f} ± {row.std:.2f}", f"{row.min:.2f}", f"{row.max:.2f}"]
-            cells = [f"the paper's{row.note}", f"{row.seeds:,}", *numbers, "", "", "", "", row.time]
-            rows.append([f"*{cell}*" if cell else "" for cell in cells])
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+            texts = [f"Picard 2021{row.note}", f"{row.seeds:,}", *numbers, "", "", "", "", row.time, ""]
+            rows.append([Emphasis(text) if text else "" for text in texts])
+    return Table(head, rows, numbers=1)
 
 
-def _cell(interval: Interval) -> str:
-    return "" if math.isnan(interval.low) else format_interval(interval)
+def _format_cell(interval: Interval) -> str:
+    return format_interval(interval) if interval.is_known else ""
 
 
 def _median_seconds(scores: Scores) -> str:
@@ -45,7 +45,7 @@ def _median_seconds(scores: Scores) -> str:
 
 
 def numbers_table(several: Sequence[Findings]) -> pd.DataFrame:
-    """The numbers of `results_table`, unrounded, a row for each study and for each of the paper's."""
+    """The numbers of `results_table`, unrounded: a row for each study, and for the paper's where it has one."""
     rows: list[dict[str, Any]] = []
     for found in several:
         s = found.scores
@@ -55,7 +55,7 @@ def numbers_table(several: Sequence[Findings]) -> pd.DataFrame:
         for name in ("mean", "std", "median", "iqm"):
             low, high = getattr(found, f"{name}_interval")
             row |= {f"{name}_low": low, f"{name}_high": high}
-        row |= {"seconds_a_seed": float(pd.Series(s.seconds).median()), "seconds_in_all": float(s.seconds.sum())}
+        row |= {"seconds_per_seed": float(pd.Series(s.seconds).median()), "seconds_total": float(s.seconds.sum())}
         rows.append(row)
         if paper := paper_row(s.study.config):
             row = {"study": found.name, "source": "paper", "seeds": paper.seeds, "mean": paper.mean, "std": paper.std}
@@ -63,7 +63,7 @@ def numbers_table(several: Sequence[Findings]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _tex(text: str) -> str:
+def _escape_latex(text: str) -> str:
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     return "".join(special.get(letter, f"\\{letter}" if letter in "_&%#${}" else letter) for letter in text)
 
@@ -72,11 +72,11 @@ def latex_table(several: Sequence[Findings]) -> str:
     """The paper's table for a LaTeX document with booktabs."""
     lines = [r"\begin{tabular}{lrrrr}", r"\toprule", r"Study & Seeds & Mean $\pm$ std (\%) & Min & Max \\", r"\midrule"]
     for found in several:
-        s, name = found.scores, _tex(found.name)
+        s, name = found.scores, _escape_latex(found.name)
         spread = rf"{found.mean:.2f} $\pm$ {found.std:.2f}" if found.n > 1 else f"{found.mean:.2f}"
         extremes = f"{found.min:.2f} ({s.worst}) & {found.max:.2f} ({s.best})"
         lines.append(rf"{name} & {found.n:,} & {spread} & {extremes} \\")
         if row := paper_row(s.study.config):
             numbers = rf"{row.mean:.2f} $\pm$ {row.std:.2f} & {row.min:.2f} & {row.max:.2f}"
-            lines.append(rf"\quad as in Picard (2021) & {row.seeds:,} & {numbers} \\")
+            lines.append(rf"\quad Picard (2021) & {row.seeds:,} & {numbers} \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])

@@ -1,4 +1,4 @@
-"""What the winner of a search is worth on fresh seeds."""
+"""The winner of a search on fresh seeds, against the baseline."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,28 +12,25 @@ from seedspread.decide.verdict import Arm, ArmComparison, NothingVaries, compare
 from seedspread.records.record import Status
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study
-from seedspread.report.verdict_words import verdict_sentence
 from seedspread.search.trials import BASELINE, Trial
-from seedspread.statistics.spread import Array
-
-# What the winner is worth.
+from seedspread.statistics import Array
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The best trial on fresh seeds, beside the baseline on the same ones."""
+    """The best trial and the baseline on the same fresh seeds."""
 
     winner: Trial
     arms: tuple[Arm, Arm]  # the baseline and the winner
-    compared: ArmComparison | None  # None where the scores differ by the same on every seed
-    diverged: tuple[int, int]  # of the baseline's fresh seeds, and of the winner's
+    comparison: ArmComparison | None  # None where the scores differ by the same amount on every seed
+    diverged: tuple[int, int]  # fresh seeds of the baseline, and of the winner
 
     @classmethod
     def of(cls, winner: Trial, baseline: Arm, candidate: Arm, diverged: tuple[int, int] = (0, 0)) -> "Judgement":
-        compared = None
-        with suppress(NothingVaries):  # as where the best of a list of choices is what the baseline has
-            (compared,) = compare_arms(baseline, [candidate], pair=True)
-        return cls(winner, (baseline, candidate), compared, diverged)
+        comparison = None
+        with suppress(NothingVaries):  # for example, the winner has the settings of the baseline
+            (comparison,) = compare_arms(baseline, [candidate], pair=True)
+        return cls(winner, (baseline, candidate), comparison, diverged)
 
     @cached_property
     def _shared(self) -> tuple[Array, Array]:
@@ -43,42 +40,31 @@ class Judgement:
 
     @property
     def baseline(self) -> Array:
-        """Scores of the baseline on the fresh seeds that both finished, (seeds,), in percent."""
+        """Scores of the baseline on the fresh seeds that both finished, (S,), in percent."""
         return self._shared[0]
 
     @property
-    def honest(self) -> Array:
-        """Scores of the winner on the same seeds, (seeds,)."""
+    def fresh(self) -> Array:
+        """Scores of the winner on the same seeds, (S,)."""
         return self._shared[1]
 
     @property
-    def honest_score(self) -> float:
-        return float(self.honest.mean())
+    def fresh_score(self) -> float:
+        return float(self.fresh.mean())
 
     @property
     def curse(self) -> float:
-        """What the choice made the winner look better by than it is: chosen less honest score."""
-        return self.winner.score - self.honest_score
+        """The winner's curse: the score that the winner was chosen by, minus its score on fresh seeds."""
+        return self.winner.score - self.fresh_score
 
     @property
     def decision(self) -> str:
-        """adopt; keep, because nothing better is shown; or more seeds, because these could not show it."""
+        """adopt; keep, where no improvement is shown; or more seeds, where these could not show one."""
         if self.diverged[1] > self.diverged[0]:
             return "keep"
-        if self.compared is None:
-            return "more seeds" if self.honest_score > self.baseline.mean() else "keep"
-        return {"better": "adopt", "too few seeds": "more seeds"}.get(self.compared.verdict, "keep")
-
-    @property
-    def reason(self) -> str:
-        """What the fresh seeds say of the two, in a sentence."""
-        if self.compared is not None:
-            return verdict_sentence(self.compared)
-        baseline, winner = (arm.name for arm in self.arms)
-        if difference := self.honest_score - self.baseline.mean():
-            told = f"{winner} differs from {baseline} by {difference:+.2f} on each of {len(self.honest)} seeds"
-            return f"{told}: nothing varies to test by."
-        return f"{winner} and {baseline} have the same score on each of {len(self.honest)} seeds."
+        if self.comparison is None:
+            return "more seeds" if self.fresh_score > self.baseline.mean() else "keep"
+        return {"better": "adopt", "too few seeds": "more seeds"}.get(self.comparison.verdict, "keep")
 
 
 def judge_winner(folder: Path, winner: Trial) -> Judgement:

@@ -1,13 +1,8 @@
 """Statistics of scores over seeds: pure functions on NumPy arrays, each with its source."""
 
 from seedspread.statistics.comparison import (
-    AT_A_TIME,
-    DRAWS,
-    EXACT,
-    GAMMA,
     Difference,
     bouthillier_verdict,
-    check_scores,
     effect_size,
     holm,
     paired_t_test,
@@ -26,14 +21,11 @@ from seedspread.statistics.examples import (
     shared_variance,
 )
 from seedspread.statistics.luck import (
-    CHOICES,
     Between,
     Choice,
     best_of_choices,
     best_quarter_gain,
     between_networks,
-    chances_to_be_best,
-    expected_at_best_of,
     expected_best_of,
     halves,
 )
@@ -51,7 +43,6 @@ from seedspread.statistics.outliers import (
 )
 from seedspread.statistics.power import achieved_power, detectable_difference, detectable_errors, seeds_needed
 from seedspread.statistics.spread import (
-    NOTHING,
     Array,
     Interval,
     bootstrap_interval,
@@ -59,7 +50,6 @@ from seedspread.statistics.spread import (
     correlation,
     interquartile_mean,
     is_constant,
-    log_variance_error,
     mean_interval,
     sample_std,
     std_interval,
@@ -67,12 +57,6 @@ from seedspread.statistics.spread import (
 )
 
 __all__ = [
-    "AT_A_TIME",
-    "CHOICES",
-    "DRAWS",
-    "EXACT",
-    "GAMMA",
-    "NOTHING",
     "Array",
     "Bands",
     "Between",
@@ -90,14 +74,11 @@ __all__ = [
     "bootstrap_interval",
     "bouthillier_verdict",
     "brown_forsythe",
-    "chances_to_be_best",
-    "check_scores",
     "correlation",
     "detectable_difference",
     "detectable_errors",
     "effect_size",
     "example_error",
-    "expected_at_best_of",
     "expected_best_of",
     "expected_extreme",
     "expected_maximum",
@@ -109,7 +90,6 @@ __all__ = [
     "interquartile_mean",
     "is_constant",
     "late_spread_ratio",
-    "log_variance_error",
     "maximum_range",
     "mean_interval",
     "outliers",

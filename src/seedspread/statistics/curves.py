@@ -1,4 +1,7 @@
-"""Learning curves over seeds: bands, where they are flat, whether the spread still falls."""
+"""Learning curves over seeds: bands, where they are flat, whether the spread still falls.
+
+Shapes: curves (S, E), one value per seed and epoch.
+"""
 
 import math
 from dataclasses import dataclass
@@ -6,14 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from seedspread.statistics.spread import NOTHING, Array, Interval, is_constant, sample_std
-
-# Curves.
+from seedspread.statistics.spread import UNKNOWN, Array, Interval, is_constant, mean_interval, sample_std
 
 
 @dataclass(frozen=True)
 class Bands:
-    """Over seeds, for each epoch (E,): mean, sample std, smallest and largest."""
+    """Mean, sample std, minimum and maximum over seeds, (E,) each."""
 
     mean: Array
     std: Array
@@ -27,9 +28,9 @@ def bands(curves: Array) -> Bands:
 
 
 def running(scores: Array) -> Bands:
-    """Bands of the first 1, 2, ... S of scores (S,): each (S,); std begins with nan."""
+    """Bands of the first 1, 2, ... S of scores (S,), (S,) each; the first std is nan."""
     n = np.arange(1, len(scores) + 1)
-    centred = scores - scores.mean()  # else the squares would cancel
+    centred = scores - scores.mean()  # against cancellation in the squares
     first, second = np.cumsum(centred) / n, np.cumsum(centred**2)
     with np.errstate(invalid="ignore", divide="ignore"):
         std = np.sqrt(np.maximum(0.0, second - n * first**2) / (n - 1))
@@ -39,7 +40,7 @@ def running(scores: Array) -> Bands:
 def flat_from(curves: Array) -> int:
     """The index of the first epoch from which the mean of curves (S, E) stays within half a std of its last value.
 
-    The std is that of the middle half of the seeds, as if normal: a few seeds far off do not make a curve flat.
+    The std comes from the interquartile range, as for a normal distribution: outliers do not make a curve flat.
     """
     mean, std = curves.mean(axis=0), stats.iqr(curves[:, -1]) / 1.349
     away = np.flatnonzero(np.abs(mean - mean[-1]) > std / 2)
@@ -47,7 +48,7 @@ def flat_from(curves: Array) -> int:
 
 
 def late_spread_ratio(curves: Array, start: int, level: float = 0.95) -> tuple[float, Interval]:
-    """Whether the std goes on falling in epochs `start` and later of curves (S, E), where the mean is flat.
+    """Whether the std keeps falling in epochs `start` and later of curves (S, E), where the mean is flat.
 
     The root mean square of the std over the second half of those epochs, divided by that over the first. The interval
     is the jackknife's on the logarithm (Miller 1968, "Jackknifing variances"). nan for fewer than 4 such epochs or 10
@@ -55,7 +56,7 @@ def late_spread_ratio(curves: Array, start: int, level: float = 0.95) -> tuple[f
     """
     n, epochs = len(curves), curves.shape[1] - start
     if epochs < 4 or n < 10 or any(map(is_constant, curves[:, start:].T)):
-        return math.nan, Interval(*NOTHING)
+        return math.nan, UNKNOWN
     squares = (curves[:, start:] - curves[:, start:].mean(axis=0)) ** 2
     sums = squares.sum(axis=0)
     without = (sums - squares * n / (n - 1)) / (n - 2)  # each variance without one seed, (S, epochs)
@@ -66,5 +67,4 @@ def late_spread_ratio(curves: Array, start: int, level: float = 0.95) -> tuple[f
 
     whole = float(log_ratio(sums / (n - 1)))
     pseudo = n * whole - (n - 1) * log_ratio(without)
-    away = stats.t.ppf((1 + level) / 2, n - 1) * pseudo.std(ddof=1) / math.sqrt(n)
-    return math.exp(whole), Interval(*(float(np.exp(pseudo.mean() + side * away)) for side in (-1, 1)))
+    return math.exp(whole), Interval(*map(math.exp, mean_interval(pseudo, level)))

@@ -5,21 +5,19 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
-from seedspread.statistics.comparison import DRAWS, _chunks, check_scores
+from seedspread.statistics.comparison import DRAWS, check_scores, split_draws
 from seedspread.statistics.spread import Array
-
-# Stochastic order.
 
 
 @lru_cache(maxsize=8)
 def _steps(n: int, m: int) -> tuple[Array, Array, Array]:
-    """Where the quantile functions of n and of m scores are both flat: widths (K,), and the ranks there of either."""
+    """The intervals on which the quantile functions of n and m scores are constant: widths (K,), and the ranks."""
     ends = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)  # in units of 1/(n·m), exact
     return np.diff(ends, prepend=0) / (n * m), (ends - 1) // m, (ends - 1) // n
 
 
 def _violation(one: Array, other: Array) -> Array:
-    """The violation ratio for sorted rows (..., S) and (..., T); one half where the two are the same."""
+    """The violation ratio of sorted rows (..., S) and (..., T); one half where both are the same."""
     width, at_one, at_other = _steps(one.shape[-1], other.shape[-1])
     apart = one[..., at_one] - other[..., at_other]
     squares = apart**2
@@ -43,22 +41,23 @@ def almost_stochastic_dominance(
 ) -> float:
     """The upper bound ε_min of `violation_ratio` at confidence 1 - alpha; below 0.2 the candidate is better.
 
-    Dror, Shlomov and Reichart 2019, "Deep dominance", take 0.5 for the limit; so does one in five comparisons of
-    equals, and Ulmer et al. 2022 advise 0.2, which from 10 seeds an arm on fewer than 5 % fall below.
+    Dror, Shlomov and Reichart 2019, "Deep dominance", set the limit at 0.5, which one in five comparisons of equal arms
+    falls below; Ulmer et al. 2022 advise 0.2, which fewer than 5 % fall below from 10 seeds per arm on.
     ε - σ Φ⁻¹(alpha) / sqrt(ST/(S+T)), within 0 to 1, where σ is the bootstrap std of sqrt(ST/(S+T))·(ε* - ε).
-    The usual 1,000 draws leave ε_min a std of up to 0.01 of their own: ε* has long tails.
+    With the usual 1,000 draws ε_min itself has a std of up to 0.01: ε* has long tails.
     """
     one, other = (np.sort(scores) for scores in check_scores(baseline, candidate))
     rng = np.random.default_rng(seed)
 
     def resampled(scores: Array, size: int) -> Array:
         places = rng.integers(0, len(scores), (size, len(scores)), dtype=np.int32)
-        places.sort(axis=1)  # of whole numbers: faster than of the scores
+        places.sort(axis=1)  # sorting integers is faster than sorting scores
         return scores[places]
 
     found = [
-        _violation(resampled(one, size), resampled(other, size)) for size in _chunks(draws, 2 * (len(one) + len(other)))
+        _violation(resampled(one, size), resampled(other, size))
+        for size in split_draws(draws, 2 * (len(one) + len(other)))
     ]
-    # The factors sqrt(ST/(S+T)) of σ and of its use cancel.
+    # The factors sqrt(ST/(S+T)) cancel.
     spread = float(np.concatenate(found).std())
     return float(np.clip(_violation(one, other) - spread * stats.norm.ppf(alpha), 0.0, 1.0))

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import integrate, stats
 
-from seedspread.statistics.spread import NOTHING, Array, Interval, is_constant
-
-# Shape and extremes.
+from seedspread.statistics.spread import Array, Interval, is_constant
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Skewness and excess kurtosis of scores, both 0 for a normal distribution, and the p-value of a test of one."""
+    """Skewness and excess kurtosis of scores, both 0 for a normal distribution, and a test of normality with its p."""
 
     skewness: float
     kurtosis: float
@@ -43,9 +41,9 @@ def expected_maximum(n: int) -> float:
 
 
 def maximum_range(n: int, level: float = 0.95) -> Interval:
-    """What the largest of n standard normal draws lies within, by inverting its distribution Φ(x)ⁿ."""
+    """The central interval of the largest of n standard normal draws, by inverting its distribution Φ(x)ⁿ."""
     low, high = (1 - level) / 2, (1 + level) / 2
-    # 1 - u^(1/n) through expm1: for large n the difference to 1 would be lost.
+    # 1 - u^(1/n) by expm1: for large n the difference from 1 would be lost.
     return Interval(*(float(stats.norm.isf(-math.expm1(math.log(u) / n))) for u in (low, high)))
 
 
@@ -57,7 +55,7 @@ def surprise(away: float, n: int) -> float:
 def expected_extreme(n: int) -> tuple[float, Interval]:
     """Mean and 95 % range of how far the largest of n normal draws lies above their mean, in their own sample std.
 
-    From 20,000 seeded simulations; for more than 200 draws the std is as good as known, and the closed forms serve.
+    From 20,000 seeded simulations; beyond 200 draws the std is practically known and the closed forms apply.
     """
     if n > 200:
         return expected_maximum(n), maximum_range(n)
@@ -70,11 +68,11 @@ def expected_extreme(n: int) -> tuple[float, Interval]:
 def grubbs(scores: Array) -> tuple[float, float]:
     """p-values of the smallest and the largest of scores (S,) under one normal distribution.
 
-    Grubbs 1969, one-sided, by the bound that its test is built on: at most n times Student's tail. nan below 5 seeds.
+    Grubbs 1969, one-sided, by the Bonferroni bound of that test: n times Student's tail. nan below 5 seeds.
     """
     n = len(scores)
     if n < 5 or is_constant(scores):
-        return NOTHING
+        return math.nan, math.nan
     away = np.array([scores.mean() - scores.min(), scores.max() - scores.mean()]) / scores.std(ddof=1)
     rest = np.maximum((n - 1) ** 2 / n - away**2, 1e-12)
     p = np.minimum(1.0, n * stats.t.sf(away * np.sqrt((n - 2) / rest), n - 2))
@@ -82,10 +80,10 @@ def grubbs(scores: Array) -> tuple[float, float]:
 
 
 def outliers(scores: Array, level: float = 0.05) -> Array:
-    """Positions of the scores (S,) that stand out of a normal distribution, the furthest first; none below 5 seeds.
+    """Positions of the scores (S,) that are outliers of a normal distribution, the furthest first; none below 5 seeds.
 
-    Rosner's generalised extreme Studentized deviate, up to a quarter of the scores and at most 100: several outliers do
-    not hide one another. Rosner 1983, "Percentage points for a generalized ESD many-outlier procedure".
+    Rosner's generalised extreme Studentized deviate (ESD), which several outliers do not mask, for up to a quarter of
+    the scores and at most 100. Rosner 1983, "Percentage points for a generalized ESD many-outlier procedure".
     """
     n, left, found = len(scores), np.arange(len(scores)), 0
     removed: list[int] = []
@@ -105,5 +103,5 @@ def outliers(scores: Array, level: float = 0.05) -> Array:
 
 
 def unseen_rate(n: int, level: float = 0.95) -> float:
-    """The largest share of seeds that n seeds may all have missed, with probability 1 - level: about 3/n for 95 %."""
+    """The upper bound at `level` of the rate of an event that none of n seeds shows: about 3/n for 95 %."""
     return 1 - (1 - level) ** (1 / n)
