@@ -45,7 +45,7 @@ def test_a_search_from_end_to_end(tune, small, tmp_path):
     folder = tmp_path / "results" / "digits-search"
     assert code == 0 and not err
     trials = read_trials(folder)
-    assert [trial.point for trial in trials] == read_space(small()).explored(3, 0)
+    assert [trial.point for trial in trials] == read_space(small()).sample_points(3, 0)
     assert all(list(trial.scores) == [0, 1] for trial in trials)
     winner, fresh = best_trial(trials), [FIRST_FRESH_SEED + i for i in range(3)]
     found = hashes(folder)
@@ -68,7 +68,7 @@ def test_a_search_from_end_to_end(tune, small, tmp_path):
     records = {path: path.stat().st_mtime_ns for path in folder.glob("*/seeds/*.json")}
     code, out, _ = tune(*QUICK, "trials=4")
     assert code == 0 and "3 of 4 trials have their records, 1 to train" in out
-    assert [trial.point for trial in read_trials(folder)] == read_space(small()).explored(4, 0)
+    assert [trial.point for trial in read_trials(folder)] == read_space(small()).sample_points(4, 0)
     narrow = "space.optimizer.lr.range=[0.1,0.5]"
     code, out, _ = tune(*QUICK, "search=exploit", "trials=2", narrow, "fresh_seeds=0")
     assert code == 0
@@ -185,7 +185,7 @@ def test_trials_that_diverge_are_results(tune, tmp_path):
         (["fresh_seeds=1"], "fresh_seeds=1: one seed has no spread"),
         (["search=random"], "search=random: choose one of explore, exploit"),
         (["metric=val/loss"], "metric=val/loss: a search chooses by val/acc"),
-        (["seed=3"], "seed=: a search says itself"),
+        (["seed=3"], "seed=: a search chooses what it trains"),
         (["~space"], "space=?: the experiment declares none"),
         (["space.optimizer.lr.range=[0,1]"], "space.optimizer.lr.range=[0, 1]: a log scale has no zero"),
         (["space.optimizer.lr.range=[1,0.1]"], "space.optimizer.lr.range=[1, 0.1]: empty"),

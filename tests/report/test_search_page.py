@@ -10,7 +10,7 @@ from tests.search.synthetic import SPACE, write_search
 
 
 def test_a_page_that_cannot_be_made_leaves_the_one_before(tmp_path):
-    told = SearchResults.of(write_search(tmp_path, [(SPACE.explored(1, 0)[0], [[90.0, 91.0]])]), SPACE)
+    told = SearchResults.of(write_search(tmp_path, [(SPACE.sample_points(1, 0)[0], [[90.0, 91.0]])]), SPACE)
     page = write_search_page(told, told.folder / "report")
     before = {path: path.read_bytes() for path in page.parent.iterdir()}
     with pytest.raises(KeyError):

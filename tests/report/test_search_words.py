@@ -63,7 +63,7 @@ def test_numbers_above_zero_are_not_widened_below_and_close_ends_stay_apart():
 
 
 def test_the_command_of_a_trial_names_its_seeds_as_a_sweep_reads_them(tmp_path):
-    point = SPACE.explored(1, 0)[0]
+    point = SPACE.sample_points(1, 0)[0]
     folder = write_search(tmp_path, [(point, [[90.0], [91.0], [92.0], [93.0]])])
     for gone, seeds in ((0, [1, 2, 3]), (2, [1, 3])):
         (folder / "trial-000" / "seeds" / f"{gone:06d}.json").unlink()
@@ -74,6 +74,6 @@ def test_the_command_of_a_trial_names_its_seeds_as_a_sweep_reads_them(tmp_path):
 
 def test_a_good_search_is_not_warned_of(tmp_path):
     rising = [50, 80, 90, 92, 93, 93.5, 93.8, 94]
-    points = [p for p in SPACE.explored(200, 0) if np.abs(SPACE.places(p) - 0.5).max() < 0.13][:6]
+    points = [p for p in SPACE.sample_points(200, 0) if np.abs(SPACE.positions(p) - 0.5).max() < 0.13][:6]
     folder = write_search(tmp_path, [(p, [[c + i / 10 for c in rising][:4], rising[:4]]) for i, p in enumerate(points)])
     assert list(cautions(SearchResults.of(folder, SPACE))) == []

@@ -23,7 +23,7 @@ def test_verdicts_in_words():
     (c,) = verdicts(low, same)
     assert (
         c.verdict == "not shown"
-        and f"about {c.needed:,} seeds an arm detect it: {c.needed - 40:,} more" in verdict_sentence(c)
+        and f"about {c.needed:,} seeds per arm detect it: {c.needed - 40:,} more" in verdict_sentence(c)
     )
     assert c.needed == st.seeds_needed(low.std(ddof=1), c.primary.value, other=same.std(ddof=1))
     few = verdicts(low[:4], same[:4])[0]

@@ -21,8 +21,8 @@ def write_search(tmp_path, points_and_scores, diverged=()):
     """A search without training: trials and the records that the page reads."""
     folder = tmp_path / "made-search"
     for i, (point, scores) in enumerate(points_and_scores):
-        trial = Trial(f"trial-{i:03d}", point, {}, space=SPACE.described())
-        trial.describe(folder / trial.name)
+        trial = Trial(f"trial-{i:03d}", point, {}, space=SPACE.describe())
+        trial.write(folder / trial.name)
         study = Study.open(folder / trial.name, {"point": point})
         for seed, curve in enumerate(scores):
             epochs, accuracy = range(len(curve)), [c / 100 for c in curve]

@@ -16,7 +16,7 @@ def test_the_chosen_score_is_too_high_and_the_honest_one_is_not():
     errors = []
     for seed in range(400):
         rng = np.random.default_rng(seed)
-        points = SPACE.explored(32, 0)
+        points = SPACE.sample_points(32, 0)
         trials = [Trial(f"t{i}", p, dict(enumerate(90 + rng.normal(0, NOISE, SEEDS)))) for i, p in enumerate(points)]
         winner = best_trial(trials)
         fresh = np.arange(20)

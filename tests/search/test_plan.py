@@ -20,7 +20,7 @@ def search(tmp_path):
 
 def test_an_exploiting_search_is_one_of_a_space_and_a_seed(search):
     found = search("search_seed=1")
-    space = found.space.described()
+    space = found.space.describe()
     assert found.exploits(Trial("trial-000", {}, {}, search="exploit", space=space, search_seed=1))
     for other in ({"search_seed": 0}, {"search": "explore"}, {"space": {}}):
         mine = {"search": "exploit", "space": space, "search_seed": 1} | other
@@ -29,7 +29,7 @@ def test_an_exploiting_search_is_one_of_a_space_and_a_seed(search):
 
 def test_the_best_is_of_all_in_the_folder_and_the_first_of_equals(search, tmp_path):
     found = search("study=made", f"results={tmp_path}")
-    write_search(tmp_path, [(point, [[90.0], [90.0]]) for point in found.space.explored(2, 0)])
+    write_search(tmp_path, [(point, [[90.0], [90.0]]) for point in found.space.sample_points(2, 0)])
     agenda = Agenda(found)
     assert not agenda.begun and agenda.best.name == best_trial(read_trials(found.folder)).name == "trial-000"
 

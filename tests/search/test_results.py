@@ -10,7 +10,7 @@ from tests.search.synthetic import SPACE, write_search
 
 
 def test_damaged_files_of_a_search_are_named(tmp_path):
-    folder = write_search(tmp_path, [(point, [[90.0], [92.0]]) for point in SPACE.explored(3, 0)])
+    folder = write_search(tmp_path, [(point, [[90.0], [92.0]]) for point in SPACE.sample_points(3, 0)])
     (folder / "trial-001" / "seeds" / "000001.json").write_text("{")
     told = SearchResults.of(folder, SPACE)
     assert any(line.startswith("Not counted: trial-001/seeds/000001.json: ") for line in cautions(told))
@@ -25,7 +25,7 @@ def test_damaged_files_of_a_search_are_named(tmp_path):
 
 
 def test_trials_that_were_never_trained_are_no_part_of_a_page(tmp_path):
-    first, *others = SPACE.explored(3, 0)
+    first, *others = SPACE.sample_points(3, 0)
     folder = write_search(tmp_path, [(first, [[90.0], [91.0]]), *((point, []) for point in others)])
     assert [trial.name for trial in SearchResults.of(folder, SPACE).trials] == ["trial-000"]
     fewer = Space(SPACE.hyperparameters[:2])

@@ -12,9 +12,9 @@ from tests.search.synthetic import CONFIG, LR, NOISE, SEEDS, SMOOTHING, SPACE
 
 
 def test_points_fill_each_range_and_a_wider_search_goes_on_with_the_same_ones():
-    points = SPACE.explored(64, seed=0)
-    assert points[:10] == SPACE.explored(10, seed=0) and points != SPACE.explored(64, seed=1)
-    places = np.array([SPACE.places(point) for point in points])
+    points = SPACE.sample_points(64, seed=0)
+    assert points[:10] == SPACE.sample_points(10, seed=0) and points != SPACE.sample_points(64, seed=1)
+    places = np.array([SPACE.positions(point) for point in points])
     for column in places.T:  # random points would leave an eighth of the range empty or crowded
         assert np.histogram(column, bins=8, range=(0, 1))[0].tolist() == pytest.approx([8] * 8, abs=2)
     assert all(len(str(value)) <= 10 for point in points for value in point.values())
@@ -30,14 +30,14 @@ def test_whole_numbers_stay_whole_and_choices_are_spread_evenly():
         },
         CONFIG,
     )
-    points = space.explored(100, seed=0)
+    points = space.sample_points(100, seed=0)
     assert len(points) == 8, "a finite space ends"
     assert {point["model.width"] for point in points} == {4, 5, 6, 7}
     assert all(isinstance(point["model.width"], int) for point in points)
     *told, left = points
-    assert space.proposed([(point, 1.0) for point in told], [0, 0]) == left, "none is tried twice"
-    assert space.proposed([(point, 1.0) for point in points], [0, 0]) is None
-    assert not space.holds({"model.width": 4.5, "model.activation": "celu"})
+    assert space.suggest_point([(point, 1.0) for point in told], [0, 0]) == left, "none is tried twice"
+    assert space.suggest_point([(point, 1.0) for point in points], [0, 0]) is None
+    assert not space.contains({"model.width": 4.5, "model.activation": "celu"})
 
 
 def test_a_key_may_be_called_as_a_part_of_an_entry_is():
@@ -50,13 +50,15 @@ def test_a_key_may_be_called_as_a_part_of_an_entry_is():
 
 
 def test_a_proposal_depends_on_what_it_is_told_alone_and_stays_inside():
-    told = [(point, -abs(point["loss.smoothing"] - 0.3)) for point in SPACE.explored(12, seed=0)]
-    point = SPACE.proposed(told, [0, 12])
-    assert SPACE.holds(point) and point == SPACE.proposed(told, [0, 12]) != SPACE.proposed(told, [0, 13])
+    told = [(point, -abs(point["loss.smoothing"] - 0.3)) for point in SPACE.sample_points(12, seed=0)]
+    point = SPACE.suggest_point(told, [0, 12])
+    assert SPACE.contains(point) and point == SPACE.suggest_point(told, [0, 12]) != SPACE.suggest_point(told, [0, 13])
     best = max(told, key=lambda one: one[1])
-    assert point != SPACE.proposed([*(one for one in told if one != best), (best[0], None)], [0, 12])
+    assert point != SPACE.suggest_point([*(one for one in told if one != best), (best[0], None)], [0, 12])
     narrow = Space.of({"loss": {"smoothing": {**SMOOTHING, "range": [0.1, 0.2]}}}, CONFIG)
-    assert narrow.holds(narrow.proposed([({"loss.smoothing": 0.4}, 9.0), ({"loss.smoothing": 0.15}, math.nan)], [0, 0]))
+    assert narrow.contains(
+        narrow.suggest_point([({"loss.smoothing": 0.4}, 9.0), ({"loss.smoothing": 0.15}, math.nan)], [0, 0])
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ BEST = np.array([0.35, 0.6, 0.25])
 
 
 def truth(point):
-    return 95 - 40 * float(((SPACE.places(point) - BEST) ** 2).sum())
+    return 95 - 40 * float(((SPACE.positions(point) - BEST) ** 2).sum())
 
 
 def simulated(name, point, rng):
@@ -99,11 +101,11 @@ def test_exploiting_finds_better_than_exploring_for_as_many_trials():
     gains = []
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        explored = [simulated(f"trial-{i:03d}", p, rng) for i, p in enumerate(SPACE.explored(32, seed))]
+        explored = [simulated(f"trial-{i:03d}", p, rng) for i, p in enumerate(SPACE.sample_points(32, seed))]
         exploited = explored[:16]
         for i in range(16):  # the latest trial still runs while the next is asked for
             told = [(t.point, t.score) for t in exploited[: 16 + max(0, i - 1)]]
             told += [(t.point, None) for t in exploited[len(told) :]]
-            exploited = [*exploited, simulated(f"trial-{16 + i:03d}", SPACE.proposed(told, [seed, i]), rng)]
+            exploited = [*exploited, simulated(f"trial-{16 + i:03d}", SPACE.suggest_point(told, [seed, i]), rng)]
         gains.append(truth(best_trial(exploited).point) - truth(best_trial(explored).point))
     assert np.median(gains) > 0.2 and np.mean(np.array(gains) > 0) > 0.6

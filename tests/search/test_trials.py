@@ -12,7 +12,7 @@ def test_a_config_that_trained_nothing_does_not_bar_the_way(tmp_path):
     folder.mkdir()
     check_baseline(folder, {"trainer": {"max_epochs": 0}})
     check_baseline(folder, {"trainer": {"max_epochs": 20}})
-    write_search(tmp_path, [(SPACE.explored(1, 0)[0], [[90.0]])])
+    write_search(tmp_path, [(SPACE.sample_points(1, 0)[0], [[90.0]])])
     check_baseline(folder, {"trainer": {"max_epochs": 20}})
     with pytest.raises(InputError, match="max_epochs: 20 there, 21 now"):
         check_baseline(folder, {"trainer": {"max_epochs": 21}})
@@ -30,7 +30,7 @@ def test_a_config_that_trained_nothing_does_not_bar_the_way(tmp_path):
     place.write_bytes(kept)
     check_baseline(folder, config)
     (tmp_path / "file").write_text("")
-    for begin in (lambda f: check_baseline(f, {}), lambda f: Trial("trial-000", {}, {}).describe(f)):
+    for begin in (lambda f: check_baseline(f, {}), lambda f: Trial("trial-000", {}, {}).write(f)):
         with pytest.raises(InputError, match="cannot write to .*file"):
             begin(tmp_path / "file" / "made-search")
 
@@ -44,5 +44,5 @@ def test_a_trial_counts_as_diverged_only_where_all_its_seeds_did():
 
 def test_a_trial_is_read_as_it_was_described(tmp_path):
     trial = Trial("trial-007", {"optimizer.lr": 0.0312}, {}, search="exploit", space={})
-    trial.describe(tmp_path / trial.name)
+    trial.write(tmp_path / trial.name)
     assert Trial.read(tmp_path / trial.name) == trial

@@ -135,7 +135,7 @@ def escape_markdown(text: str, in_table: bool = False) -> str:
     """Text in which nothing is markup but code in backticks; within a table `|` is escaped in code as well."""
     parts = re.split(r"(`[^`]+`)", " ".join(text.split()))
     code = [part.replace("|", r"\|") if in_table else part for part in parts[1::2]]
-    words = [re.sub(r"([\\`*|\[\]$~]|\b_|_\b)", r"\\\1", part) for part in parts[::2]]
+    words = [re.sub(r"([\\`*|\[\]$~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", part) for part in parts[::2]]
     words = [re.sub(r"&(?=#?\w+;)", "&amp;", part) for part in words]
     words = [re.sub(r"<(?=[A-Za-z/!?])", "&lt;", part) for part in words]
     words[0] = re.sub(r"^(?=>|[#=+-]+(\s|$))", r"\\", words[0])  # a heading, a quote or a list at the start of a line

@@ -42,7 +42,7 @@ def _axis(ax: Axes, h: Hyperparameter, limits: tuple[float, float]) -> None:
 
 def _points(ax: Axes, h: Hyperparameter, trials: Sequence[Trial], **style: Any) -> None:
     """Draw trials along one hyperparameter, without choices that the space no longer has."""
-    shown = [trial for trial in trials if h.scale != "choice" or h.holds(trial.point[h.key])]
+    shown = [trial for trial in trials if h.scale != "choice" or h.contains(trial.point[h.key])]
     if shown:
         ax.plot([_x(h, trial) for trial in shown], [trial.score for trial in shown], **style)
 
@@ -119,7 +119,7 @@ def isolation(t: SearchResults) -> Figure:
             error = noise / math.sqrt(len(best.scores))
             ax.errorbar([_x(h, best)], [best.score], [error], fmt="o", color=BLUE, capsize=3, label=label)
             if h.scale != "choice":
-                ax.plot([h.along(start), h.along(end)], [best.score] * 2, color=BLUE, linewidth=2, alpha=0.5)
+                ax.plot([h.number_at(start), h.number_at(end)], [best.score] * 2, color=BLUE, linewidth=2, alpha=0.5)
         _baseline(ax, t)
         _axis(ax, h, (low - room / 2, high + room))
     _legend_above(fig, panels[0])

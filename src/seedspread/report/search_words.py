@@ -98,12 +98,12 @@ def cautions(t: SearchResults) -> Iterator[str]:
 
 
 def _space_cautions(t: SearchResults) -> Iterator[str]:
-    if not t.space.holds(t.best.point):
+    if not t.space.contains(t.best.point):
         yield f"{t.best.name}, the best, lies outside the space as it is now declared."
         return
     numeric = [h for h in t.space.hyperparameters if h.scale != "choice"]
     for h in numeric:
-        value, place, (low, high) = t.best.point[h.key], h.place(t.best.point[h.key]), h.range
+        value, place, (low, high) = t.best.point[h.key], h.position(t.best.point[h.key]), h.range
         if EDGE <= place <= 1 - EDGE:
             continue
         end, wider = ("lower", _stretch(h, -0.5, 1)) if place < EDGE else ("upper", _stretch(h, 0, 1.5))
@@ -113,8 +113,8 @@ def _space_cautions(t: SearchResults) -> Iterator[str]:
         if low == 0 and place < EDGE:
             beyond = "perhaps the best value is 0."
         yield f"The best {h.key} ({value:g}) lies at the {end} edge of {low:g} to {high:g}: {beyond}"
-    at = t.space.places(t.best.point)
-    places = np.array([t.space.places(trial.point) for trial in t.finished if t.space.holds(trial.point)])
+    at = t.space.positions(t.best.point)
+    places = np.array([t.space.positions(trial.point) for trial in t.finished if t.space.contains(trial.point)])
     near = int((np.sqrt(((places - at) ** 2).mean(1)) < NEAR).sum()) - 1
     if numeric and near < NEIGHBOURS:  # choices have no distances
         narrower = " ".join(f"'space.{h.key}.range={_around(h, t.best.point[h.key])}'" for h in numeric)
@@ -126,13 +126,13 @@ def _space_cautions(t: SearchResults) -> Iterator[str]:
 
 def _around(h: Hyperparameter, value: float) -> str:
     """A third of the range around `value`, as it is typed."""
-    start = min(max(h.place(value) - 1 / 6, 0.0), 2 / 3)
+    start = min(max(h.position(value) - 1 / 6, 0.0), 2 / 3)
     return _stretch(h, start, start + 1 / 3)
 
 
 def _stretch(h: Hyperparameter, start: float, end: float) -> str:
     """The range between two positions, as it is typed; a range above 0 stays above 0."""
-    low, high = h.along(start), h.along(end)
+    low, high = h.number_at(start), h.number_at(end)
     if h.range[0] > 0:
         low = max(low, 1.0 if h.whole else 0.0)
     if h.whole:

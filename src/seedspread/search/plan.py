@@ -59,7 +59,7 @@ def _serve(pipe: Connection) -> None:
 
 
 class Search:
-    """What is asked: so many points of a space around the config that `overrides` compose to.
+    """A search: so many points of a space around the config that `overrides` compose to.
 
     `trials` points in all, those that are recorded included; each trains seeds 0 to `seeds_per_trial` - 1. Then the
     best trial of the folder and the baseline train the same `fresh_seeds`.
@@ -70,16 +70,16 @@ class Search:
         for key in ("seed", "seeds", "overwrite", "ckpt_path"):
             if key in map(override_key, overrides):
                 raise InputError(
-                    f"{key}=: a search says itself what is trained; how many seeds is said by seeds_per_trial= and "
+                    f"{key}=: a search chooses what it trains; set the numbers of seeds with seeds_per_trial= and "
                     "fresh_seeds="
                 )
         check_config(cfg, Tune)
         if cfg.seeds_per_trial > FIRST_FRESH_SEED:
             raise InputError(f"seeds_per_trial={cfg.seeds_per_trial}: at most {FIRST_FRESH_SEED:,}")
         if cfg.fresh_seeds == 1:
-            raise InputError("fresh_seeds=1: one seed has no spread; at least 2, better 20, or 0 to leave it out")
+            raise InputError("fresh_seeds=1: one seed has no spread; choose at least 2, better 20, or 0 for none")
         if cfg.metric != "val/acc":
-            raise InputError(f"metric={cfg.metric}: a search chooses by val/acc, which comparisons are made in as well")
+            raise InputError(f"metric={cfg.metric}: a search chooses by val/acc, as comparisons do")
         self.cfg = cfg
         self.overrides = [o for o in overrides if override_key(o).split(".")[0] not in OF_THE_SEARCH]
         self.folder = study_folder(cfg.results, f"{cfg.study}-search")
@@ -88,7 +88,7 @@ class Search:
         self.seeds = range(cfg.seeds_per_trial)
         self.fresh = range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + cfg.fresh_seeds)
 
-    def composed(self, name: str, point: Point) -> DictConfig:
+    def compose_config(self, name: str, point: Point) -> DictConfig:
         """The config of one study of this search, as its own command composes it."""
         others = [o for o in self.overrides if override_key(o) not in point]
         added = {override_key(o) for o in self.overrides if o.startswith("+")}
@@ -107,7 +107,7 @@ class Search:
             ExitStack() as held,
             WorkerPool(self.workers, _serve, forks=not count_gpus(self.cfg), preload=[TRAINING]) as pool,
         ):
-            baseline = pool.identity(self.composed(BASELINE, {}))
+            baseline = pool.identity(self.compose_config(BASELINE, {}))
             self._check_ends(pool)
             held.enter_context(_lock_search(self.folder))  # until the workers are gone
             check_baseline(self.folder, baseline)
@@ -118,13 +118,13 @@ class Search:
         for h in self.space.hyperparameters:
             for value in h.range:
                 try:
-                    pool.check(self.composed(BASELINE, {h.key: value}))
+                    pool.check(self.compose_config(BASELINE, {h.key: value}))
                 except InputError as error:
                     raise InputError(f"space.{h.key}.range={list(h.range)}: {error}") from error
 
     def exploits(self, trial: Trial) -> bool:
-        """Whether `trial` is one that this very search chose where scores promised most."""
-        mine = (self.space.described(), self.cfg.search_seed)
+        """Whether this search suggested `trial`."""
+        mine = (self.space.describe(), self.cfg.search_seed)
         return trial.search == "exploit" and (trial.space, trial.search_seed) == mine
 
     def _train(self, pool: WorkerPool, agenda: "Agenda", began: float) -> list[str]:
@@ -144,7 +144,7 @@ class Search:
                 if streak.add(reason) >= self.cfg.fail_fast:
                     raise InputError(
                         f"{self.folder.name} stopped: {streak.length} seeds in a row failed: {reason}\n"
-                        "Mend the cause and run the same command again."
+                        "Fix the cause and run the same command again."
                     )
                 if record := Study.load(self.folder / name).record(seed):
                     trained.append(record)
@@ -176,7 +176,7 @@ class Agenda:
         self.winner: Trial | None = None  # once it is judged
         found = list(self.trials.values())
         if cfg.search == "explore":
-            points = search.space.explored(cfg.trials, cfg.search_seed)
+            points = search.space.sample_points(cfg.trials, cfg.search_seed)
             self.planned = deque(next((t for t in found if t.point == p), None) or self._new(p) for p in points)
             self.total = len(points)
             if self.total < cfg.trials:
@@ -191,7 +191,7 @@ class Agenda:
 
     def _new(self, point: Point) -> Trial:
         number = next((trial.number + 1 for trial in reversed(self.trials.values())), 0)
-        cfg, space = self.search.cfg, self.search.space.described()
+        cfg, space = self.search.cfg, self.search.space.describe()
         chosen = {"search": cfg.search, "space": space, "search_seed": cfg.search_seed}
         trial = Trial(f"trial-{number:03d}", point, {}, **chosen)
         self.trials[trial.name] = trial
@@ -207,7 +207,7 @@ class Agenda:
                 start_sweep(folder, format_seeds(seeds))
             except OSError as error:
                 raise unwritable_error(folder, error) from error
-            cfg = self.search.composed(name, point)
+            cfg = self.search.compose_config(name, point)
             queue.extend((cfg, seed) for seed in todo)
             self.left[name] += len(todo)
 
@@ -229,31 +229,31 @@ class Agenda:
         """Queue the seeds of the next trial; False where there is none, or none yet."""
         if len(self.begun) == self.total:
             return False
-        trial = self.planned.popleft() if self.planned else self._proposed()
+        trial = self.planned.popleft() if self.planned else self._suggest_trial()
         if trial is None:
             return False
         folder = self.search.folder / trial.name
         if not (folder / "trial.json").exists():
-            trial.describe(folder)
+            trial.write(folder)
         self.begun.append(trial.name)
         self._enqueue(trial.name, trial.point, self.search.seeds, self.queue)
         return True
 
-    def _proposed(self) -> Trial | None:
+    def _suggest_trial(self) -> Trial | None:
         """A new trial where scores promise most; None before those that it depends on are done, or without a point."""
         # Of the latest trials, as many as keep all other workers busy, nothing is used, finished or not: points do not
         # depend on who was faster.
         latest = math.ceil((self.search.workers - 1) / len(self.search.seeds))
         place = len(self.begun)
-        settled = self.begun[: max(0, place - latest)]
-        if any(self.left[name] for name in settled):
+        earlier = self.begun[: max(0, place - latest)]
+        if any(self.left[name] for name in earlier):
             return None
-        told = observations([trial for name, trial in self.trials.items() if name not in self.begun])
-        told += observations([self.trials[name] for name in settled])
-        told += [(self.trials[name].point, None) for name in self.begun[len(settled) :]]
-        point = self.search.space.proposed(told, [self.search.cfg.search_seed, place])
+        known = observations([trial for name, trial in self.trials.items() if name not in self.begun])
+        known += observations([self.trials[name] for name in earlier])
+        known += [(self.trials[name].point, None) for name in self.begun[len(earlier) :]]
+        point = self.search.space.suggest_point(known, [self.search.cfg.search_seed, place])
         if point is None:
-            print(f"trials={self.total}: {place}, and every point of the space is tried", flush=True)
+            print(f"trials={self.total}: {place}, and every point of the space has been tried", flush=True)
             self.total = place
             return None
         return self._new(point)
@@ -266,7 +266,7 @@ class Agenda:
         self.winner = best
         self._enqueue(f"{best.name}-fresh", best.point, self.search.fresh, self.queue)
         if self.queue:
-            print(f"best: {best.line()}; now {len(self.search.fresh)} seeds it was not chosen by", flush=True)
+            print(f"best: {best.line()}; now {len(self.search.fresh)} fresh seeds", flush=True)
 
     @property
     def best(self) -> Trial | None:

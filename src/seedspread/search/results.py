@@ -16,20 +16,17 @@ from seedspread.search.judge import Judgement, judge_winner
 from seedspread.search.space import Hyperparameter, Space
 from seedspread.search.trials import Trial, best_trial, comparable_trials, observations, read_trials
 
-BEST_SHOWN = 3  # trials whose curves are drawn
+BEST_DRAWN = 3  # trials whose curves are drawn
 FEWEST_FOR_IMPORTANCE = 8
-
-
-# The search as a whole.
 
 
 @dataclass(frozen=True)
 class SearchResults:
-    """Everything that is told of a search, from its records."""
+    """Every number in the report of a search, from its records."""
 
     folder: Path
     space: Space
-    trials: list[Trial]  # those with a value for each key of the space, and for no other
+    trials: list[Trial]  # those with exactly the keys of the space
     left_out: int
     best: Trial
     judgement: Judgement | None
@@ -45,7 +42,7 @@ class SearchResults:
             more = f" ({len(trials)} trials diverged or failed)" if trials else ""
             if found and not trials:
                 keys = ", ".join(found[-1].point)
-                more = f" of a space with these keys; {found[-1].name} has {keys}: type the space of that search"
+                more = f" of a space with these keys; {found[-1].name} has {keys}: give the space of that search"
             raise NothingFinished(f"{folder}: no trial with a finished seed to report on{more}")
         judgement, unjudged = None, ""
         try:
@@ -70,7 +67,7 @@ class SearchResults:
     @cached_property
     def curves(self) -> list[Scores]:
         """The learning curves of the best trials, best first."""
-        return [Scores.of(Study.load(self.folder / trial.name)) for trial in self.ranked[:BEST_SHOWN]]
+        return [Scores.of(Study.load(self.folder / trial.name)) for trial in self.ranked[:BEST_DRAWN]]
 
     @cached_property
     def diverged(self) -> list[Trial]:
@@ -78,18 +75,18 @@ class SearchResults:
 
     @cached_property
     def noise(self) -> float:
-        """The std between seeds of one trial, pooled over trials; of the better half, since poor ones spread more."""
+        """The std between seeds of a trial, pooled over the better half of trials: poor ones spread more."""
         better = self.ranked[: -(-len(self.ranked) // 2)]
         variances = [trial.std**2 for trial in better if not math.isnan(trial.std)]
         return math.sqrt(float(np.mean(variances))) if variances else math.nan
 
     def best_by(self, h: Hyperparameter, bins: int = 6) -> list[tuple[float, float, Trial]]:
-        """Along one hyperparameter the best over all others: from, to (places from 0 to 1) and trial of each bin."""
+        """The best trial in each bin along one hyperparameter: start, end (positions 0 to 1) and trial."""
         n = len(h.range) if h.scale == "choice" else bins
         found: dict[int, list[Trial]] = {}
         for trial in self.finished:
-            if h.holds(trial.point[h.key]):
-                place = h.place(trial.point[h.key])
+            if h.contains(trial.point[h.key]):
+                place = h.position(trial.point[h.key])
                 at = round(place * (n - 1)) if h.scale == "choice" else min(n - 1, int(place * n))
                 found.setdefault(at, []).append(trial)
         return [(at / n, (at + 1) / n, max(trials, key=lambda t: t.score)) for at, trials in sorted(found.items())]
@@ -100,14 +97,14 @@ class SearchResults:
 
         Empty where too few trials are finished, or where they all score the same.
         """
-        inside = [(trial.point, trial.score) for trial in self.finished if self.space.holds(trial.point)]
+        inside = [(trial.point, trial.score) for trial in self.finished if self.space.contains(trial.point)]
         if len(inside) < FEWEST_FOR_IMPORTANCE or np.ptp([score for _, score in inside]) == 0:
             return {}
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-        return optuna.importance.get_param_importances(self.space.as_optuna(inside), evaluator=evaluator)
+        return optuna.importance.get_param_importances(self.space.to_optuna(inside), evaluator=evaluator)
 
 
 def write_journal(t: SearchResults, path: Path) -> None:
-    """The trials inside the space as Optuna stores them, for its dashboard; the records stay what counts."""
+    """Write the trials inside the space as an Optuna journal for its dashboard; the records remain authoritative."""
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-    t.space.as_optuna(observations(t.trials), storage=storage)
+    t.space.to_optuna(observations(t.trials), storage=storage)
