@@ -158,7 +158,7 @@ def spread_over_epochs(several: Sequence[Findings]) -> Figure:
                 ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
                 ax.yaxis.set_major_formatter("{x:g}")
                 ax.yaxis.set_minor_formatter("")
-            ax.legend(loc="upper right")
+            draw_legend(ax)
             use_integer_ticks(ax)
         ax.set_xlabel("epochs trained")
         ax.set_ylabel("std of the accuracy, points")
