@@ -32,7 +32,7 @@ def test_variances_by_source_are_those_of_the_scores():
     low, high = sources[0].variance_interval
     row = f"| {scores[0].var(ddof=1):.3f} ({low:.2f} to {high:.2f}) | {100 * share:.0f} % |"
     assert row in parts_to_markdown(sources_table(sources))
-    assert "not shown by so few runs" in sources_sentence(sources)
+    assert "is unknown: these runs are too few" in sources_sentence(sources)
     assert sources[0].variance_interval == Interval(*(side**2 for side in std_interval(scores[0])))
 
 

@@ -61,7 +61,7 @@ def _named_arm(cfg: DictConfig, key: str, name: str) -> Arm:
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="compare")
 def main(cfg: DictConfig) -> None:
-    """Compare the arms that `cfg` names: the verdict of each candidate, then what it stands on."""
+    """Compare the arms that `cfg` names: the verdict of each candidate, then its evidence."""
     with plain_errors():
         check_config(cfg, Compare)
         baseline, candidates = named_arms(cfg)
@@ -72,4 +72,4 @@ def main(cfg: DictConfig) -> None:
         print("\n".join(verdict_sentence(c) for c in found))
         for c in found:
             print(f"\n{c.candidate.name} against {c.baseline.name}\n{format_comparison(c)}")
-        print(f"\nwritten: {folder / 'compare.md'}, compare.csv, compare.png, compare.svg")
+        print(f"\npage in {folder / 'index.html'}")

@@ -1,4 +1,4 @@
-"""What a study says, as a page, tables, figures and TensorBoard bands: `seedspread report study=digits`.
+"""The report of a study: page, tables, figures and TensorBoard bands: `seedspread report study=digits`.
 
 From the records alone; neither torch nor Lightning is imported.
 """
@@ -18,7 +18,7 @@ from seedspread.report.wording import headline
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="report")
 def main(cfg: DictConfig) -> None:
-    """Write the reports that `cfg` asks for, and say where."""
+    """Write the reports that `cfg` asks for, and print where."""
     with plain_errors():
         check_config(cfg, Report)
         names = list(dict.fromkeys(study_names(cfg)))

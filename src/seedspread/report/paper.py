@@ -1,4 +1,4 @@
-"""What Picard 2021 (arXiv 2109.08203) reports, to stand beside a study of the same setting, marked as the paper's."""
+"""The results of Picard 2021 (arXiv 2109.08203), for comparison with a study of the same setting."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,9 +41,9 @@ def _probe(**backbone: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class PaperRow:
-    """A row of the paper's tables: accuracies in percent; `setting` are the keys of a config that make it the same.
+    """A row of the paper's tables: accuracies in percent; `setting` holds the config values that identify it.
 
-    `note` says where the setting is not quite the same.
+    `note` names a remaining difference.
     """
 
     setting: Mapping[str, Any]
@@ -56,7 +56,7 @@ class PaperRow:
     note: str = ""
 
 
-# Its ImageNet networks had all their layers trained in the end (its released code), a probe has its head.
+# The paper trains all layers of its ImageNet networks (its released code); a probe trains the head alone.
 TUNED = ", all layers trained"
 DINO = "https://dl.fbaipublicfiles.com/dino/"
 LONG_TIME = "2 h to 3 h 40 a seed, V100"
@@ -79,7 +79,7 @@ ROWS = (
 
 
 def paper_row(config: Mapping[str, Any]) -> PaperRow | None:
-    """The paper's row of the same setting as a study's config, or None where it has none."""
+    """The paper's row with the setting of a study's config; None where it has none."""
     ours = dict(flatten(config))
     for row in ROWS:
         if all(key in ours and ours[key] == value for key, value in row.setting.items()):

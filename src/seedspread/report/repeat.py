@@ -1,4 +1,4 @@
-"""What a reader needs to repeat a study: commands, data, settings, hardware, time."""
+"""What a reader needs to repeat a study: commands, data, settings, hardware and time."""
 
 import re
 import shlex

@@ -77,7 +77,7 @@ def sources_sentence(sources: Sequence[Source]) -> str:
     if least > whole.variance_interval.high:
         answer = "The variances of the sources do not add up: training amplifies any small difference"
     else:
-        answer = "Whether the variances of the sources add up is not shown by so few runs"
+        answer = "Whether the variances of the sources add up is unknown: these runs are too few"
     return f"{answer}. The {len(alone)} alone sum to {total:.3f}, {100 * total / whole.variance:.0f} % of all together."
 
 

@@ -28,16 +28,15 @@ from seedspread import statistics as st
 from seedspread.records.claims import read_claims
 from seedspread.records.tables import column_name
 from seedspread.report.findings import Findings
-from seedspread.statistics.curves import Bands
-from seedspread.statistics.spread import Array
+from seedspread.statistics import Array, Bands
 
-POINTS = 500  # TensorBoard shows no more than 1,000 points of a scalar
+POINTS = 500  # TensorBoard shows at most 1,000 points of a scalar
 # The scalars of a band: its middle, its lower and its upper edge. TensorBoard looks tags up by a regular expression, so
 # they hold letters, "_" and "/" only.
 STD_BAND = ("mean", "mean_minus_std", "mean_plus_std")
 RANGE_BAND = ("mean", "min", "max")
 FROM_MEAN, LAST_EPOCHS, SEEDS_DONE = "{}_from_mean", "{}_last_epochs", "seeds_done"
-RUNNING = ".running"  # the end of the name of a file that a sweep still appends to
+RUNNING = ".running"  # the suffix of a file that a sweep still appends to
 
 
 class EventFile:
@@ -52,7 +51,7 @@ class EventFile:
         self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
 
     def restart(self) -> None:
-        """Let a TensorBoard that is open on this run forget what it has read."""
+        """Make a TensorBoard that shows this run discard what it has read."""
         self._writer.add_event(Event(wall_time=time.time(), step=0, session_log=SessionLog(status=SessionLog.START)))
 
     def add_bands(self, group: str, steps: Array, band: Bands) -> None:
@@ -71,7 +70,7 @@ class EventFile:
                     self.add(scalar_pb(f"{group}/{name}", value), step)
 
     def flush(self) -> None:
-        """Let readers see what was appended."""
+        """Write appended events to the file."""
         self._writer.flush()
 
     def close(self) -> None:
@@ -79,11 +78,11 @@ class EventFile:
 
 
 def write_run(found: Findings, figures: Mapping[str, Path], texts: Mapping[str, str]) -> Path:
-    """Write a study's run anew and return its folder: bands, histograms, `figures` (PNG files) and Markdown `texts`."""
+    """Rewrite the run of a study and return its folder: bands, histograms, `figures` (PNG files), Markdown `texts`."""
     scores = found.scores
     folder = scores.study.folder / "tensorboard"
     before = list(folder.glob("events.out.tfevents.*"))
-    if read_claims(scores.study.folder).alive:  # a sweep goes on
+    if read_claims(scores.study.folder).alive:  # a sweep is running
         before = [path for path in before if path.suffix != RUNNING]
     file = EventFile(folder)
     file.restart()
@@ -120,13 +119,13 @@ def add_seeds_done(file: EventFile, accuracy: Array) -> None:
 
 
 class RunningBands:
-    """Appends to a study's run, while a sweep goes on, the scores of the seeds done so far."""
+    """Appends to a study's run, while a sweep runs, the scores of the seeds done so far."""
 
     def __init__(self, study: Path) -> None:
         folder = study / "tensorboard"
         first = not any(folder.glob("events.out.tfevents.*"))
         self._file = EventFile(folder, RUNNING)
-        if first:  # TensorBoard takes the last layout: this one would hide the charts of an earlier report
+        if first:  # TensorBoard uses the last layout: this one would hide the charts of an earlier report
             self._file.add(_layout(()))
 
     def add(self, accuracy: Iterable[float]) -> None:
@@ -150,9 +149,9 @@ def _image(path: Path) -> Summary.Image:
 
 
 def _layout(metrics: Sequence[str]) -> Summary:
-    """Margin charts of `metrics` and of the seeds done; named alike for all studies, so that TensorBoard merges them.
+    """Margin charts of `metrics` and of the seeds done, equally named in all studies so that TensorBoard merges them.
 
-    Charts go in last first: that is how TensorBoard 2.21 shows them.
+    In reverse order, which TensorBoard 2.21 reverses again.
     """
     categories = []
     for metric in metrics:
@@ -180,6 +179,6 @@ def _layout(metrics: Sequence[str]) -> Summary:
 
 
 def _charts(title: str, group: str) -> Iterator[Chart]:
-    for told, (value, lower, upper) in (("± 1 std", STD_BAND), ("min to max", RANGE_BAND)):
+    for label, (value, lower, upper) in (("± 1 std", STD_BAND), ("min to max", RANGE_BAND)):
         series = MarginChartContent.Series(value=f"{group}/{value}", lower=f"{group}/{lower}", upper=f"{group}/{upper}")
-        yield Chart(title=f"{title}: {told}", margin=MarginChartContent(series=[series]))
+        yield Chart(title=f"{title}: {label}", margin=MarginChartContent(series=[series]))
