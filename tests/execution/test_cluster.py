@@ -22,8 +22,8 @@ def start_node(tmp_path: Path, name: str, *arguments: str) -> list[psutil.Proces
     """One Ray node with one CPU; its processes."""
     before = set(psutil.pids())
     node = [RAY, "start", "--num-cpus=1", "--disable-usage-stats", f"--temp-dir={tmp_path}/{name}", *arguments]
-    told = subprocess.run(node, cwd=tmp_path, capture_output=True, text=True)
-    assert told.returncode == 0, told.stdout + told.stderr
+    done = subprocess.run(node, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
     return [process for process in processes_of(tmp_path) if process.pid not in before]
 
 
@@ -78,7 +78,7 @@ def test_a_sweep_on_two_ray_nodes_survives_the_loss_of_one(two_nodes, tmp_path, 
     assert here == on_ray
 
 
-def test_a_ray_address_that_does_not_answer_is_told_at_once(command):
+def test_a_ray_address_that_does_not_answer_is_named_at_once(command):
     pytest.importorskip("ray", reason="the extra .[ray] is not installed")
     began = time.monotonic()
     code, _, err = command(

@@ -67,7 +67,7 @@ def test_pictures_smaller_than_the_pools_pass():
 
 
 @pytest.mark.parametrize("wrong", [{"width": 0}, {"activation": "tanh"}, {"pooling": "sum"}])
-def test_settings_that_cannot_be_are_named(wrong):
+def test_invalid_settings_are_named(wrong):
     (key,) = wrong
     with pytest.raises(InputError, match=f"model.{key}={wrong[key]}"):
         ResNet9(**wrong)

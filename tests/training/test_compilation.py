@@ -93,7 +93,7 @@ def test_compile_takes_the_arguments_of_torch_compile(small, value):
         train(small(f"compile={value}"))
 
 
-def test_what_torch_compile_does_not_take_is_told_in_two_lines(small):
+def test_arguments_that_torch_compile_does_not_take_are_named(small):
     with pytest.raises(InputError, match=r"compile=.*mode.*fastest"):
         train(small("compile={mode:fastest}"))
     assert not compilation._compiled_before

@@ -1,8 +1,10 @@
-"""A seed that is cut off goes on from its checkpoint and ends with the bits of one that was not."""
+"""A seed that is interrupted resumes from its checkpoint and ends with the bits of an uninterrupted one."""
 
 import random
+import signal
 import subprocess
 import sys
+import time
 
 import lightning as L
 import pytest
@@ -18,15 +20,15 @@ from tests.conftest import ROOT
 EVERY_STEP = "checkpoint.every_minutes=1e-9"
 
 
-class Cut(L.Callback):
-    """Ends the work on a seed before the step `at`."""
+class Interruption(L.Callback):
+    """Raises before the step `at`."""
 
     def __init__(self, at: int) -> None:
         self.at = at
 
     def on_train_batch_start(self, trainer, *_):
         if trainer.global_step == self.at:
-            raise RuntimeError("cut off")
+            raise RuntimeError("interrupted")
 
 
 class Dropping(nn.Module):
@@ -53,18 +55,17 @@ def digits(small):
 
 @pytest.fixture
 def resumed(digits, monkeypatch):
-    """Train with `overrides`, cut off before the steps `at`, until done; the record and the study's folder."""
+    """Train with `overrides`, interrupted before the steps `at`, then to the end; the record and the study's folder."""
 
     def run(study, at, *overrides):
-
         fit = training_run.fit
         for step in at:
             with monkeypatch.context() as patch:
-                # Beside the config's callbacks: those are part of what makes a study.
+                # Not among the config's callbacks, which belong to the identity of a study.
                 patch.setattr(
-                    training_run, "fit", lambda c, m, d, cb, *rest, s=step: fit(c, m, d, [*cb, Cut(s)], *rest)
+                    training_run, "fit", lambda c, m, d, cb, *rest, s=step: fit(c, m, d, [*cb, Interruption(s)], *rest)
                 )
-                with pytest.raises(RuntimeError, match="cut off"):
+                with pytest.raises(RuntimeError, match="interrupted"):
                     train(digits(f"study={study}", *overrides))
         cfg = digits(f"study={study}", *overrides)
         return train(cfg), study_folder(cfg.results, cfg.study)
@@ -73,14 +74,14 @@ def resumed(digits, monkeypatch):
 
 
 @pytest.mark.parametrize("at", [(1,), (7,), (11,), (12,), (13,), (24,), (25,), (35,), (3, 17, 30)])
-def test_cut_off_at_any_step_the_bits_are_those_of_an_uninterrupted_run(digits, resumed, at):
+def test_interrupted_at_any_step_the_bits_are_those_of_an_uninterrupted_run(digits, resumed, at):
     whole = train(digits("study=whole"))
     record, folder = resumed("parts", at)
     assert same(record, whole) and record.resumed_from.endswith("checkpoints/000003.ckpt")
     assert record.seconds["train"] > 0 and not list((folder / "checkpoints").iterdir())
 
 
-def test_networks_that_draw_while_training_go_on_with_their_generator(digits, resumed):
+def test_networks_that_draw_while_training_resume_with_their_generator(digits, resumed):
     network = ("model._target_=tests.training.test_resume.Dropping", "~model.classes", "~model.channels")
     whole = train(digits("study=whole", *network))
     assert same(resumed("parts", (16,), *network)[0], whole)
@@ -103,7 +104,7 @@ def test_summed_gradients_and_scores_within_an_epoch_are_not_lost(digits, resume
 
 @pytest.mark.parametrize("at", [(7,), (12,), (13,), (20, 30)])
 @pytest.mark.parametrize("schedule", ["warmup_cosine", "linear"])
-def test_schedules_by_step_clipping_and_gradient_norms_go_on_within_an_epoch(digits, resumed, schedule, at):
+def test_schedules_by_step_clipping_and_gradient_norms_resume_within_an_epoch(digits, resumed, schedule, at):
     setting = (f"schedule={schedule}", "schedule.warmup=1.25", "trainer.gradient_clip_val=1.0")
     setting += ("callbacks=gradient_norms",)
     whole = train(digits("study=whole", *setting))
@@ -111,12 +112,11 @@ def test_schedules_by_step_clipping_and_gradient_norms_go_on_within_an_epoch(dig
     assert same(record, whole) and record.resumed_from and "grad_norm/p90" in record.final
 
 
-def test_a_seed_that_is_gone_on_with_and_watched_from_there_has_the_norms_since(digits, resumed, monkeypatch):
-
+def test_a_seed_resumed_with_gradient_norms_has_the_norms_from_there_on(digits, resumed, monkeypatch):
     fit = training_run.fit
     with monkeypatch.context() as patch:
-        patch.setattr(training_run, "fit", lambda c, m, d, cb, *rest: fit(c, m, d, [*cb, Cut(30)], *rest))
-        with pytest.raises(RuntimeError, match="cut off"):
+        patch.setattr(training_run, "fit", lambda c, m, d, cb, *rest: fit(c, m, d, [*cb, Interruption(30)], *rest))
+        with pytest.raises(RuntimeError, match="interrupted"):
             train(digits("study=parts"))
     record, whole = train(digits("study=parts", "callbacks=gradient_norms")), train(digits("study=whole"))
     assert record.weights_sha256 == whole.weights_sha256 and record.resumed_from
@@ -124,7 +124,7 @@ def test_a_seed_that_is_gone_on_with_and_watched_from_there_has_the_norms_since(
     assert first is None and second is None and third > 0
 
 
-def test_a_checkpoint_of_another_config_is_told_in_the_record(digits):
+def test_a_checkpoint_of_another_config_is_named_in_the_record(digits):
     cfg = digits("study=other", "optimizer.lr=0.1", "trainer.max_epochs=2", "checkpoint.keep=true")
     train(cfg)
     kept = study_folder(cfg.results, "other") / "checkpoints" / "000003.final.ckpt"
@@ -153,25 +153,25 @@ def test_short_seeds_write_none_and_kept_ones_have_the_trained_network(small):
     assert {"python", "numpy", "torch", "cuda"} == checkpoint["generator_states"].keys()
 
 
-def test_a_corrupted_checkpoint_is_named_set_aside_and_the_seed_starts_afresh(digits, resumed, capsys):
+def test_a_corrupted_checkpoint_is_named_and_the_seed_starts_from_the_beginning(digits, resumed, capsys):
     whole = train(digits("study=whole"))
     folder = resumed("parts", (9,))[1]
     (folder / "seeds" / "000003.json").unlink()
     place = folder / "checkpoints" / "000003.ckpt"
     place.write_bytes(b"PK torn")
     record = train(digits("study=parts"))
-    said = capsys.readouterr().out
+    out = capsys.readouterr().out
     assert same(record, whole) and record.resumed_from is None
-    assert "000003.ckpt: not a whole Lightning checkpoint" in said and "seed 3 starts from the beginning" in said
+    assert "000003.ckpt: not a whole Lightning checkpoint" in out and "seed 3 starts from the beginning" in out
     assert (folder / "damaged" / "000003-0.ckpt").read_bytes() == b"PK torn"
 
 
 @pytest.mark.parametrize("part", ["optimizer_states", "loops", "history", "generator_states"])
-def test_a_checkpoint_without_one_of_its_parts_is_set_aside(digits, resumed, capsys, part):
+def test_a_checkpoint_without_one_of_its_parts_moves_to_damaged(digits, resumed, capsys, part):
     whole = train(digits("study=whole"))
     folder = resumed("parts", (9,))[1]
     (folder / "seeds" / "000003.json").unlink()
-    cfg = digits("study=parts", "checkpoint.keep=true", "checkpoint.keep=true")
+    cfg = digits("study=parts", "checkpoint.keep=true")
     train(cfg)
     (folder / "seeds" / "000003.json").unlink()
     checkpoint = torch.load(folder / "checkpoints" / "000003.final.ckpt", weights_only=True)
@@ -181,7 +181,7 @@ def test_a_checkpoint_without_one_of_its_parts_is_set_aside(digits, resumed, cap
     assert f"a checkpoint without {part}; it moves to" in capsys.readouterr().out
 
 
-def test_a_checkpoint_of_another_study_is_set_aside(digits, resumed, capsys):
+def test_a_checkpoint_of_another_study_moves_to_damaged(digits, resumed, capsys):
     cfg = digits("study=other2", "optimizer.lr=0.1", "checkpoint.keep=true")
     train(cfg)
     kept = study_folder(cfg.results, "other2") / "checkpoints" / "000003.final.ckpt"
@@ -193,7 +193,7 @@ def test_a_checkpoint_of_another_study_is_set_aside(digits, resumed, capsys):
 
 
 @pytest.mark.parametrize("setting", ["checkpoint.every_minutes=0", "checkpoint.every_n_epochs=-1"])
-def test_settings_that_cannot_be_are_refused(small, setting):
+def test_invalid_settings_are_refused(small, setting):
     with pytest.raises(InputError, match=rf"{setting}: a (whole )?number (above 0|of at least 1), or null"):
         train(small(setting))
 
@@ -203,26 +203,39 @@ def test_checkpoints_are_no_part_of_a_study(small):
     train(small("seed=1", "checkpoint.keep=true"))
 
 
-def killed_until_done(arguments, times, rng):
-    """Run a command, killed by SIGKILL at random moments `times` times, then to its end; how often it was killed."""
+def train_with_kills(arguments, checkpoint, times, rng):
+    """Run a command to its end, killed up to `times` times by SIGKILL; how often it was killed.
+
+    Each run is killed after a random number of new checkpoints and a random delay, in a step or while the next one is
+    written: so every run makes progress, however slow the machine is.
+    """
+
+    def written():
+        try:
+            return {checkpoint.stat().st_mtime_ns}
+        except FileNotFoundError:
+            return set()
+
     command, kills = [sys.executable, "-m", "src.train", *arguments], 0
     while True:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-        try:
-            process.wait(timeout=rng.uniform(4, 7) if kills < times else 600)
-        except subprocess.TimeoutExpired:
+        if kills < times:
+            seen, last = written(), rng.randint(1, 60)
+            while process.poll() is None and len(seen) <= last:
+                seen |= written()
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0, 0.02))
             process.kill()
-            process.wait()
-            kills += 1
-        else:
+        if process.wait(600) != -signal.SIGKILL:
             assert process.returncode == 0
             return kills
+        kills += 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "setting",
-    [("experiment=digits", "trainer.max_epochs=200"), ("experiment=cifar_quick", "trainer.max_epochs=8")],
+    [("experiment=digits", "trainer.max_epochs=50"), ("experiment=cifar_quick", "trainer.max_epochs=8")],
     ids=["digits", "cifar_quick"],
 )
 def test_25_kills_at_random_moments_leave_the_same_bits(tmp_path, cache, cifar_pictures, setting):
@@ -233,8 +246,10 @@ def test_25_kills_at_random_moments_leave_the_same_bits(tmp_path, cache, cifar_p
     whole = Study.load(tmp_path / "results" / "whole").record(5)
     rng, kills = random.Random(0), 0
     for part in range(8):
-        kills += killed_until_done([*fixed, f"study=part{part}", "checkpoint.every_minutes=0.002"], 5, rng)
-        record = Study.load(tmp_path / "results" / f"part{part}").record(5)
+        folder = tmp_path / "results" / f"part{part}"
+        checkpoint = folder / "checkpoints" / "000005.ckpt"
+        kills += train_with_kills([*fixed, f"study=part{part}", EVERY_STEP], checkpoint, 5, rng)
+        record = Study.load(folder).record(5)
         assert same(record, whole) and record.resumed_from
         if kills >= 25:
             break

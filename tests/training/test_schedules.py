@@ -121,14 +121,14 @@ def test_a_shorter_epoch_has_fewer_steps(watched, setting, steps):
         (["trainer.gradient_clip_val=much"], "trainer.gradient_clip_val=much: a number above 0"),
     ],
 )
-def test_values_that_cannot_be_are_told_before_training(small, overrides, says):
+def test_invalid_values_are_refused_before_training(small, overrides, says):
     cfg = small(*overrides)
     with pytest.raises(Exception) as raised:
         train(cfg)
-    told = find_input_error(raised.value)
-    assert told is not None and len(str(told).splitlines()) <= 2
+    error = find_input_error(raised.value)
+    assert error is not None and len(str(error).splitlines()) <= 2
     with pytest.raises(InputError, match=says):
-        raise told
+        raise error
     assert not list(Path(cfg.results).glob("*/seeds/0*"))
 
 

@@ -86,7 +86,8 @@ def find_checkpoint(cfg: DictConfig, study: Study, classifier: Classifier, heade
     """The checkpoint that the seed resumes from, which `header` then names; None where it starts at its first step.
 
     This is `ckpt_path` where it is set, of any config of this network and seed; else the seed's own checkpoint in the
-    study, which is set aside where it is damaged or of another study. Raises InputError for an unusable `ckpt_path`.
+    study, which moves to damaged/ where it is damaged or of another study. Raises InputError for a `ckpt_path` that is
+    not of this network and seed.
     """
     path = study.checkpoint_path(header["seed"])
     if cfg.ckpt_path is not None:
