@@ -22,7 +22,7 @@ from seedspread.records.record import SCHEMA
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study, list_studies, study_folder
 from seedspread.report.status import describe_status
-from tests.synthetic import make_record
+from tests.synthetic import add_seed, make_record
 
 CONFIG = {"model": {"width": 8}, "threads": 1}
 
@@ -52,6 +52,18 @@ def test_a_predicted_label_takes_one_byte_up_to_256_classes_and_two_above(study,
     study.write(make_record(study, 0), np.zeros(10_000, np.int64))
     assert 10_000 * each < study.examples_path(0).stat().st_size < 10_000 * each + 500
     assert study.predictions(0).itemsize == each
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "torn", "foreign", "another array"])
+def test_damaged_predictions_leave_their_seed_without_them(study, damage):
+    for seed in range(2):
+        add_seed(study, seed, 0.9)
+    path = study.examples_path(1)
+    written = path.read_bytes()
+    np.save(other := path.with_name("other.npy"), np.arange(3))
+    found = {"empty": b"", "torn": written[:-30], "foreign": b"hello", "another array": other.read_bytes()}
+    path.write_bytes(found[damage]) if damage in found else path.unlink()
+    assert list(Scores.of(study).correct) == [0]
 
 
 def test_other_test_examples_are_refused_once_a_seed_is_recorded(study):

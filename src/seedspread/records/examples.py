@@ -10,11 +10,12 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 Array = np.ndarray
-DAMAGED = (OSError, ValueError, EOFError, KeyError)  # what NumPy raises for an archive that is missing or torn
+DAMAGED = (OSError, ValueError, EOFError, KeyError, TypeError, BadZipFile)  # of a missing, torn or foreign archive
 
 
 @dataclass(frozen=True)
