@@ -35,10 +35,10 @@ def test_the_best_is_of_all_in_the_folder_and_the_first_of_equals(search, tmp_pa
 
 
 def test_a_key_that_the_command_line_adds_can_be_searched(search):
-    space = "+space.model.depth={range:[1,9],scale:linear,role:nuisance}"
-    found = search("+model.depth=3", space)
-    assert found.composed("trial-000", {"model.depth": 5}).model.depth == 5
-    assert found.composed("baseline", {}).model.depth == 3
+    space = "+space.optimizer.dampening={range:[0.0,0.5],scale:linear,role:nuisance}"
+    found = search("+optimizer.dampening=0.1", space)
+    assert found.compose_config("trial-000", {"optimizer.dampening": 0.25}).optimizer.dampening == 0.25
+    assert found.compose_config("baseline", {}).optimizer.dampening == 0.1
 
 
 def test_a_space_is_no_part_of_what_a_study_is(small):

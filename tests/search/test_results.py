@@ -29,5 +29,5 @@ def test_trials_that_were_never_trained_are_no_part_of_a_page(tmp_path):
     folder = write_search(tmp_path, [(first, [[90.0], [91.0]]), *((point, []) for point in others)])
     assert [trial.name for trial in SearchResults.of(folder, SPACE).trials] == ["trial-000"]
     fewer = Space(SPACE.hyperparameters[:2])
-    with pytest.raises(InputError, match="trial-000 has optimizer.lr, .*: type the space of that search"):
+    with pytest.raises(InputError, match="trial-000 has optimizer.lr, .*: give the space of that search"):
         SearchResults.of(folder, fewer)

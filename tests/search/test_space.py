@@ -69,18 +69,18 @@ def test_a_proposal_depends_on_what_it_is_told_alone_and_stays_inside():
         ({"optimiser": {"lr": LR}}, "space.optimiser.lr: the experiment has no optimiser"),
         ({"optimizer": {"lr": {**LR, "range": [1.0, 0.1]}}}, "space.optimizer.lr.range=[1.0, 0.1]: empty"),
         ({"optimizer": {"lr": {**LR, "range": [0.1, 0.1]}}}, "space.optimizer.lr.range=[0.1, 0.1]: empty"),
-        ({"optimizer": {"lr": {**LR, "range": [0.0, 0.1]}}}, "a log scale has no zero in it"),
-        ({"optimizer": {"lr": {**LR, "range": [0.1]}}}, "space.optimizer.lr.range=[0.1]: two numbers"),
+        ({"optimizer": {"lr": {**LR, "range": [0.0, 0.1]}}}, "a log scale excludes 0"),
+        ({"optimizer": {"lr": {**LR, "range": [0.1]}}}, "space.optimizer.lr.range=[0.1]: give two numbers"),
         ({"optimizer": {"lr": {**LR, "scale": "loog"}}}, "space.optimizer.lr.scale=loog: choose one of log, linear"),
-        ({"optimizer": {"lr": {**LR, "role": "main"}}}, "space.optimizer.lr.role=main: scientific, where"),
-        ({"optimizer": {"lr": {"range": [0.1, 1.0]}}}, "space.optimizer.lr: say its range, scale and role"),
-        ({"optimizer": {"lr": 0.3}}, "space.optimizer.lr: say its range, scale and role"),
-        ("small", "space=small: say which keys to search"),
-        ({"optimizer": LR}, "space.optimizer: optimizer is a group of settings, no number"),
+        ({"optimizer": {"lr": {**LR, "role": "main"}}}, "space.optimizer.lr.role=main: choose scientific"),
+        ({"optimizer": {"lr": {"range": [0.1, 1.0]}}}, "space.optimizer.lr: give its range, scale and role"),
+        ({"optimizer": {"lr": 0.3}}, "space.optimizer.lr: give its range, scale and role"),
+        ("small", "space=small: list the keys to search"),
+        ({"optimizer": LR}, "space.optimizer: optimizer is a group of settings, not a number"),
         ({"model": {"width": {**LR, "range": [8], "scale": "choice"}}}, "2 or more different values"),
     ],
 )
-def test_what_is_no_space_is_told_with_the_fix(entry, says):
+def test_an_invalid_space_is_refused_with_the_fix(entry, says):
     with pytest.raises(InputError) as told:
         Space.of(entry, CONFIG)
     assert says in str(told.value) and len(str(told.value).splitlines()) <= 2

@@ -42,8 +42,8 @@ class SearchResults:
             more = f" ({len(trials)} trials diverged or failed)" if trials else ""
             if found and not trials:
                 keys = ", ".join(found[-1].point)
-                more = f" of a space with these keys; {found[-1].name} has {keys}: give the space of that search"
-            raise NothingFinished(f"{folder}: no trial with a finished seed to report on{more}")
+                more = f" has these keys; {found[-1].name} has {keys}: give the space of that search"
+            raise NothingFinished(f"{folder}: no trial with a finished seed{more}")
         judgement, unjudged = None, ""
         try:
             judgement = judge_winner(folder, best)
