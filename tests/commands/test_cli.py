@@ -55,6 +55,17 @@ def test_one_seed_then_the_same_again(command):
         ([*QUICK, "loss.smoothing=2"], "loss.smoothing=2: a number from 0 to 1"),
         ([*QUICK, "trainer.devices=2"], "trainer.devices=2: a seed trains on one device"),
         ([*QUICK, "metric=foo"], "metric=foo: choose one of train/loss"),
+        ([*QUICK, "study='a\nb'"], "a study is the name of one folder"),
+        ([*QUICK, "data.source=mine"], "data.source=mine: the digits come with scikit-learn; leave it out"),
+        ([*QUICK, "model._target_=nope.Net"], "model._target_=nope.Net: cannot be imported"),
+        (
+            [*QUICK, "model._target_=torchvision.models.resnet18", "model.width=16"],
+            "model.width=16: torchvision.models.resnet18 does not take it",
+        ),
+        (
+            [*QUICK, "+trainer.max_epoch=2"],
+            "trainer.max_epoch=2: not a setting of lightning.Trainer; did you mean trainer.max_epochs",
+        ),
         ([*QUICK, "study=.."], "study=..: a study is the name of one folder"),
         ([*QUICK, "model.classes=3"], "model.classes=3: digits has 10 classes"),
         ([*QUICK, "data.size=16"], "data.size=16: the digits are 8x8"),

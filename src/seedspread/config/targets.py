@@ -23,7 +23,7 @@ def parameters_of(where: str, target: str) -> tuple[list[str], bool] | None:
     try:
         found = get_method(target)
     except Exception as error:  # whatever the import of the user's module raises
-        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        cause = " ".join(str(error).split("\nAre you sure")[0].split()) or type(error).__name__
         raise InputError(f"{where}._target_={target}: cannot be imported ({cause})") from error
     try:
         parameters = inspect.signature(found).parameters

@@ -16,7 +16,9 @@ TRAIN = 1297
 
 
 def read_digits(source: str | None, cache: Path, size: int) -> PictureSet:
-    """1,297 pictures to train on and 500 to score; `source` is not used. Raises InputError for a `size` but 8."""
+    """1,297 pictures to train on and 500 to score; Raises InputError for a `source`, and a `size` but 8."""
+    if source is not None:
+        raise InputError(f"data.source={source}: the digits come with scikit-learn; leave it out")
     if size != 8:
         raise InputError(f"data.size={size}: the digits are 8x8; leave it at 8")
     return load_or_build(cache, "digits", f"scikit-learn digits, split at {TRAIN}", _from_scikit_learn)

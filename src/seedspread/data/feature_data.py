@@ -194,18 +194,6 @@ class FeatureData(L.LightningDataModule):
         root: str | None = None,
     ) -> None:
         super().__init__()
-        least = {
-            "views": 0,
-            "view_seed": 0,
-            "batch_size": 1,
-            "score_batch_size": 1,
-            "extract_batch_size": 1,
-            "shard": 1,
-        }
-        values = locals()
-        for key, lowest in least.items():
-            if isinstance(values[key], bool) or not isinstance(values[key], int) or values[key] < lowest:
-                raise InputError(f"data.{key}={values[key]}: a whole number of at least {lowest}")
         if skip_broken and not views:
             raise InputError(
                 "data.skip_broken=true: skips pictures whose features are kept; with data.views=0 none are kept"

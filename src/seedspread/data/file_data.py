@@ -142,9 +142,6 @@ class FileData(L.LightningDataModule):
         root: str | None = None,
     ) -> None:
         super().__init__()
-        for key, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"data.{key}={value}: a whole number of at least {least}")
         if not channels == len(mean) == len(std) == 3:
             raise InputError(
                 f"data.channels={channels}: pictures from files have 3, and so must data.mean and data.std"

@@ -86,8 +86,6 @@ class PictureData(L.LightningDataModule):
         test_size: int | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(size, int) or size < 1:
-            raise InputError(f"data.size={size}: a whole number of pixels, at least 1")
         folder = Path(cache).expanduser()
         self.pictures = load_pictures(Reader.of(read), source, folder, size, train_size, test_size, device)
         self.train_examples = len(self.pictures.train_labels)
@@ -104,12 +102,10 @@ class PictureData(L.LightningDataModule):
         if classes is not None and classes != self.classes:
             raise InputError(f"data.classes={classes}: {name} has {self.classes} classes")
         pictures = len(self.pictures.train_labels)
-        if not isinstance(batch_size, int) or not 1 <= batch_size <= pictures:
+        if batch_size > pictures:
             raise InputError(
                 f"data.batch_size={batch_size}: {name} has {pictures} pictures to train on; choose 1 to {pictures}"
             )
-        if not isinstance(score_batch_size, int) or score_batch_size < 1:
-            raise InputError(f"data.score_batch_size={score_batch_size}: a whole number of at least 1")
 
         self._normalise = Normaliser(mean, std, size, device)
 

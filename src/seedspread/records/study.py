@@ -35,7 +35,7 @@ _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is faster, wher
 def study_folder(results: str, study: Any) -> Path:
     """The folder of a study; InputError where its name is not that of one folder in `results`."""
     name = "" if study is None else str(study)
-    if not name or name.startswith(".") or Path(name).name != name:
+    if not name or name.startswith(".") or Path(name).name != name or not name.isprintable():
         raise InputError(f"study={study}: a study is the name of one folder in {results}, for example study=digits_2")
     return Path(results) / name
 

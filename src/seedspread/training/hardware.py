@@ -13,8 +13,6 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from seedspread.config.errors import InputError
-
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 _held: list[FileLock] = []  # a lock ends when its object is deleted
@@ -53,8 +51,6 @@ def make_repeatable(accelerator: str, threads: int) -> None:
 
     The bits of a result depend on the number of threads, which split sums. Raises InputError for `threads` below 1.
     """
-    if not isinstance(threads, int) or threads < 1:
-        raise InputError(f"threads={threads}: at least 1")
     torch.set_num_threads(threads)
     # Deterministic mode would also fill new tensors, which finds bugs and takes 7 % of a step on a CPU.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -44,8 +44,6 @@ class WarmUp:
     decay: str = "cosine"
 
     def __post_init__(self) -> None:
-        if isinstance(self.warmup, bool) or not isinstance(self.warmup, int | float) or not self.warmup >= 0:
-            raise InputError(f"schedule.warmup={self.warmup}: a number of epochs of at least 0, for example 0.5")
         if self.warmup > self.epochs:
             raise InputError(
                 f"schedule.warmup={self.warmup}: longer than the training, trainer.max_epochs={self.epochs}; "
