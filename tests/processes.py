@@ -6,8 +6,11 @@ import os
 import runpy
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).parent.parent
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -32,6 +35,13 @@ def _run(module: str, arguments: list[str], environment: dict[str, str], cwd: st
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
         atexit._run_exitfuncs()  # multiprocessing leaves them out; joblib ends its workers there
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None  # it has just ended
 
 
 class Command:
@@ -62,8 +72,14 @@ class Command:
             raise subprocess.TimeoutExpired("command", timeout or 0.0)
         return code
 
-    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+    def communicate(self, timeout: float = 300.0) -> tuple[str, str]:
+        """Standard output and error, once the command and all that it started have ended."""
+        deadline = time.monotonic() + timeout
         self.wait(timeout)
+        while any(_session(pid) == self.pid for pid in psutil.pids()):
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("processes of a command", timeout)
+            time.sleep(0.02)
         return self._out.read_text(), self._err.read_text()
 
     def send_signal(self, sign: int) -> None:

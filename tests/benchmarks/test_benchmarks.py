@@ -17,13 +17,14 @@ from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize("contender", ["ours", "plain loop", "stock Lightning"])
-def test_contenders_of_the_benchmark_learn_the_digits(contender):
+def test_contenders_of_the_benchmark_learn_the_digits(contender, start):
     """At a fifth of the epochs each is far above chance: they train what the benchmark says they do."""
     overrides = ["experiment=digits", "trainer.max_epochs=4", "schedule.lr_lambda.end=4"]
-    child = [sys.executable, "-m", "benchmarks.run", "--child", json.dumps([contender, overrides, 1, True])]
     environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
-    answer = subprocess.run(child, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    found = json.loads(answer.stdout.splitlines()[-1])
+    child = json.dumps([contender, overrides, 1, True])
+    out, err = start("benchmarks.run", "--child", child, env=environment).communicate()
+    assert out, err
+    found = json.loads(out.splitlines()[-1])
     assert found["accuracies"][0] > 0.4
     if contender == "ours":
         assert set(found["parts"]) == {"set-up", "Lightning", "data", "training", "scoring", "records"}
@@ -56,12 +57,12 @@ def test_a_sweep_of_the_benchmarks_ends_in_time_and_what_fails_is_no_figure(tmp_
     assert late.endswith("no time left") and "data.batch_size=0" in bad and "TypeError" in child
 
 
-def test_figures_that_could_not_be_kept_are_told_before_they_are_measured(tmp_path):
+def test_figures_that_could_not_be_kept_are_told_before_they_are_measured(tmp_path, start):
     (tmp_path / "file").touch()
-    command = [sys.executable, "-m", "benchmarks.run", "--json", f"{tmp_path}/file/bench.json"]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert ran.returncode == 1 and not ran.stdout
-    assert ran.stderr.startswith(f"--json {tmp_path}/file/bench.json: ") and len(ran.stderr.splitlines()) == 1
+    ran = start("benchmarks.run", "--json", f"{tmp_path}/file/bench.json")
+    out, err = ran.communicate(timeout=60)
+    assert ran.returncode == 1 and not out
+    assert err.startswith(f"--json {tmp_path}/file/bench.json: ") and len(err.splitlines()) == 1
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """`seedspread batch_size`."""
 
-import subprocess
 import sys
 
 import pandas as pd
@@ -9,7 +8,6 @@ from PIL import Image
 
 from seedspread.commands.batch_size import main
 from seedspread.commands.console import run_command
-from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -20,18 +18,16 @@ def batch_size(invoked, tmp_path, cache):
 
 
 @pytest.mark.draws
-def test_the_command_writes_table_and_figure_and_records_no_seed(tmp_path, cache):
-    arguments = ["experiment=digits", "trainer=cpu", f"results={tmp_path}/results", f"data.cache={cache}"]
-    command = [sys.executable, "-m", "seedspread", "batch_size", *arguments, "start=512", "gain=0", "model.width=2"]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    assert "ended: 2,048 is more than the 1,297 training pictures" in ran.stdout
+def test_the_command_writes_table_and_figure_and_records_no_seed(tmp_path, batch_size):
+    code, out, err = batch_size("start=512", "gain=0", "model.width=2")
+    assert code == 0, err
+    assert "ended: 2,048 is more than the 1,297 training pictures" in out
     folder = tmp_path / "results" / "digits"
     table = pd.read_csv(folder / "batch_size" / "batch_size.csv")
     assert table["batch_size"].tolist() == [512, 1024] and (table["peak_mib"] > 100).all()
     assert table["pictures_a_second"].to_numpy() == pytest.approx(1000 * table["batch_size"] / table["ms_a_step"])
     (choice,) = table["batch_size"][table["recommended"]]
-    assert f"recommended: data.batch_size={choice}," in ran.stdout and "tune learning rate, momentum" in ran.stdout
+    assert f"recommended: data.batch_size={choice}," in out and "tune learning rate, momentum" in out
     with Image.open(folder / "batch_size" / "batch_size.png") as picture:
         assert picture.width > 400
     assert "<svg" in (folder / "batch_size" / "batch_size.svg").read_text()

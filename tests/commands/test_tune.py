@@ -4,8 +4,6 @@ import fcntl
 import os
 import shlex
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from seedspread.records.study import Study
 from seedspread.search.judge import judge_winner
 from seedspread.search.plan import read_space
 from seedspread.search.trials import FIRST_FRESH_SEED, best_trial, read_trials
-from tests.conftest import ROOT
+from tests.processes import Command
 
 QUICK = (
     "experiment=digits", "trainer=cpu", "trainer.max_epochs=1", "model.width=2", "jobs=2",
@@ -95,26 +93,24 @@ def test_two_searches_do_not_share_a_folder(tune, tmp_path):
     assert [path.name for path in folder.iterdir()] == [".lock"]
 
 
-def start(tmp_path, cache, *arguments):
+@pytest.fixture
+def start_search(start, tmp_path, cache):
     fixed = [f"results={tmp_path}/results", f"data.cache={cache}"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "seedspread", "tune", *QUICK, *arguments, *fixed],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    return lambda *arguments: start("seedspread", "tune", *QUICK, *arguments, *fixed)
 
 
-def wait_for(folder: Path, records: int, process: subprocess.Popen) -> None:
+def wait_for(folder: Path, records: int, process: Command) -> None:
     deadline = time.monotonic() + 120
     while len(list(folder.glob("*/seeds/*.json"))) < records and time.monotonic() < deadline:
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.communicate()
         time.sleep(0.02)
 
 
-def test_a_killed_search_goes_on_and_ends_with_the_same_networks(tmp_path, cache, tune):
+def test_a_killed_search_goes_on_and_ends_with_the_same_networks(tmp_path, start_search, tune):
     """SIGKILL to the whole process group while it explores and while it exploits."""
     folder = tmp_path / "results" / "digits-search"
     for arguments, records in ((["trials=3", "fresh_seeds=0"], 2), (["search=exploit", "trials=3"], 8)):
-        process = start(tmp_path, cache, *arguments)
+        process = start_search(*arguments)
         wait_for(folder, records, process)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -128,11 +124,11 @@ def test_a_killed_search_goes_on_and_ends_with_the_same_networks(tmp_path, cache
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_end_a_search_and_its_workers(tmp_path, cache, sign):
-    process = start(tmp_path, cache, "trials=500")
+def test_ctrl_c_and_sigterm_end_a_search_and_its_workers(tmp_path, start_search, sign):
+    process = start_search("trials=500")
     wait_for(tmp_path / "results" / "digits-search", 2, process)
     process.send_signal(sign)
-    _, err = process.communicate(timeout=30)  # returns once no worker holds the pipes
+    _, err = process.communicate(timeout=60)  # returns once no worker is left
     assert process.returncode == 130 and "the same command goes on from there" in err and "Traceback" not in err
 
 

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -27,7 +25,6 @@ from seedspread.data.features import Extraction
 from seedspread.data.picture_files import build_source, read_picture_files
 from seedspread.data.pictures import Pictures, build_picture_set
 from seedspread.models.backbones import Backbone
-from tests.conftest import ROOT
 from tests.data.pictures import pictures_on_disk
 
 CPU = torch.device("cpu")
@@ -155,18 +152,7 @@ def test_a_damaged_cache_is_repaired_from_the_first_bad_shard(extraction):
     assert extraction.load_or_extract().fingerprint == first.fingerprint and contents(entry) == good
 
 
-SLOWLY = """
-import sys, time
-from seedspread.data.extractor import FeatureExtractor
-from seedspread.commands.console import run_command
-from seedspread.commands.train import main
-extract = FeatureExtractor.extract
-FeatureExtractor.extract = lambda self, crops: (time.sleep(0.05), extract(self, crops))[1]
-run_command(main)
-"""
-
-
-def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path, checkpoint, config):
+def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path, checkpoint, config, start):
     source = tmp_path / "in"
     for part, n in (("train", 12), ("test", 4)):
         for i in range(n):
@@ -182,7 +168,7 @@ def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path, checkpoint, con
         "data.batch_size=8", "data.extract_batch_size=4", "data.shard=8", "data.views=2",
     ]  # fmt: skip
     there = f"data.cache={tmp_path}/killed"
-    killed = subprocess.Popen([sys.executable, "-c", SLOWLY, *arguments, there, f"results={tmp_path}/killed"], cwd=ROOT)
+    killed = start("tests.data.extract_slowly", *arguments, there, f"results={tmp_path}/killed")
     progress, waited = [], time.monotonic()
     while not progress and killed.poll() is None and time.monotonic() - waited < 60:
         progress = list((tmp_path / "killed").glob("features-*/progress.json"))

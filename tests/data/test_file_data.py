@@ -1,8 +1,6 @@
 """Picture files decoded by workers: the same bytes for any number of them."""
 
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,7 +16,7 @@ from seedspread.data.file_data import _list_pictures
 from seedspread.data.picture_data import load_pictures
 from seedspread.data.picture_files import read_picture_files
 from seedspread.data.pictures import Pictures, build_picture_set
-from tests.conftest import CONF, ROOT
+from tests.conftest import CONF
 
 
 @pytest.fixture(scope="module")
@@ -115,12 +113,12 @@ def test_runs_with_0_and_2_workers_belong_to_one_study_and_train_the_same_networ
     assert alone.config_digest == shared.config_digest
 
 
-def test_a_sweep_of_several_workers_trains_on_pictures_that_workers_decode(folder, tmp_path):
+def test_a_sweep_of_several_workers_trains_on_pictures_that_workers_decode(folder, tmp_path, start):
     pictures = ["data=picture_files", f"data.root={folder}", "data.size=16", "data.resize=18", "data.batch_size=7"]
     fixed = ["trainer=cpu", "trainer.max_epochs=1", "model.width=4", f"results={tmp_path}/results", "report=false"]
-    sweep = [sys.executable, "-m", "src.train", "-m", "seed=0,1", "jobs=2", "study=swept", *pictures, *fixed]
-    done = subprocess.run([*sweep, "data.workers=1"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0 and "swept, 2 seeds: accuracy" in done.stdout
+    sweep = start("src.train", "-m", "seed=0,1", "jobs=2", "study=swept", *pictures, *fixed, "data.workers=1")
+    out, err = sweep.communicate()
+    assert sweep.returncode == 0 and "swept, 2 seeds: accuracy" in out, err
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,14 @@ import time
 import lightning as L
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from torch import nn
 
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError
 from seedspread.records.study import Study, study_folder
 from seedspread.training import run as training_run
-from tests.conftest import ROOT
+from tests.conftest import CONF, ROOT
 
 EVERY_STEP = "checkpoint.every_minutes=1e-9"
 
@@ -53,8 +54,24 @@ def digits(small):
     return lambda *overrides: small("seed=3", "trainer.max_epochs=3", EVERY_STEP, *overrides)
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, cache):
+    """The record of that seed with these settings, trained without a break and without checkpoints; once for all."""
+    fixed = [f"results={tmp_path_factory.mktemp('whole')}", f"data.cache={cache}", "experiment=digits", "trainer=cpu"]
+    records = {}
+
+    def trained(*setting):
+        if setting not in records:
+            with initialize_config_dir(CONF, version_base="1.3"):
+                cfg = compose("train", [*fixed, "seed=3", "trainer.max_epochs=3", f"study=s{len(records)}", *setting])
+            records[setting] = train(cfg)
+        return records[setting]
+
+    return trained
+
+
 @pytest.fixture
-def resumed(digits, monkeypatch):
+def resumed(digits, small, monkeypatch):
     """Train with `overrides`, interrupted before the steps `at`, then to the end; the record and the study's folder."""
 
     def run(study, at, *overrides):
@@ -67,28 +84,28 @@ def resumed(digits, monkeypatch):
                 )
                 with pytest.raises(RuntimeError, match="interrupted"):
                     train(digits(f"study={study}", *overrides))
-        cfg = digits(f"study={study}", *overrides)
+        cfg = small("seed=3", "trainer.max_epochs=3", f"study={study}", *overrides)
         return train(cfg), study_folder(cfg.results, cfg.study)
 
     return run
 
 
 @pytest.mark.parametrize("at", [(1,), (7,), (11,), (12,), (13,), (24,), (25,), (35,), (3, 17, 30)])
-def test_interrupted_at_any_step_the_bits_are_those_of_an_uninterrupted_run(digits, resumed, at):
-    whole = train(digits("study=whole"))
+def test_interrupted_at_any_step_the_bits_are_those_of_an_uninterrupted_run(resumed, at, uninterrupted):
+    whole = uninterrupted()
     record, folder = resumed("parts", at)
     assert same(record, whole) and record.resumed_from.endswith("checkpoints/000003.ckpt")
     assert record.seconds["train"] > 0 and not list((folder / "checkpoints").iterdir())
 
 
-def test_networks_that_draw_while_training_resume_with_their_generator(digits, resumed):
+def test_networks_that_draw_while_training_resume_with_their_generator(resumed, uninterrupted):
     network = ("model._target_=tests.training.test_resume.Dropping", "~model.classes", "~model.channels")
-    whole = train(digits("study=whole", *network))
+    whole = uninterrupted(*network)
     assert same(resumed("parts", (16,), *network)[0], whole)
 
 
-def test_half_precision_resumes_to_the_same_bits(digits, resumed):
-    whole = train(digits("study=whole", "trainer.precision=bf16-mixed"))
+def test_half_precision_resumes_to_the_same_bits(resumed, uninterrupted):
+    whole = uninterrupted("trainer.precision=bf16-mixed")
     assert same(resumed("parts", (14,), "trainer.precision=bf16-mixed")[0], whole)
 
 
@@ -96,18 +113,18 @@ def test_half_precision_resumes_to_the_same_bits(digits, resumed):
 @pytest.mark.parametrize(
     "setting", [("+trainer.accumulate_grad_batches=3",), ("+trainer.val_check_interval=0.5",)], ids=["sums", "scores"]
 )
-def test_summed_gradients_and_scores_within_an_epoch_are_not_lost(digits, resumed, at, setting):
+def test_summed_gradients_and_scores_within_an_epoch_are_not_lost(resumed, at, setting, uninterrupted):
     step = at // 3 if "accumulate" in setting[0] else at  # Lightning counts the optimizer's
-    whole = train(digits("study=whole", *setting))
+    whole = uninterrupted(*setting)
     assert same(resumed("parts", (step,), *setting)[0], whole)
 
 
 @pytest.mark.parametrize("at", [(7,), (12,), (13,), (20, 30)])
 @pytest.mark.parametrize("schedule", ["warmup_cosine", "linear"])
-def test_schedules_by_step_clipping_and_gradient_norms_resume_within_an_epoch(digits, resumed, schedule, at):
+def test_schedules_by_step_clipping_and_gradient_norms_resume_within_an_epoch(resumed, schedule, at, uninterrupted):
     setting = (f"schedule={schedule}", "schedule.warmup=1.25", "trainer.gradient_clip_val=1.0")
     setting += ("callbacks=gradient_norms",)
-    whole = train(digits("study=whole", *setting))
+    whole = uninterrupted(*setting)
     record, _ = resumed("parts", at, *setting)
     assert same(record, whole) and record.resumed_from and "grad_norm/p90" in record.final
 
@@ -133,9 +150,9 @@ def test_a_checkpoint_of_another_config_is_named_in_the_record(digits):
     assert record.resumed_from == str(kept) and record.resumed_from_config == other.digest
 
 
-def test_after_every_epoch(digits, resumed):
+def test_after_every_epoch(resumed, uninterrupted):
     by_epoch = ("checkpoint.every_minutes=null", "checkpoint.every_n_epochs=1")
-    whole = train(digits("study=whole"))
+    whole = uninterrupted()
     record, _ = resumed("parts", (30,), *by_epoch)
     assert same(record, whole) and record.resumed_from
 
@@ -153,8 +170,8 @@ def test_short_seeds_write_none_and_kept_ones_have_the_trained_network(small):
     assert {"python", "numpy", "torch", "cuda"} == checkpoint["generator_states"].keys()
 
 
-def test_a_corrupted_checkpoint_is_named_and_the_seed_starts_from_the_beginning(digits, resumed, capsys):
-    whole = train(digits("study=whole"))
+def test_a_corrupted_checkpoint_is_named_and_the_seed_starts_from_the_beginning(digits, resumed, capsys, uninterrupted):
+    whole = uninterrupted()
     folder = resumed("parts", (9,))[1]
     (folder / "seeds" / "000003.json").unlink()
     place = folder / "checkpoints" / "000003.ckpt"
@@ -167,8 +184,8 @@ def test_a_corrupted_checkpoint_is_named_and_the_seed_starts_from_the_beginning(
 
 
 @pytest.mark.parametrize("part", ["optimizer_states", "loops", "history", "generator_states"])
-def test_a_checkpoint_without_one_of_its_parts_moves_to_damaged(digits, resumed, capsys, part):
-    whole = train(digits("study=whole"))
+def test_a_checkpoint_without_one_of_its_parts_moves_to_damaged(digits, resumed, capsys, part, uninterrupted):
+    whole = uninterrupted()
     folder = resumed("parts", (9,))[1]
     (folder / "seeds" / "000003.json").unlink()
     cfg = digits("study=parts", "checkpoint.keep=true")
