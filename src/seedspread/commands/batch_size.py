@@ -4,7 +4,7 @@ import os
 import tempfile
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from seedspread.commands.console import plain_errors
 from seedspread.config.check import check_config
@@ -32,7 +32,8 @@ def main(cfg: DictConfig) -> None:
         if cfg.seeds is not None:
             raise InputError("-m or seeds=: sizes are measured one after the other, of one config; leave it out")
         check_config(cfg, BatchSize)
-        start, gain, within = cfg.start, cfg.gain, cfg.within
+        with open_dict(cfg):  # what is left is the config of a seed
+            start, gain, within = (cfg.pop(key) for key in ("start", "gain", "within"))
         folder = study_folder(cfg.results, cfg.study) / "batch_size"
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if not (there.is_dir() and os.access(there, os.W_OK)):  # before minutes of measuring
