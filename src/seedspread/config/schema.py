@@ -493,7 +493,7 @@ class Power:
     std: float | None = key("standard deviation between seeds, in the units of difference", above=0)
     study: str | int | None = key("study that has the standard deviation")
     difference: float | None = key("difference to show", above=0)
-    n: int | None = key("seeds an arm", least=2)
+    n: int | None = key("seeds per arm", least=2)
     candidates: int = key("candidates compared with one baseline; more need more seeds", least=1)
     paired: bool = key("whether std is that of differences of pairs")
 
