@@ -183,7 +183,7 @@ def test_trials_that_diverge_are_results(tune, tmp_path):
         (["metric=val/loss"], "metric=val/loss: a search chooses by val/acc"),
         (["seed=3"], "seed=: a search chooses what it trains"),
         (["~space"], "space=?: the experiment declares none"),
-        (["space.optimizer.lr.range=[0,1]"], "space.optimizer.lr.range=[0, 1]: a log scale has no zero"),
+        (["space.optimizer.lr.range=[0,1]"], "space.optimizer.lr.range=[0, 1]: a log scale excludes 0"),
         (["space.optimizer.lr.range=[1,0.1]"], "space.optimizer.lr.range=[1, 0.1]: empty"),
         (["+space.optimizer.rate={range:[1,2],scale:log,role:nuisance}"], "the experiment has no optimizer.rate"),
         (["+space.schedule={range:[cosine,square],scale:choice,role:scientific}"], "schedule=square: there is no"),
