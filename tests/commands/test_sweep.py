@@ -228,7 +228,7 @@ def test_ctrl_c_and_sigterm_leave_within_ten_seconds_saying_how_to_go_on(tmp_pat
     process.send_signal(sign)
     _, err = process.communicate(timeout=30)
     assert time.monotonic() - began < 10
-    assert process.returncode == 130 and "the same command goes on from there" in err and "Traceback" not in err
+    assert process.returncode == 130 and "the same command resumes" in err and "Traceback" not in err
     scan = Study.load(folder.parent).scan()
     assert len(scan.records) >= 3 and not scan.problems
 

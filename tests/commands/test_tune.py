@@ -129,7 +129,7 @@ def test_ctrl_c_and_sigterm_end_a_search_and_its_workers(tmp_path, start_search,
     wait_for(tmp_path / "results" / "digits-search", 2, process)
     process.send_signal(sign)
     _, err = process.communicate(timeout=60)  # returns once no worker is left
-    assert process.returncode == 130 and "the same command goes on from there" in err and "Traceback" not in err
+    assert process.returncode == 130 and "the same command resumes" in err and "Traceback" not in err
 
 
 def fault(name, tmp_path, **values):

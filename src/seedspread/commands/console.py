@@ -19,7 +19,7 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("\ninterrupted: finished seeds are recorded; the same command goes on from there", file=sys.stderr)
+        print("\ninterrupted: finished seeds are recorded; the same command resumes", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         if _SHOW_TRACEBACK:
@@ -40,8 +40,8 @@ def study_names(cfg: DictConfig) -> list[str]:
 
 
 def run_command(main: Callable[[], Any]) -> None:
-    """Run a Hydra main under `plain_errors`: what Hydra itself finds wrong is told in the same way."""
-    # Told so, Hydra hands every exception on as it is instead of printing it over many lines.
+    """Run a Hydra main under `plain_errors`: Hydra's own errors read the same way."""
+    # With it Hydra raises every exception as it is, instead of printing it over many lines.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with plain_errors():
         main()

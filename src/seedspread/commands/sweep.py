@@ -158,7 +158,7 @@ class SeedSweep:
                 page, found = write_report(Study.load(folder))
                 print(f"report in {page}", flush=True)
         if stopped := stop_reason(folder):
-            return f"{cfg.study} stopped: {stopped}\nMend the cause and run the same command again.", found
+            return f"{cfg.study} stopped: {stopped}\nFix the cause and run the same command again.", found
         failed = [seed for seed in Progress.of(study.scan().records.values()).failed if seed in set(seeds)]
         if failed:
             return f"{cfg.study}: {len(failed)} of {len(seeds)} seeds failed; the same command tries them again", found
@@ -224,7 +224,7 @@ def _points(folder: Path) -> Callable[[], ScorePoints]:
 
 @contextmanager
 def _report_failure() -> Iterator[None]:
-    """Say why a report cannot be made within the block; the records are safe, and the sweep goes on."""
+    """Say why a report cannot be made within the block; the records are safe, and the sweep continues."""
     try:
         yield
     except Exception as error:
