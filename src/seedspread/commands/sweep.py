@@ -27,7 +27,7 @@ from seedspread.config.errors import InputError
 from seedspread.config.explain import explain_error
 from seedspread.config.overrides import format_seeds, name_study, parse_seeds, shorten_seeds
 from seedspread.config.resolve import count_workers, trains_in_stacks
-from seedspread.config.schema import Train
+from seedspread.config.schema import SCHEMAS
 from seedspread.execution.clusters import check_ray
 from seedspread.execution.failures import DEATHS, record_dead_worker
 from seedspread.execution.local import request_huge_pages
@@ -103,7 +103,7 @@ class SeedSweep:
             overrides = [*(o for o in overrides if not o.startswith("study=")), f"study={name}"]
             with open_dict(cfg):
                 cfg.study = name
-        check_config(cfg, Train)
+        check_config(cfg, SCHEMAS[cfg.hydra.job.config_name])
         if cfg.ckpt_path is not None and len(seeds) > 1:
             raise InputError(f"ckpt_path={cfg.ckpt_path}: a checkpoint is of one seed; go on with it without -m")
         check_ray(cfg.hydra.launcher)

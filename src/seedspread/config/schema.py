@@ -21,6 +21,7 @@ Interpolation = Literal["bilinear", "bicubic"]
 IF_SET = "if set"  # part of a study's identity unless it is null
 A_SEED = "a seed is a whole number from 0 to 2**63-1, for example {key}=3"
 WHOLE = "a seed is recorded only when it is trained and scored whole; {}"
+PERCENT = "percent, from 0 to below 100"
 LARGEST_PICTURE, MOST_THREADS = 4096, 1024
 
 
@@ -451,8 +452,10 @@ class Sources(Train):
 @dataclass
 class BatchSize(Train):
     start: int = key("smallest batch; each next one is twice as large", least=1)
-    gain: float = key("two sizes in a row that gain less end it", least=0, below=100, unit="percent")
-    within: float = key("distance from the best rate that is near enough", least=0, below=100, unit="percent")
+    gain: float = key("two sizes in a row that gain less end it", least=0, below=100, unit="percent", needed=PERCENT)
+    within: float = key(
+        "distance from the best rate that is near enough", least=0, below=100, unit="percent", needed=PERCENT
+    )
 
 
 @dataclass
