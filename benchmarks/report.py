@@ -28,7 +28,7 @@ from tests import browser
 OURS = """
 import sys
 from pathlib import Path
-from seedspread.report.wording import Findings
+from seedspread.report.study_words import Findings
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study
 from seedspread.report.tensorboard import write_run

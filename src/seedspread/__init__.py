@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from seedspread.commands.train import train
     from seedspread.config.errors import InputError
     from seedspread.config.streams import Streams
-    from seedspread.decide.arms import compare
+    from seedspread.decide.verdict import compare
     from seedspread.records.scores import Scores
     from seedspread.records.study import Study
     from seedspread.report.study_page import write_report

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from seedspread.commands.compare import main as compare_main
-from seedspread.decide.arms import read_arm
+from seedspread.decide.score_files import read_arm
 from seedspread.records.study import Study
 from tests.conftest import ROOT
 from tests.synthetic import add_seed

@@ -14,7 +14,7 @@ from seedspread.config.errors import InputError
 from seedspread.config.resolve import resolve_config
 from seedspread.config.streams import Streams
 from seedspread.records.study import Study
-from seedspread.training.callbacks.seed_record import weights_sha256
+from seedspread.training.weights_hash import weights_sha256
 from tests.conftest import ROOT
 from tests.data.pictures import files, folder
 

@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from seedspread.commands.train import train
 from seedspread.config.resolve import resolve_config
 from seedspread.config.streams import Streams
-from seedspread.training.callbacks.seed_record import weights_sha256
+from seedspread.training.weights_hash import weights_sha256
 
 
 def data_of(cfg, seed=0):

@@ -8,7 +8,8 @@ from scipy import stats
 
 from seedspread import statistics as st
 from seedspread.config.errors import InputError
-from seedspread.decide.verdict import Arm, compare_arms
+from seedspread.decide.score_files import Arm
+from seedspread.decide.verdict import compare_arms
 from seedspread.report.verdict_words import notes, verdict_sentence
 from tests.statistics.simulation import at_most, draw_arms, share
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from seedspread.decide.verdict import Arm, compare_arms
+from seedspread.decide.score_files import Arm
+from seedspread.decide.verdict import compare_arms
 from seedspread.report.comparison_page import comparison_document
 from seedspread.report.document import render_markdown
 

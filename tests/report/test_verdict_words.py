@@ -3,7 +3,8 @@
 import numpy as np
 
 from seedspread import statistics as st
-from seedspread.decide.verdict import Arm, compare_arms
+from seedspread.decide.score_files import Arm
+from seedspread.decide.verdict import compare_arms
 from seedspread.report.verdict_words import notes, verdict_sentence
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from seedspread.decide.verdict import Arm
+from seedspread.decide.score_files import Arm
 from seedspread.report.search_words import explain_judgement
 from seedspread.search.judge import Judgement
 from seedspread.search.trials import Trial, best_trial

@@ -14,8 +14,9 @@ from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
 from seedspread.config.schema import Compare
-from seedspread.decide.arms import check_units, is_score_file, read_arm
-from seedspread.decide.verdict import Arm, compare_arms
+from seedspread.decide.arms import Arm, check_units
+from seedspread.decide.score_files import is_score_file, read_arm
+from seedspread.decide.verdict import compare_arms
 from seedspread.records.files import combined_folder
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study, list_studies, study_folder

@@ -13,7 +13,7 @@ from seedspread.config.errors import InputError
 from seedspread.config.schema import Report
 from seedspread.records.study import Study, list_studies, study_folder
 from seedspread.report.study_page import write_reports
-from seedspread.report.wording import headline
+from seedspread.report.study_words import headline
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="report")

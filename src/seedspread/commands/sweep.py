@@ -1,8 +1,8 @@
-"""A sweep, `train -m`: composes once for each study, trains what has no record yet, in chunks, on any launcher.
+"""A sweep, `train -m`: one config per study, chunks of seeds that have no record yet, any Hydra launcher.
 
-Hydra's own sweeper composes every job before the first starts and again to run it. This one hands a launcher (joblib
-on this machine, Ray, Slurm through submitit) a few jobs of many seeds each; a worker composes once for each job, and
-what a seed leaves behind is its record. `-m hydra/sweeper=basic` gives Hydra's own.
+Hydra's own sweeper composes the config of every job before the first starts, and again to run it. This one hands a
+launcher (joblib on this machine, Ray, Slurm through submitit) a few jobs of many seeds each; a worker composes the
+config once per job and writes a record per seed. `-m hydra/sweeper=basic` gives Hydra's own.
 """
 
 import itertools
@@ -28,11 +28,11 @@ from seedspread.config.explain import explain_error
 from seedspread.config.overrides import format_seeds, name_study, parse_seeds, shorten_seeds
 from seedspread.config.resolve import count_workers, trains_in_stacks
 from seedspread.config.schema import SCHEMAS
-from seedspread.execution.clusters import check_ray
 from seedspread.execution.failures import DEATHS, record_dead_worker
 from seedspread.execution.local import request_huge_pages
 from seedspread.execution.monitor import ScorePoints, SweepMonitor
 from seedspread.execution.plan import balanced_chunks, equal_chunks, find_missing_seeds
+from seedspread.execution.ray import check_ray
 from seedspread.execution.signals import handle_interrupts, watch_parent
 from seedspread.records.claims import read_claims, release_seeds, start_sweep, stop_reason
 from seedspread.records.files import check_writable
@@ -72,15 +72,15 @@ class SeedSweep:
         if streams:
             names = [f"streams.{name}" for name in self.config.streams]
             plans = [
-                self._planned([*fixed, *held], combination, parse_seeds(streams[0]), suffix)
+                self._plan([*fixed, *held], combination, parse_seeds(streams[0]), suffix)
                 for combination in combinations
-                for suffix, held in _others_held(streams[0].key_or_group, names, fixed, seeds)
+                for suffix, held in _hold_other_streams(streams[0].key_or_group, names, fixed, seeds)
             ]
         else:
-            plans = [self._planned(fixed, combination, seeds) for combination in combinations]
+            plans = [self._plan(fixed, combination, seeds) for combination in combinations]
         failures, several = [], []
         for plan in plans:
-            failure, found = self._trained(*plan)
+            failure, found = self._train_study(*plan)
             failures += [failure] if failure else []
             several += [found] if found else []
         if len(several) > 1:
@@ -92,7 +92,7 @@ class SeedSweep:
             raise InputError("\n".join(failures))
         return [str(plan[0].study) for plan in plans]
 
-    def _planned(
+    def _plan(
         self, fixed: list[str], combination: tuple[tuple[str, str], ...], seeds: list[int], suffix: str = ""
     ) -> tuple[DictConfig, list[str], list[int]]:
         """Config, overrides and seeds of one study, checked before anything is trained."""
@@ -105,12 +105,14 @@ class SeedSweep:
                 cfg.study = name
         check_config(cfg, SCHEMAS[cfg.hydra.job.config_name])
         if cfg.ckpt_path is not None and len(seeds) > 1:
-            raise InputError(f"ckpt_path={cfg.ckpt_path}: a checkpoint is of one seed; go on with it without -m")
+            raise InputError(f"ckpt_path={cfg.ckpt_path}: a checkpoint belongs to one seed; resume it without -m")
         check_ray(cfg.hydra.launcher)
         check_writable(study_folder(cfg.results, cfg.study))
         return cfg, overrides, seeds
 
-    def _trained(self, cfg: DictConfig, overrides: list[str], seeds: list[int]) -> "tuple[str | None, Findings | None]":
+    def _train_study(
+        self, cfg: DictConfig, overrides: list[str], seeds: list[int]
+    ) -> "tuple[str | None, Findings | None]":
         """Train what is missing of one study and sum it up; return what went wrong, and the numbers of its report."""
         folder = study_folder(cfg.results, cfg.study)
         before, todo = find_missing_seeds(folder, seeds, cfg.overwrite)
@@ -119,7 +121,7 @@ class SeedSweep:
                 f"{cfg.study}: {len(seeds) - len(todo)} of {len(seeds)} seeds have their records, {len(todo)} to train"
             )
         job = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-        if not todo:  # else the workers see to it
+        if not todo:  # nothing starts a worker, which would check the config and the data
             from seedspread.training.build import check_recorded_data, open_study
 
             resolved, study = open_study(job)
@@ -128,7 +130,7 @@ class SeedSweep:
         elif cfg.get("backbone") is not None and cfg.hydra.launcher._target_ in (JOBLIB, BASIC):
             from seedspread.training.build import prepare_study
 
-            prepare_study(job)  # once and with a bar of its own; the workers of a cluster wait for the first of them
+            prepare_study(job)  # once, with a progress bar; on a cluster the first worker does it and the others wait
         deaths: Counter[int] = Counter()
         start_sweep(folder, format_seeds(seeds))
         with SweepMonitor(folder, todo, before, _points(folder) if cfg.report else None) as watch, handle_interrupts():
@@ -136,7 +138,7 @@ class SeedSweep:
                 recorded = watch.new_records
                 died = self._launch(cfg, overrides, todo)
                 todo = watch.missing()
-                if died is None:  # a job may end well without all of its seeds, as where the node under it was lost
+                if died is None:  # a job that lost its node may end without an error and without all its seeds
                     if watch.new_records == recorded or stop_reason(folder):
                         break
                     continue
@@ -231,13 +233,13 @@ def _report_failure() -> Iterator[None]:
         print(f"no report: {explain_error(error)}", flush=True)
 
 
-def _others_held(
+def _hold_other_streams(
     swept: str, streams: Sequence[str], fixed: Sequence[str], seeds: Sequence[int]
 ) -> Iterator[tuple[str, list[str]]]:
-    """For each of `seeds` how one study varies one of `streams`: the end of its name, and the others at that seed.
+    """For each of `seeds` a study that sweeps one stream: the suffix of its name, and overrides that hold the others.
 
-    What is swept takes the place of the seed, which all streams follow that are not held: the records of the study are
-    numbered by it.
+    The swept values become the seeds of the study, which number its records; the other streams keep the value given
+    here.
     """
     given = {override.lstrip("+").split("=")[0] for override in fixed}
     others = [name for name in streams if name != swept]

@@ -13,29 +13,29 @@ KEYS_SHOWN = 6
 
 
 def study_identity(cfg: DictConfig) -> dict[str, Any]:
-    """What makes two seeds part of one study: the resolved config without seeds, places and display."""
+    """What makes two seeds part of one study: the resolved config without seeds, paths and display settings."""
     config: Any = OmegaConf.to_container(cfg, resolve=True)
-    config["callbacks"] = config.get("callbacks") or {}  # none, in three spellings
-    return _identifying(config, keys_of(Train))
+    config["callbacks"] = config.get("callbacks") or {}  # null, {} and no key mean the same
+    return _select_identity(config, keys_of(Train))
 
 
-def _identifying(values: Mapping[str, Any], known: Mapping[str, Key]) -> dict[str, Any]:
+def _select_identity(values: Mapping[str, Any], known: Mapping[str, Key]) -> dict[str, Any]:
     kept = {}
     for name, value in values.items():
         if (key := known.get(name)) is None:
             kept[name] = value
         elif key.identity is True or (key.identity == IF_SET and value is not None):
-            kept[name] = _identifying(value, keys_of_all(key)) if isinstance(value, Mapping) else value
+            kept[name] = _select_identity(value, keys_of_all(key)) if isinstance(value, Mapping) else value
     return kept
 
 
 def restore_config(cfg: DictConfig, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of a study: what its identity holds, and of `cfg` the places and the display, which it leaves out."""
+    """A config that trains a study again: the keys of its `identity`, and paths and display settings from `cfg`."""
     ours: Any = OmegaConf.to_container(cfg, resolve=False)
-    return _restored(ours, identity, keys_of(Train))
+    return _restore(ours, identity, keys_of(Train))
 
 
-def _restored(ours: Any, identity: Mapping[str, Any], known: Mapping[str, Key]) -> dict[str, Any]:
+def _restore(ours: Any, identity: Mapping[str, Any], known: Mapping[str, Key]) -> dict[str, Any]:
     ours = ours if isinstance(ours, Mapping) else {}
     config = {}
     for name in (*identity, *(name for name in ours if name not in identity)):
@@ -44,14 +44,14 @@ def _restored(ours: Any, identity: Mapping[str, Any], known: Mapping[str, Key]) 
             if key is not None and key.identity is not True:
                 config[name] = ours[name] if key.identity is False else None
         elif key is not None and isinstance(identity[name], Mapping):
-            config[name] = _restored(ours.get(name), identity[name], keys_of_all(key))
+            config[name] = _restore(ours.get(name), identity[name], keys_of_all(key))
         else:
             config[name] = identity[name]
     return config
 
 
-def list_places() -> list[str]:
-    """The keys at the top of a config that are no part of a study's identity."""
+def list_non_identity_keys() -> list[str]:
+    """Top-level keys that are not part of a study's identity: seeds, paths, display settings."""
     return [name for name, key in keys_of(Train).items() if key.identity is False]
 
 

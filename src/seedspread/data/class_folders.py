@@ -20,8 +20,9 @@ from PIL import Image, UnidentifiedImageError
 from rich.progress import track
 
 from seedspread.config.errors import InputError
+from seedspread.data.decoding import convert_to_rgb
 from seedspread.data.picture_cache import load_or_build
-from seedspread.data.pictures import Pictures, PictureSet, build_picture_set, convert_to_rgb
+from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 TEST_NAMES = ("test", "val", "valid", "validation")

@@ -16,10 +16,11 @@ from torch import Tensor
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
 from seedspread.data.crops import RandomResizedCrop
+from seedspread.data.decoding import BrokenPicture
 from seedspread.data.extractor import FeatureExtractor
 from seedspread.data.features import Extraction, Features
 from seedspread.data.loader import EpochOrder, EpochPosition
-from seedspread.data.picture_files import BrokenPicture, PictureArrays, PictureFiles, build_source
+from seedspread.data.picture_files import PictureArrays, PictureFiles, build_source
 from seedspread.data.pictures import PictureSet, balanced_indices
 from seedspread.data.reader import Reader
 from seedspread.models.backbones import Backbone

@@ -30,8 +30,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Stream
 from seedspread.data.crops import RandomResizedCrop, center_crop
+from seedspread.data.decoding import BrokenPicture
 from seedspread.data.extractor import CropFunction, FeatureExtractor, count_cores
-from seedspread.data.picture_files import BrokenPicture, PictureArrays, PictureFiles, PictureSource
+from seedspread.data.picture_files import PictureArrays, PictureFiles, PictureSource
 from seedspread.models.backbones import Backbone
 from seedspread.records.files import write_atomically
 from seedspread.records.progress import format_duration

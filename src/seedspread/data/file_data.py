@@ -19,8 +19,9 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
 from seedspread.data.crops import RandomResizedCrop, center_crop
+from seedspread.data.decoding import BrokenPicture
 from seedspread.data.loader import EpochOrder, EpochPosition, Normaliser
-from seedspread.data.picture_files import BrokenPicture, PictureFiles, PictureSource
+from seedspread.data.picture_files import PictureFiles, PictureSource
 from seedspread.data.reader import Reader
 from seedspread.models.backbones import Transform
 from seedspread.records.examples import ExampleIndex

@@ -68,7 +68,7 @@ class EpochPosition:
 class TrainLoader(EpochPosition):
     """Shuffled and augmented batches of an epoch: images (batch, c, h, w) float, channels last, and labels (batch,).
 
-    An incomplete last batch is dropped; its pictures differ from epoch to epoch.
+    An incomplete last batch is dropped: other pictures each epoch, since the order is shuffled.
     """
 
     def __init__(

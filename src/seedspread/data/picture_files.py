@@ -19,17 +19,14 @@ from PIL import Image, UnidentifiedImageError
 
 from seedspread.config.errors import InputError
 from seedspread.data.class_folders import SUFFIXES, TEST_NAMES, split_names
-from seedspread.data.pictures import Pictures, PictureSet, balanced_indices, convert_to_rgb
+from seedspread.data.decoding import BrokenPicture, convert_to_rgb
+from seedspread.data.pictures import Pictures, PictureSet, balanced_indices
 
 EXPECTED = "train/<wnid>/*.JPEG and val/<wnid>/*.JPEG, a folder for each class"
 SORT = (
     "sort val/ with LOC_val_solution.csv of the archive: cd val && tail -n +2 PATH/LOC_val_solution.csv | "
     "while IFS=', ' read f c _; do mkdir -p $c && mv $f.JPEG $c/; done"
 )
-
-
-class BrokenPicture(Exception):
-    """A file that is not a whole picture; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def build_source(pictures: PictureSet | PictureSource, train_size: int | None, t
 
 
 def read_picture_files(source: str | None, cache: Path, size: int) -> PictureSource:
-    """The pictures in the folder `source`; `cache` and `size` are not used.
+    """The pictures in the folder `source`; `cache` and `size` are of the signature that all readers share, and unused.
 
     Raises InputError, which shows the expected layout, for a folder that has another one.
     """

@@ -5,7 +5,6 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from seedspread.config.errors import InputError
 
@@ -29,14 +28,6 @@ class Pictures:
             return self
         chosen = balanced_indices(self.labels, size, classes, key)
         return Pictures(np.ascontiguousarray(self.images[chosen]), self.labels[chosen])
-
-
-def convert_to_rgb(image: Image.Image) -> Image.Image:
-    """`image` as 8-bit RGB; 16-bit grey is scaled, where Pillow's conversion would clip values above 255 to white."""
-    if image.mode.startswith("I"):
-        pixels = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray(((pixels + 128) // 257).astype(np.uint8))
-    return image.convert("RGB")
 
 
 def balanced_indices(labels: np.ndarray, size: int | None, classes: int, key: str) -> np.ndarray:

@@ -1,75 +1,64 @@
-"""Arms of a comparison from CSV files of scores."""
+"""Arms of a comparison: their scores, and which seeds pair."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from seedspread.config.errors import InputError
-from seedspread.decide.verdict import Arm, ArmComparison, compare_arms
 from seedspread.records.scores import Scores
+from seedspread.statistics import Array
 
 
-def is_score_file(name: str) -> bool:
-    return name.lower().endswith((".csv", ".csv.gz"))
+@dataclass(frozen=True)
+class Arm:
+    """One side of a comparison: scores (S,), larger is better, their seeds (S,) where known, and their study.
 
-
-def read_arm(path: Path, column: str | None, seed_column: str | None) -> Arm:
-    """The scores in a column of a CSV file, unscaled, and its seeds where it has them.
-
-    Columns are separated by commas, semicolons (then decimals may be commas) or tabs. Raises InputError for a file or
-    column that is missing or ambiguous, and for scores that are no finite numbers.
+    Scores of a study are percent; those of a file keep the file's unit.
     """
-    table = _read_table(path)
-    names = ", ".join(table.columns)
-    if column is None:
-        raise InputError(f"column=?: name the column of scores in {path}; it has {names}")
-    if column not in table.columns:
-        raise InputError(f"column={column}: {path} has no such column; it has {names}")
-    for name in (column, seed_column):
-        if (count := int((table.columns == name).sum())) > 1:
-            raise InputError(f"{path}: {count} columns are named {name}; rename or remove all but one")
-    scores = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=float)
-    if len(bad := np.flatnonzero(~np.isfinite(scores))):
-        value = table[column].iloc[bad[0]]
-        more = f", and in {len(bad) - 1} more rows" if len(bad) > 1 else ""
-        raise InputError(
-            f"{path}: {column} is {value} in row {bad[0] + 1}{more}: not a finite number; remove such rows, and report "
-            "that you did"
-        )
-    seeds = None
-    if seed_column in table.columns:
-        again = table[seed_column].duplicated() | table[seed_column].isna()
-        if again.any():
-            raise InputError(
-                f"{path}: {seed_column} is {table[seed_column][again].iloc[0]} in two rows or missing; keep one row "
-                "per seed, or ignore the seeds with seed_column=null"
-            )
-        numeric = pd.api.types.is_numeric_dtype(table[seed_column])
-        seeds = (table[seed_column] if numeric else table[seed_column].astype(str)).to_numpy(
-            dtype=None if numeric else str
-        )
-    return Arm(path.name.removesuffix(".gz").removesuffix(".csv"), scores, seeds)
+
+    name: str
+    scores: Array
+    seeds: Array | None = None
+    study: Scores | None = None
+
+    @classmethod
+    def of(cls, study: Scores) -> "Arm":
+        return cls(study.name, study.accuracy, study.seeds, study)
+
+    @property
+    def n(self) -> int:
+        return len(self.scores)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    """A CSV file with the column names of its first line, equal ones kept, which pandas would rename."""
-    try:
-        (line,) = pd.read_csv(path, header=None, nrows=1, sep="\x1f", dtype=str).iloc[0]  # the line undivided
-        separator = next((mark for mark in ",;\t" if mark in str(line)), ",")
-        decimal = "," if separator == ";" else "."
-        head = pd.read_csv(path, header=None, nrows=1, sep=separator, skipinitialspace=True, dtype=str)
-        table = pd.read_csv(path, sep=separator, decimal=decimal, skipinitialspace=True)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; paths are relative to {Path.cwd()}") from error
-    except (OSError, ValueError) as error:  # pandas raises a ValueError for a file that is no table
+@dataclass(frozen=True)
+class Pairing:
+    """Positions of the same seeds in the baseline and in the candidate, (P,) each, or None; and why."""
+
+    places: tuple[Array, Array] | None
+    why: str
+
+
+def pair_arms(baseline: Arm, candidate: Arm, wanted: bool | None) -> Pairing:
+    """Pair arms that ran exactly the same seeds, or the seeds in common where `wanted`; InputError where impossible."""
+    if wanted is False:
+        return Pairing(None, "pair=false")
+    if baseline.seeds is None or candidate.seeds is None:
+        without = baseline.name if baseline.seeds is None else candidate.name
+        if wanted:
+            raise InputError(f"pair=true: {without} has no seed column; name it with seed_column=NAME")
+        return Pairing(None, f"the seeds of {without} are unknown")
+    common, ours, theirs = np.intersect1d(baseline.seeds, candidate.seeds, return_indices=True)
+    if wanted and len(common) < 2:
         raise InputError(
-            f"{path}: not a CSV file with a line of column names ({' '.join(str(error).split())})"
-        ) from error
-    if len(table.columns) == head.shape[1]:
-        table.columns = head.iloc[0].astype(str)
-    return table
+            f"pair=true: {baseline.name} and {candidate.name} have {len(common)} seeds in common; train at least "
+            "2 of the same seeds, or leave out pair"
+        )
+    if wanted or len(common) == baseline.n == candidate.n:
+        left = f", of {baseline.n:,} and {candidate.n:,}" if len(common) < max(baseline.n, candidate.n) else ""
+        return Pairing((ours, theirs), f"both ran the same {len(common):,} seeds{left}")
+    why = f"{len(common):,} seeds are in both, of {baseline.n:,} and {candidate.n:,}"
+    return Pairing(None, why + ("; pair=true compares only these" if len(common) > 1 else ""))
 
 
 def check_units(found: Sequence[Arm]) -> None:
@@ -80,29 +69,3 @@ def check_units(found: Sequence[Arm]) -> None:
         raise InputError(
             f"{fractions[0].name} has scores from 0 to 1, {percent[0].name} has percent; multiply the former by 100"
         )
-
-
-def compare(
-    baseline: Scores | Sequence[float],
-    candidate: Scores | Sequence[float],
-    pair: bool | None = None,
-    worth: float | None = None,
-) -> ArmComparison:
-    """Is the candidate better than the baseline? Each is the scores of a study or numbers (S,), larger is better.
-
-    `pair` compares seed by seed; numbers are then those of seeds 0, 1, 2 and so on. `worth` is the smallest difference
-    that matters, in the scores' units. Raises InputError where scores cannot be compared.
-
-    >>> found = ss.compare([90.1, 90.4, 89.9, 90.2], [91.0, 91.3, 90.8, 91.1])
-    >>> found.verdict, round(found.p, 4)
-    ('better', 0.0009)
-    """
-
-    def arm(name: str, side: Scores | Sequence[float]) -> Arm:
-        if isinstance(side, Scores):
-            return Arm.of(side)
-        return Arm(name, np.array(side, dtype=float), np.arange(len(side)) if pair else None)
-
-    arms = [arm("baseline", baseline), arm("candidate", candidate)]
-    check_units(arms)
-    return compare_arms(arms[0], arms[1:], pair=pair, worth=worth)[0]

@@ -12,63 +12,13 @@ import numpy as np
 
 from seedspread import statistics as st
 from seedspread.config.errors import InputError
+from seedspread.decide.arms import Arm, Pairing, check_units, pair_arms
 from seedspread.records.scores import Scores
 from seedspread.statistics import Array, Difference, Interval
 
 ALPHA, POWER = 0.05, 0.8
 LARGEST = 1e70  # a score beyond it has a fourth power, as in its kurtosis, that overflows
 LEAST_SEEDS = 10  # per arm: with fewer, bootstraps call equal arms different too often, and Welch's test may
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One side of a comparison: scores (S,), larger is better, their seeds (S,) where known, and their study.
-
-    Scores of a study are percent; those of a file keep the file's unit.
-    """
-
-    name: str
-    scores: Array
-    seeds: Array | None = None
-    study: Scores | None = None
-
-    @classmethod
-    def of(cls, study: Scores) -> "Arm":
-        return cls(study.name, study.accuracy, study.seeds, study)
-
-    @property
-    def n(self) -> int:
-        return len(self.scores)
-
-
-@dataclass(frozen=True)
-class Pairing:
-    """Positions of the same seeds in the baseline and in the candidate, (P,) each, or None; and why."""
-
-    places: tuple[Array, Array] | None
-    why: str
-
-
-def pair_arms(baseline: Arm, candidate: Arm, wanted: bool | None) -> Pairing:
-    """Pair arms that ran exactly the same seeds, or the seeds in common where `wanted`; InputError where impossible."""
-    if wanted is False:
-        return Pairing(None, "pair=false")
-    if baseline.seeds is None or candidate.seeds is None:
-        without = baseline.name if baseline.seeds is None else candidate.name
-        if wanted:
-            raise InputError(f"pair=true: {without} has no seed column; name it with seed_column=NAME")
-        return Pairing(None, f"the seeds of {without} are unknown")
-    common, ours, theirs = np.intersect1d(baseline.seeds, candidate.seeds, return_indices=True)
-    if wanted and len(common) < 2:
-        raise InputError(
-            f"pair=true: {baseline.name} and {candidate.name} have {len(common)} seeds in common; train at least "
-            "2 of the same seeds, or leave out pair"
-        )
-    if wanted or len(common) == baseline.n == candidate.n:
-        left = f", of {baseline.n:,} and {candidate.n:,}" if len(common) < max(baseline.n, candidate.n) else ""
-        return Pairing((ours, theirs), f"both ran the same {len(common):,} seeds{left}")
-    why = f"{len(common):,} seeds are in both, of {baseline.n:,} and {candidate.n:,}"
-    return Pairing(None, why + ("; pair=true compares only these" if len(common) > 1 else ""))
 
 
 @dataclass(frozen=True)
@@ -301,3 +251,30 @@ def comparison_row(c: ArmComparison) -> dict[str, object]:
         row |= {"examples_paired": e.same, "examples_error": e.error, "whole_p": e.whole.p}
         row |= {"whole_low": e.whole.interval.low, "whole_high": e.whole.interval.high}
     return row
+
+
+def compare(
+    baseline: Scores | Sequence[float],
+    candidate: Scores | Sequence[float],
+    pair: bool | None = None,
+    worth: float | None = None,
+) -> ArmComparison:
+    """Is the candidate better than the baseline? Each is the scores of a study or numbers (S,), larger is better.
+
+    `pair=True` compares seed by seed, numbers as those of seeds 0, 1, 2 and so on; None pairs studies that ran the same
+    seeds. `worth` is the smallest difference that matters, in the scores' units. Raises InputError where scores cannot
+    be compared.
+
+    >>> found = ss.compare([90.1, 90.4, 89.9, 90.2], [91.0, 91.3, 90.8, 91.1])
+    >>> found.verdict, round(found.p, 4)
+    ('better', 0.0009)
+    """
+
+    def arm(name: str, side: Scores | Sequence[float]) -> Arm:
+        if isinstance(side, Scores):
+            return Arm.of(side)
+        return Arm(name, np.array(side, dtype=float), np.arange(len(side)) if pair else None)
+
+    arms = [arm("baseline", baseline), arm("candidate", candidate)]
+    check_units(arms)
+    return compare_arms(arms[0], arms[1:], pair=pair, worth=worth)[0]

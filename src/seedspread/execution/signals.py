@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, and the death of the parent process."""
+"""Ctrl-C and SIGTERM as one interrupt, and which parent process a worker watches."""
 
 import os
 import signal
@@ -19,8 +19,8 @@ def watch_parent() -> None:
 def watched_parent() -> int | None:
     """The process id of the sweep, where it started this process as a worker; else None.
 
-    A seed in the sweep's own process may outlive its shell, and a worker of Ray or Slurm the process that started it:
-    for neither is the death of the parent a reason to stop.
+    Elsewhere the death of the parent is no reason to stop: a sweep that trains in its own process may outlive its
+    shell, and a worker of Ray or Slurm may outlive the process that started it.
     """
     parent = os.getppid()
     return parent if os.environ.get(SWEEP_PID) == str(parent) else None
@@ -30,8 +30,8 @@ def watched_parent() -> int | None:
 def handle_interrupts() -> Iterator[None]:
     """Treat SIGTERM, which Slurm sends before it preempts a node, as Ctrl-C, and set INTERRUPTED on either.
 
-    Python drops an exception raised within a `__del__`; there the signal is sent again a moment later. Where the
-    exception is lost for another reason, the training loop checks INTERRUPTED between seeds.
+    Python drops an exception raised within a `__del__`, so there the signal is sent again a moment later. The training
+    loop also checks INTERRUPTED between seeds, in case the exception is lost elsewhere.
     """
     INTERRUPTED.clear()
     if threading.current_thread() is not threading.main_thread():

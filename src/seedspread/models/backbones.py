@@ -15,7 +15,13 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 
 from seedspread.config.errors import InputError
-from seedspread.models.weights import download_from_hub, download_weights, file_sha256, load_strictly, read_weights
+from seedspread.models.pretrained_weights import (
+    download_from_hub,
+    download_weights,
+    file_sha256,
+    load_strictly,
+    read_weights,
+)
 
 LIBRARIES = ("timm", "torchvision")
 INTERPOLATIONS = ("bilinear", "bicubic")

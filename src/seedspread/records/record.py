@@ -1,6 +1,7 @@
 """The record of one seed: what a finished, diverged or failed seed leaves behind.
 
-A record is one JSON object. Version 2 holds the fields of `Record` under their names; absent means None. Version 1, of
+A record is one JSON object. Version 2 holds the fields of `Record` under their names; a field with a
+default may be absent. Version 1, of
 seedspread 0.1, is read as if it were version 2.
 """
 
@@ -114,7 +115,10 @@ def _upgrade(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_fault(record: Record, metric: Metric = ACCURACY) -> str | None:
-    """What is missing from a record, or impossible, so that it does not count in a study; None where nothing is."""
+    """Why a record does not count in its study: a value that is missing or impossible. None where it counts.
+
+    What `parse` refuses never gets here: a file that is not JSON, or lacks a field without a default.
+    """
     try:
         datetime.fromisoformat(record.ended)
         if record.status == Status.FAILED:

@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator
 from scipy import stats
 
 from seedspread import statistics as st
-from seedspread.decide.verdict import Arm
+from seedspread.decide.arms import Arm
 from seedspread.report.drawing import (
     BLUE,
     GREEN,
@@ -30,7 +30,7 @@ from seedspread.report.drawing import (
     use_integer_ticks,
 )
 from seedspread.report.findings import Findings
-from seedspread.report.wording import TITLE_SEED
+from seedspread.report.study_words import TITLE_SEED
 from seedspread.statistics import Array, Bands
 
 MARKED_SEEDS = (0, 42, TITLE_SEED)

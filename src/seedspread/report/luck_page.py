@@ -8,7 +8,7 @@ from seedspread.report.document import Document, Figure, Paragraph, render_html,
 from seedspread.report.figures import draw_figures
 from seedspread.report.findings import Findings
 from seedspread.report.luck_words import luck_words
-from seedspread.report.wording import headline
+from seedspread.report.study_words import headline
 
 
 def luck_document(found: Findings, captions: Mapping[str, str]) -> Document:

@@ -18,7 +18,7 @@ from seedspread.records.scores import Scores
 from seedspread.records.study import Study
 from seedspread.report.document import Document, Figure, Part, Table, render_html, render_markdown
 from seedspread.report.drawing import BLUE, GREY, draw_dots, save_figure
-from seedspread.report.wording import format_interval
+from seedspread.report.study_words import format_interval
 from seedspread.statistics import Interval
 
 VARIED = {"init alone": "init", "order alone": "order", "augmentation alone": "augment"}

@@ -23,9 +23,7 @@ from seedspread.report.figures import draw_figures
 from seedspread.report.findings import Findings
 from seedspread.report.luck_words import luck_words
 from seedspread.report.repeat import commands, how_to_repeat
-from seedspread.report.tables import latex_table, numbers_table, results_table
-from seedspread.report.tensorboard import write_run
-from seedspread.report.wording import (
+from seedspread.report.study_words import (
     black_swans,
     distribution,
     headline,
@@ -34,6 +32,8 @@ from seedspread.report.wording import (
     spreads,
     stability,
 )
+from seedspread.report.tables import latex_table, numbers_table, results_table
+from seedspread.report.tensorboard import write_run
 
 METHODS = (
     "Accuracies are percent of the test set; std is the sample's (ddof = 1). 95 % intervals: Student's for the mean, "

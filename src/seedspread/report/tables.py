@@ -10,7 +10,7 @@ from seedspread.records.scores import Scores
 from seedspread.report.document import Emphasis, Strong, Table, Text
 from seedspread.report.findings import Findings
 from seedspread.report.paper import paper_row
-from seedspread.report.wording import format_interval
+from seedspread.report.study_words import format_interval
 from seedspread.statistics import Interval
 
 

@@ -4,9 +4,10 @@ import math
 
 from seedspread import statistics as st
 from seedspread.config.identity import find_differences, flatten
-from seedspread.decide.verdict import LEAST_SEEDS, Arm, ArmComparison, needs_caution
+from seedspread.decide.arms import Arm
+from seedspread.decide.verdict import LEAST_SEEDS, ArmComparison, needs_caution
 from seedspread.records.scores import Scores
-from seedspread.report.wording import count_noun, format_p_value, shortcomings
+from seedspread.report.study_words import count_noun, format_p_value, shortcomings
 from seedspread.statistics import Difference, Interval
 
 SMALL = 17  # seeds per arm that show a difference of one std between seeds with 80 % power

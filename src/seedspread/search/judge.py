@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from seedspread.config.errors import InputError
-from seedspread.decide.verdict import Arm, ArmComparison, NothingVaries, compare_arms, pair_arms
+from seedspread.decide.arms import Arm, pair_arms
+from seedspread.decide.verdict import ArmComparison, NothingVaries, compare_arms
 from seedspread.records.record import Status
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study
@@ -22,7 +23,7 @@ class Judgement:
 
     winner: Trial
     arms: tuple[Arm, Arm]  # the baseline and the winner
-    comparison: ArmComparison | None  # None where the scores differ by the same amount on every seed
+    comparison: ArmComparison | None  # None where nothing varies to test: every seed differs by the same amount
     diverged: tuple[int, int]  # fresh seeds of the baseline, and of the winner
 
     @classmethod
@@ -59,7 +60,7 @@ class Judgement:
 
     @property
     def decision(self) -> str:
-        """adopt; keep, where no improvement is shown; or more seeds, where these could not show one."""
+        """adopt: better is shown. keep: it is not. more seeds: the seeds at hand are too few to show it."""
         if self.diverged[1] > self.diverged[0]:
             return "keep"
         if self.comparison is None:

@@ -11,7 +11,7 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seedspread.config.errors import InputError
-from seedspread.config.identity import find_differences, flatten, list_places, restore_config, study_identity
+from seedspread.config.identity import find_differences, flatten, list_non_identity_keys, restore_config, study_identity
 from seedspread.config.overrides import override_key
 from seedspread.records.examples import DAMAGED
 from seedspread.records.record import ACCURACY, Record, Status
@@ -100,7 +100,7 @@ def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> D
         if key in stored or any(known.startswith(f"{key}.") for known in stored):
             raise InputError(f"with=[{override}]: {study.name} stores its own {key}; with= takes paths only")
     words = shlex.split(record.command)[3:] if record.command else []
-    not_taken = {*list_places(), "streams"}  # these come from the record and the study
+    not_taken = {*list_non_identity_keys(), "streams"}  # these come from the record and the study
     overrides = [word for word in words if override_key(word).split(".")[0] not in not_taken]
     cfg = OmegaConf.create(restore_config(compose("train", [*overrides, *more]), study.config))
     with open_dict(cfg):

@@ -14,16 +14,7 @@ from seedspread.config.identity import find_differences
 from seedspread.records.record import Record, Status
 from seedspread.records.study import Study
 from seedspread.training.module import Classifier
-
-
-def weights_sha256(module: torch.nn.Module) -> str:
-    """SHA-256 over names, types, shapes and bytes of all parameters and buffers, on any device, in any layout."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        tensor = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+from seedspread.training.weights_hash import weights_sha256
 
 
 def _finite(value: float) -> float | None:
@@ -35,8 +26,8 @@ class SeedRecord(L.Callback):
     """One record per seed: `header` (what was known before training), metrics, seconds, hashes.
 
     `started` is the `time.perf_counter()` at which work on the seed started. Seconds are wall time: train (steps),
-    score (evaluation on the test set), setup (all the rest until the record is written). Those of a resumed seed
-    include the time up to its checkpoint; those of `together` seeds that train in one step are divided among them.
+    score (evaluation on the test set), setup (all the rest until the record is written). A resumed seed counts the
+    time up to its checkpoint too. Of `together` seeds that train in one step each has an equal share.
     """
 
     def __init__(self, study: Study, header: dict[str, Any], started: float, together: int = 1) -> None:
@@ -46,7 +37,7 @@ class SeedRecord(L.Callback):
         self._before = {"setup": 0.0, "train": 0.0, "score": 0.0}
         self._since = started
 
-    def _book(self, part: str | None, module: L.LightningModule) -> None:
+    def _add_time(self, part: str | None, module: L.LightningModule) -> None:
         """Add the time since the last call to `part`, or to none."""
         if module.device.type == "cuda":
             torch.cuda.synchronize()
@@ -56,19 +47,19 @@ class SeedRecord(L.Callback):
         self._since = now
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._book(None, pl_module)  # a run that resumes within an epoch does not start it
+        self._add_time(None, pl_module)  # a run that resumes within an epoch does not start it
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._book(None, pl_module)
+        self._add_time(None, pl_module)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._book("train", pl_module)
+        self._add_time("train", pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._book("score", pl_module)
+        self._add_time("score", pl_module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._book("train", pl_module)
+        self._add_time("train", pl_module)
 
     def _spent(self) -> dict[str, float]:
         elapsed = time.perf_counter() - self.started

@@ -46,7 +46,7 @@ def download_from_hub(repository: str) -> Path:
 
 @lru_cache(maxsize=8)
 def file_sha256(path: Path, size: int, modified: int) -> str:
-    """SHA-256 of a file, computed once per process for a `size` and modification time in ns."""
+    """SHA-256 of a file; cached, with `size` and `modified` (ns) in the key so that a changed file is hashed again."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -357,7 +357,7 @@ def _norms_until_diverged(found: Findings) -> list[Array]:
 
 
 def _unstable_seeds(found: Findings) -> list[int]:
-    """Seeds whose training loss rises from its lowest so far by half of its fall, and by 5 % of the first epoch's."""
+    """Seeds whose training loss rises above its minimum by half of the fall to it, and by 5 % of the first loss."""
     losses = found.scores.curves["train/loss"]
     lowest, first = np.minimum.accumulate(losses, axis=1), losses[:, :1]
     rises = losses - lowest > np.maximum((first - lowest) / 2, np.abs(first) / 20)
