@@ -42,7 +42,7 @@ _MODULES = {
     "commands.train": ["train"],
     "config.errors": ["InputError"],
     "config.streams": ["Streams"],
-    "decide.arms": ["compare"],
+    "decide.verdict": ["compare"],
     "records.scores": ["Scores"],
     "records.study": ["Study"],
     "report.study_page": ["write_report"],

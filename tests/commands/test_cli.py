@@ -83,7 +83,7 @@ def test_one_seed_then_the_same_again(command):
         ([*QUICK, "data.train_size=abc"], "data.train_size=abc: a whole number of at least 1, or null"),
         ([*QUICK, "+trainer.limit_val_batches=0"], "trainer.limit_val_batches=0: a seed is recorded only when"),
         (["-m", *QUICK, "seed=range(0,5,0)"], "seed=range(0,5,0)"),
-        (["-m", *QUICK, "seed=0,1", "ckpt_path=README.md"], "a checkpoint is of one seed"),
+        (["-m", *QUICK, "seed=0,1", "ckpt_path=README.md"], "a checkpoint belongs to one seed"),
     ],
 )
 def test_bad_input_gets_one_or_two_lines_and_a_non_zero_exit(command, arguments, says, tmp_path):

@@ -163,9 +163,9 @@ def test_resuming_at_an_epoch_gives_the_uninterrupted_network(small, checkpoint)
 def test_a_checkpoint_that_does_not_fit_is_refused(small, checkpoint, tmp_path):
     (tmp_path / "torn.ckpt").write_bytes(checkpoint.read_bytes()[:1000])
     for overrides, says in (
-        (["seed=5"], "a checkpoint of seed 0; go on with seed=0"),
+        (["seed=5"], "a checkpoint of seed 0; resume it with seed=0"),
         (["model.width=4"], "a checkpoint of another network"),
-        (["trainer.max_epochs=1"], "nothing was scored after epoch 1 of trainer.max_epochs=1"),
+        (["trainer.max_epochs=1"], r"the last epoch was not scored \(1 of trainer.max_epochs=1\)"),
         ([f"ckpt_path={tmp_path}/torn.ckpt"], "not a whole Lightning checkpoint"),
     ):
         with pytest.raises(InputError, match=says):

@@ -53,3 +53,4 @@ def handle_interrupts() -> Iterator[None]:
     finally:
         for sign, handler in before.items():
             signal.signal(sign, handler)
+        INTERRUPTED.clear()  # what this process trains later was not interrupted
