@@ -46,7 +46,7 @@ test: setup  ## the tests: minutes on 2 cores
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-slow: setup  ## tests that take minutes each: 30 kills of a sweep, 50 of a seed, Ray, Slurm, the wheel
-	$(BIN)/python -m pytest -m slow -rs
+	$(BIN)/python -m pytest -n 2 -m slow -rs
 
 lint: setup  ## ruff, mypy, and the order of the rooms (import-linter)
 	$(BIN)/ruff check .

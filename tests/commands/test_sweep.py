@@ -1,6 +1,5 @@
 """Sweeps: resuming, failures, kills; through the real sweeper and launchers."""
 
-import json
 import os
 import random
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from seedspread.records.progress import Progress
+from seedspread.records.record import Record
 from seedspread.records.study import Study
 from tests.conftest import ROOT
 
@@ -280,7 +280,7 @@ def test_thirty_kills_lose_nothing_and_train_nothing_twice(tmp_path, cache, comm
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         for path in folder.glob("0*.json"):
-            record = json.loads(path.read_bytes())  # whole, whenever it was killed
+            record = Record.parse(path.read_bytes())  # whole, whenever it was killed
             assert record.status == "finished"
             assert seen.setdefault(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
     process = start_sweep(tmp_path, cache, f"seed=range(0,{seeds})", "jobs=2")

@@ -5,7 +5,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedspread.config.overrides import expand_seeds, format_seeds, format_value, name_study
+from seedspread.config.overrides import expand_seeds, format_seeds, format_value, name_study, split_command
 
 
 @given(st.lists(st.integers(0, 2**63 - 1), min_size=1, unique=True))
@@ -32,3 +32,8 @@ def test_studies_are_named_by_what_was_swept():
 def test_values_are_typed_so_that_hydra_reads_them_back(value):
     read = OverridesParser.create().parse_override(f"key={format_value(value)}").value()
     assert str(read) == str(value) and isinstance(read, type(value)) and isinstance(value, type(read))
+
+
+@pytest.mark.parametrize("program", ["python -m src.train", "seedspread train"])
+def test_the_overrides_of_a_recorded_command_are_found_for_both_programs(program):
+    assert split_command(f"{program} seed=3 'study=a b'") == ["seed=3", "study=a b"]

@@ -31,7 +31,7 @@ def test_the_best_is_of_all_in_the_folder_and_the_first_of_equals(search, tmp_pa
     found = search("study=made", f"results={tmp_path}")
     write_search(tmp_path, [(point, [[90.0], [90.0]]) for point in found.space.sample_points(2, 0)])
     agenda = Agenda(found)
-    assert not agenda.begun and agenda.best.name == best_trial(read_trials(found.folder)).name == "trial-000"
+    assert not agenda.started and agenda.best.name == best_trial(read_trials(found.folder)).name == "trial-000"
 
 
 def test_a_key_that_the_command_line_adds_can_be_searched(search):

@@ -10,6 +10,7 @@ from seedspread.commands.console import plain_errors, study_names
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
+from seedspread.config.overrides import TRAIN
 from seedspread.config.schema import Status
 from seedspread.records.study import Study, list_studies
 from seedspread.report.status import describe_status
@@ -25,7 +26,7 @@ def main(cfg: DictConfig) -> None:
             names = list_studies(cfg.results)
             searches = sorted(path.parent for path in Path(cfg.results).glob("*/search.yaml"))
         if not names and not searches:
-            raise InputError(f"no study in {cfg.results}; train one: python -m src.train seed=0 experiment=digits")
+            raise InputError(f"no study in {cfg.results}; train one: {' '.join(TRAIN)} seed=0 experiment=digits")
         damaged = []
         for name in names:
             try:

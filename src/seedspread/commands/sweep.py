@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from seedspread.config.check import check_config
 from seedspread.config.errors import InputError
 from seedspread.config.explain import explain_error
-from seedspread.config.overrides import format_seeds, name_study, parse_seeds, shorten_seeds
+from seedspread.config.overrides import TRAIN, format_seeds, name_study, parse_seeds, shorten_seeds
 from seedspread.config.resolve import count_workers, trains_in_stacks
 from seedspread.config.schema import SCHEMAS
 from seedspread.execution.failures import DEATHS, record_dead_worker
@@ -263,8 +263,8 @@ def suggest_commands(study: Study, overrides: Sequence[str], asked: int) -> Iter
     if not progress.scores:
         return
     others = [override for override in overrides if not override.startswith(("seed=", "overwrite="))]
-    more = shlex.join(["python", "-m", "src.train", "-m", f"seed=range(0,{10 * max(2, asked)})", *others])
+    more = shlex.join([*TRAIN, "-m", f"seed=range(0,{10 * max(2, asked)})", *others])
     yield f"next: {more}   # adds seeds; recorded ones are kept"
     best = max(progress.scores, key=progress.scores.__getitem__)
-    again = shlex.join(["python", "-m", "src.train", f"seed={best}", *others, "overwrite=true"])
+    again = shlex.join([*TRAIN, f"seed={best}", *others, "overwrite=true"])
     yield f"      {again}   # the best seed once more: the same bits"

@@ -63,7 +63,7 @@ def main(cfg: DictConfig) -> float | None:
         # A cluster's worker starts elsewhere; the folders of the config are meant from where the sweep was started.
         os.chdir(HydraConfig.get().runtime.cwd)
         return train_seeds(cfg, expand_seeds(cfg.seeds))
-    if HydraConfig.get().mode == RunMode.MULTIRUN:  # the sweeper tells what went wrong
+    if HydraConfig.get().mode == RunMode.MULTIRUN:  # the sweeper reports what went wrong
         return _train_and_score(cfg)
     with plain_errors():
         return _train_and_score(cfg)

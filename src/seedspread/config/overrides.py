@@ -14,6 +14,9 @@ from omegaconf import DictConfig, open_dict
 from seedspread.config.errors import InputError
 from seedspread.config.streams import LARGEST_SEED
 
+# What is typed to train: a checkout works without installation, an installed package has its command.
+TRAIN = ("seedspread", "train") if (Path(__file__).parent.parent / "conf").is_dir() else ("python", "-m", "src.train")
+
 
 def reproduction_command(seed: int) -> str | None:
     """The command that trains `seed` as this run does; None outside a Hydra command."""
@@ -21,7 +24,7 @@ def reproduction_command(seed: int) -> str | None:
         return None
     dropped = ("seed", "seeds", "overwrite", "ckpt_path")
     overrides = [o for o in HydraConfig.get().overrides.task if o.split("=")[0] not in dropped]
-    return shlex.join(["python", "-m", "src.train", f"seed={seed}", *overrides])
+    return shlex.join([*TRAIN, f"seed={seed}", *overrides])
 
 
 def without_epoch_lines(cfg: DictConfig) -> DictConfig:
@@ -123,3 +126,9 @@ def expand_seeds(text: str | int) -> list[int]:
         first, _, last = part.partition("-")
         seeds.extend(range(int(first), int(last or first) + 1))
     return seeds
+
+
+def split_command(command: str) -> list[str]:
+    """The overrides of a recorded command, `python -m src.train ...` or `seedspread train ...`."""
+    words = shlex.split(command)
+    return words[3:] if words[0] == "python" else words[2:]

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from seedspread.config.identity import flatten
-from seedspread.config.overrides import shorten_seeds
+from seedspread.config.overrides import TRAIN, shorten_seeds, split_command
 from seedspread.records.progress import format_duration
 from seedspread.records.scores import Scores
 from seedspread.report.document import Code, Section, Strong, Table, Text
@@ -37,7 +37,7 @@ def commands(scores: Scores) -> Code:
     else:
         value = ",".join(map(str, seeds))
     lines = [
-        shlex.join(["python", "-m", "src.train", "-m", f"seed={value}", *overrides]),
+        shlex.join([*TRAIN, "-m", f"seed={value}", *overrides]),
         shlex.join(["seedspread", "reproduce", f"study={scores.name}", f"seed={scores.best}", *where])
         + "   # trains the best seed again and compares every bit",
         shlex.join(["seedspread", "report", f"study={scores.name}", *where]),
@@ -50,7 +50,7 @@ def _overrides(scores: Scores) -> list[str]:
     found: Counter[str] = Counter(record.command for record in scores.finished if record.command)
     counted: Counter[tuple[str, ...]] = Counter()
     for command, count in found.items():
-        words = shlex.split(command)[3:]  # python -m src.train
+        words = split_command(command)
         counted[tuple(word for word in words if not word.startswith(("seed=", "results=")))] += count
     return list(counted.most_common(1)[0][0]) if counted else [f"study={scores.name}"]
 

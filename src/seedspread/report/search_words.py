@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from seedspread.config.overrides import TRAIN, split_command
 from seedspread.records.study import Study
 from seedspread.report.verdict_words import verdict_sentence
 from seedspread.search.judge import Judgement
@@ -169,10 +170,10 @@ def trial_command(t: SearchResults, trial: Trial) -> str:
     seeds = sorted([*trial.scores, *trial.diverged])
     record = Study.load(t.folder / trial.name).record(seeds[0])
     command = record.command if record else None
-    words = shlex.split(command or f"python -m src.train study={trial.name} results={t.folder}")
+    words = split_command(command) if command else [f"study={trial.name}", f"results={t.folder}"]
     value = f"range(0,{seeds[-1] + 1})" if seeds == [*range(seeds[-1] + 1)] else ",".join(map(str, seeds))
-    others = [word for word in words[3:] if not word.startswith("seed=")]
-    return shlex.join([*words[:3], "-m", f"seed={value}", *others])
+    others = [word for word in words if not word.startswith("seed=")]
+    return shlex.join([*TRAIN, "-m", f"seed={value}", *others])
 
 
 def search_log(t: SearchResults) -> list[dict[str, Any]]:

@@ -169,7 +169,7 @@ class Agenda:
         """Take in what is in the folder: trials of this very search, and others."""
         cfg, self.search = search.cfg, search
         self.trials = {trial.name: trial for trial in read_trials(search.folder)}  # by number, those to come included
-        self.begun: list[str] = []  # trials of this command, in their order
+        self.started: list[str] = []  # trials of this command, in their order
         self.queue: deque[Task] = deque()
         self.baseline_queue: deque[Task] = deque()
         self.left: Counter[str] = Counter()  # pairs of each study that are queued or trained now
@@ -227,7 +227,7 @@ class Agenda:
 
     def _next_trial(self) -> bool:
         """Queue the seeds of the next trial; False where there is none, or none yet."""
-        if len(self.begun) == self.total:
+        if len(self.started) == self.total:
             return False
         trial = self.planned.popleft() if self.planned else self._suggest_trial()
         if trial is None:
@@ -235,7 +235,7 @@ class Agenda:
         folder = self.search.folder / trial.name
         if not (folder / "trial.json").exists():
             trial.write(folder)
-        self.begun.append(trial.name)
+        self.started.append(trial.name)
         self._enqueue(trial.name, trial.point, self.search.seeds, self.queue)
         return True
 
@@ -244,13 +244,13 @@ class Agenda:
         # Of the latest trials, as many as keep all other workers busy, nothing is used, finished or not: points do not
         # depend on who was faster.
         latest = math.ceil((self.search.workers - 1) / len(self.search.seeds))
-        place = len(self.begun)
-        earlier = self.begun[: max(0, place - latest)]
+        place = len(self.started)
+        earlier = self.started[: max(0, place - latest)]
         if any(self.left[name] for name in earlier):
             return None
-        known = observations([trial for name, trial in self.trials.items() if name not in self.begun])
+        known = observations([trial for name, trial in self.trials.items() if name not in self.started])
         known += observations([self.trials[name] for name in earlier])
-        known += [(self.trials[name].point, None) for name in self.begun[len(earlier) :]]
+        known += [(self.trials[name].point, None) for name in self.started[len(earlier) :]]
         point = self.search.space.suggest_point(known, [self.search.cfg.search_seed, place])
         if point is None:
             print(f"trials={self.total}: {place}, and every point of the space has been tried", flush=True)
@@ -260,7 +260,7 @@ class Agenda:
 
     def _judge(self) -> None:
         """Queue the fresh seeds of the best trial, once all are done."""
-        waiting = len(self.begun) < self.total or any(self.left[name] for name in self.begun)
+        waiting = len(self.started) < self.total or any(self.left[name] for name in self.started)
         if waiting or self.winner or not self.search.fresh or not (best := self.best):
             return
         self.winner = best
@@ -285,7 +285,7 @@ class Agenda:
     @property
     def to_come(self) -> int:
         """How many pairs are to be trained yet, those of trials and of a winner to come included."""
-        trials, winners = self.total - len(self.begun), self.winner is None
+        trials, winners = self.total - len(self.started), self.winner is None
         return self.left.total() + trials * len(self.search.seeds) + winners * len(self.search.fresh)
 
 

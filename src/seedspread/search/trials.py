@@ -54,8 +54,8 @@ class Trial:
             point, search, space = stored["point"], stored["search"], stored["space"]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path} is damaged; restore a copy of it, or remove {folder}") from error
-        begun = (folder / "study.yaml").exists() or any(folder.glob("seeds/*.json"))
-        scan = Study.load(folder).scan() if begun else Scan()
+        has_started = (folder / "study.yaml").exists() or any(folder.glob("seeds/*.json"))
+        scan = Study.load(folder).scan() if has_started else Scan()
         records = scan.records
         ended = {status: [s for s, record in records.items() if record.status == status] for status in Status}
         scores = {s: float(to_percent(records[s].accuracy)) for s in ended[Status.FINISHED]}

@@ -1,6 +1,5 @@
 """Train recorded seeds again and compare bit for bit: `seedspread reproduce study=digits seed=3`, or `n=5`."""
 
-import shlex
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seedspread.config.errors import InputError
 from seedspread.config.identity import find_differences, flatten, list_non_identity_keys, restore_config, study_identity
-from seedspread.config.overrides import override_key
+from seedspread.config.overrides import override_key, split_command
 from seedspread.records.examples import DAMAGED
 from seedspread.records.record import ACCURACY, Record, Status
 from seedspread.records.study import Study
@@ -99,7 +98,7 @@ def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> D
         key = override_key(override)
         if key in stored or any(known.startswith(f"{key}.") for known in stored):
             raise InputError(f"with=[{override}]: {study.name} stores its own {key}; with= takes paths only")
-    words = shlex.split(record.command)[3:] if record.command else []
+    words = split_command(record.command) if record.command else []
     not_taken = {*list_non_identity_keys(), "streams"}  # these come from the record and the study
     overrides = [word for word in words if override_key(word).split(".")[0] not in not_taken]
     cfg = OmegaConf.create(restore_config(compose("train", [*overrides, *more]), study.config))
