@@ -45,7 +45,7 @@ demo: setup  ## 20 seeds of a small ResNet-9 on handwritten digits, offline
 test: setup  ## the tests: minutes on 2 cores
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-test-slow: setup  ## tests that take minutes each: 30 kills of a sweep, 50 of a seed, Ray, Slurm, the wheel
+test-slow: setup  ## the rest of the tests: kills and interrupts, Ray, Slurm, the wheel, the benchmarks of a GPU
 	$(BIN)/python -m pytest -n 2 -m slow -rs
 
 lint: setup  ## ruff, mypy, and the order of the rooms (import-linter)

@@ -69,7 +69,7 @@ def tensorboard(logdir: Path) -> Iterator[str]:
         server.wait()
 
 
-def wait_until(condition: Any, seconds: float = 30.0) -> float:
+def wait_until(condition: Any, seconds: float = 120.0) -> float:
     """Seconds until `condition()` is true; AssertionError where it is not in time."""
     began = time.monotonic()
     while not condition():

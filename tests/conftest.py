@@ -26,6 +26,11 @@ settings.register_profile("any machine", deadline=None)  # a busy disk is no fai
 settings.load_profile("any machine")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Three for two cores: a third of the time tests wait for the processes that they start."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-golden", action="store_true", help="write this machine's hashes to tests/golden")
 

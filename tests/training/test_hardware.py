@@ -35,7 +35,7 @@ def test_concurrent_processes_hold_different_slots_and_release_them(tmp_path):
     third, slots = start()
     assert slots == ["0", "0"]
     for child in (second, third):
-        child.communicate("\n", timeout=60)
+        child.communicate("\n", timeout=300)
 
 
 def test_a_slot_is_claimed_where_the_user_has_no_name(tmp_path, monkeypatch):
