@@ -220,9 +220,7 @@ def wait_for_end(folder: Path, process: subprocess.Popen) -> tuple[str, str]:
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_ctrl_c_and_sigterm_end_a_sweep_with_the_seeds_in_progress_and_say_how_to_resume(
-    tmp_path, cache, start, sign, jobs
-):
+def test_ctrl_c_and_sigterm_end_a_sweep_and_say_how_to_resume(tmp_path, cache, start, sign, jobs):
     fixed = [f"results={tmp_path}/results", f"data.cache={cache}", "trainer=cpu", "report=false"]
     process = start("src.train", "-m", "seed=range(0,500)", f"jobs={jobs}", *fixed, *QUICK)
     folder = tmp_path / "results" / "digits" / "seeds"
