@@ -7,6 +7,7 @@ tests/golden/ holds one file for each kind of machine, since a processor's kerne
 import hashlib
 import json
 import platform
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,9 +31,13 @@ CASES = {
 
 
 def machine_key() -> str:
+    """System, processor's maker (math libraries choose kernels by it), instruction sets, torch."""
+    cpu = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    maker = next((name.lower() for name in ("Intel", "AMD") if f"{name}\n" in cpu), "other")
     amx = "-amx" if getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)() else ""
     capability = torch.backends.cpu.get_cpu_capability().lower().replace(" ", "_")
-    return f"{platform.system().lower()}-{platform.machine()}-{capability}{amx}-torch{torch.__version__.split('+')[0]}"
+    version = torch.__version__.split("+")[0]
+    return f"{platform.system().lower()}-{platform.machine()}-{maker}-{capability}{amx}-torch{version}"
 
 
 @pytest.mark.parametrize("case", CASES)
