@@ -2,7 +2,8 @@
 # All that is to be measured on a GPU, in one call of at most 9 minutes: bash benchmarks/gpu.sh [FOLDER for the JSON files]
 # Runs where torch, torchvision, lightning, scikit-learn and rich are installed; what Hydra needs may lie as wheels in
 # wheels/: pip wheel --no-deps -w wheels hydra-core==1.3.8 omegaconf==2.3.1 antlr4-python3-runtime==4.9.3
-# hydra-joblib-launcher joblib. Without a GPU it runs at a small size. PYTHON=PATH names another Python.
+# hydra-joblib-launcher joblib. Without a GPU it runs at a small size. PYTHON=PATH names another Python;
+# LIMIT=SECONDS and PATIENCE=10 give a slow machine more time in all and ten times the share of each part.
 set -uo pipefail
 out=$(realpath -m "${1:-$(dirname "$0")/../logs/gpu}")
 mkdir -p "$out" && [ -w "$out" ] || { echo "cannot write to $out; name another folder" >&2; exit 1; }
@@ -19,7 +20,7 @@ small=$("$python" -c 'import torch; print("" if torch.cuda.is_available() else "
 command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,clocks.sm,power.limit --format=csv
 
 measure() {  # measure SECONDS NAME ARGUMENTS...: begin nothing after its share or the end of the whole, and keep what is done
-    local left=$((ends - SECONDS)) share=$1 name=$2
+    local left=$((ends - SECONDS)) share=$(($1 * ${PATIENCE:-1})) name=$2
     shift 2
     left=$((left < share ? left : share))
     echo "== $name"
