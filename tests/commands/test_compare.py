@@ -13,7 +13,7 @@ from seedspread.commands.compare import main as compare_main
 from seedspread.decide.score_files import read_arm
 from seedspread.records.study import Study
 from tests.conftest import ROOT
-from tests.synthetic import add_seed
+from tests.synthetic import CONFIG, add_seed
 
 RNG = np.random.default_rng(3)
 A, B = RNG.normal(90, 0.2, 24), RNG.normal(90.1, 0.3, 17)
@@ -22,27 +22,6 @@ A, B = RNG.normal(90, 0.2, 24), RNG.normal(90.1, 0.3, 17)
 @pytest.fixture
 def compared(invoked, tmp_path):
     return lambda *arguments: invoked(compare_main, f"results={tmp_path}/results", *arguments)
-
-
-CONFIG = {"data": {"name": "dots"}, "optimizer": {"lr": 0.1}}
-
-
-@pytest.fixture
-def made(tmp_path):
-    def make(name, accuracies, *, first=0, data="d1", torch="2.14.1", **config):
-        study = Study.open(tmp_path / "results" / name, {**CONFIG, **config})
-        for seed, accuracy in enumerate(accuracies, start=first):
-            add_seed(study, seed, accuracy, torch=torch, data_sha256=data)
-        return study
-
-    return make
-
-
-@pytest.fixture
-def two(made):
-    rng = np.random.default_rng(0)
-    made("slow", rng.normal(0.8, 0.015, 20))
-    return made("fast", rng.normal(0.84, 0.02, 20), optimizer={"lr": 0.2}, torch="2.13.0")
 
 
 @pytest.mark.draws

@@ -5,34 +5,11 @@ import pytest
 
 from seedspread import statistics as st
 from seedspread.commands.power import main as power_main
-from seedspread.records.study import Study
-from tests.synthetic import add_seed
 
 
 @pytest.fixture
 def power(invoked, tmp_path):
     return lambda *arguments: invoked(power_main, f"results={tmp_path}/results", *arguments)
-
-
-CONFIG = {"data": {"name": "dots"}, "optimizer": {"lr": 0.1}}
-
-
-@pytest.fixture
-def made(tmp_path):
-    def make(name, accuracies, *, first=0, data="d1", torch="2.14.1", **config):
-        study = Study.open(tmp_path / "results" / name, {**CONFIG, **config})
-        for seed, accuracy in enumerate(accuracies, start=first):
-            add_seed(study, seed, accuracy, torch=torch, data_sha256=data)
-        return study
-
-    return make
-
-
-@pytest.fixture
-def two(made):
-    rng = np.random.default_rng(0)
-    made("slow", rng.normal(0.8, 0.015, 20))
-    return made("fast", rng.normal(0.84, 0.02, 20), optimizer={"lr": 0.2}, torch="2.13.0")
 
 
 def test_power_from_numbers_and_from_a_study(power, two):
