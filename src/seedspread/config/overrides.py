@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, open_dict
 
 from seedspread.config.errors import InputError
-from seedspread.config.streams import LARGEST_SEED
+from seedspread.config.streams import check_seed
 
 # What is typed to train: a checkout works without installation, an installed package has its command.
 TRAIN = ("seedspread", "train") if (Path(__file__).parent.parent / "conf").is_dir() else ("python", "-m", "src.train")
@@ -42,13 +42,9 @@ def parse_seeds(override: Override) -> list[int]:
         raise InputError(f"{override.input_line}: {error}; for example 'seed=range(0,20)'") from error
     if not values:
         raise InputError(f"{override.input_line}: no seeds; a range runs up to but without its end: 'seed=range(0,20)'")
-    for value in values:
-        if isinstance(value, str) and value.isdigit():
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_SEED:
-            key = override.get_key_element()
-            raise InputError(f"{key}={value}: a seed is a whole number from 0 to 2**63-1, for example {key}=3")
-    return list(dict.fromkeys(int(value) for value in values))
+    key = override.get_key_element()
+    numbers = [int(value) if isinstance(value, str) and value.isdigit() else value for value in values]
+    return list(dict.fromkeys(check_seed(number, key) for number in numbers))
 
 
 def name_study(base: str, swept: Sequence[tuple[str, str]]) -> str:

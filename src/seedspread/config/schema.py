@@ -13,13 +13,12 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from seedspread.config.streams import LARGEST_SEED
+from seedspread.config.streams import A_SEED, LARGEST_SEED
 
 Auto = Literal["auto"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
 Interpolation = Literal["bilinear", "bicubic"]
 IF_SET = "if set"  # part of a study's identity unless it is null
-A_SEED = "a seed is a whole number from 0 to 2**63-1, for example {key}=3"
 WHOLE = "a seed is recorded only when it is trained and scored whole; {}"
 PERCENT = "percent, from 0 to below 100"
 LARGEST_PICTURE, MOST_THREADS = 4096, 1024

@@ -7,6 +7,8 @@ import numpy as np
 
 from seedspread.config.errors import InputError
 
+LARGEST_SEED = 2**63 - 1
+A_SEED = "a seed is a whole number from 0 to 2**63-1, for example {key}=3"
 STREAMS = ("init", "order", "augment", "other")
 
 # Spawn keys are part of what a seed reproduces: never renumber them.
@@ -16,7 +18,7 @@ _SPAWN_KEYS = {"init": 0, "order": 1, "augment": 2, "other": 3}
 def check_seed(value: Any, key: str = "seed") -> int:
     """Return `value` as a seed, a whole number from 0 to 2**63 - 1; raise InputError naming `key` otherwise."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_SEED:
-        raise InputError(f"{key}={value}: a seed is a whole number from 0 to 2**63-1, for example {key}=3")
+        raise InputError(f"{key}={value}: {A_SEED.format(key=key)}")
     return value
 
 
@@ -69,6 +71,3 @@ class Streams:
     def seeds(self) -> dict[str, int]:
         """The seed of each stream, by name."""
         return {name: getattr(self, name).seed for name in STREAMS}
-
-
-LARGEST_SEED = 2**63 - 1

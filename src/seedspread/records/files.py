@@ -10,6 +10,8 @@ from pathlib import Path
 
 from seedspread.config.errors import InputError
 
+LONGEST_NAME = 120
+
 
 def check_writable(folder: Path) -> None:
     """Raise InputError where no study can be written into `folder`, before anything is trained."""
@@ -22,9 +24,6 @@ def check_writable(folder: Path) -> None:
             probe.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable_error(folder, error) from error
-
-
-LONGEST_NAME = 120
 
 
 def combined_folder(results: Path, name: str) -> Path:

@@ -12,8 +12,6 @@ from typing import Any
 import torch
 
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "numpy", "pillow", "timm")
-
-
 NUMERIC_FLAGS = re.compile(r"avx|fma|amx|sse4|neon|asimd|bf16|sve")
 # Environment variables that change results; the number of threads is recorded as torch reports it.
 VARIABLES = ("MALLOC_", "CUBLAS_", "DNNL_", "ONEDNN_", "ATEN_CPU_CAPABILITY", "NVIDIA_TF32_OVERRIDE", "LD_PRELOAD")

@@ -49,7 +49,7 @@ def claim_slot(folder: Path | None = None) -> int:
 def make_repeatable(accelerator: str, threads: int) -> None:
     """Let this process train with `threads` CPU threads and, on a GPU, with deterministic kernels.
 
-    The bits of a result depend on the number of threads, which split sums. Raises InputError for `threads` below 1.
+    The bits of a result depend on the number of threads, which split sums.
     """
     torch.set_num_threads(threads)
     # Deterministic mode would also fill new tensors, which finds bugs and takes 7 % of a step on a CPU.

@@ -33,6 +33,7 @@ from seedspread.training.module import METRICS, Batch, Classifier
 from seedspread.training.run import fit
 
 SEEDS_IN_A_STACK = 64  # on a GPU
+STACKS_BETWEEN_COLLECTIONS = 5
 
 
 def stack_size(cfg: DictConfig) -> int:
@@ -58,9 +59,6 @@ def stack_size(cfg: DictConfig) -> int:
     if size > 1 and jointly:
         raise InputError(f"stack={size}: {jointly} would treat the gradients of all heads as one; set stack=1")
     return size
-
-
-STACKS_BETWEEN_COLLECTIONS = 5
 
 
 def train_stacks(cfg: DictConfig, study: Study, seeds: Iterable[int], size: int) -> int:

@@ -61,12 +61,8 @@ class Classifier(L.LightningModule):
         """The factor of `schedule` as a function of the optimizer step."""
         # Not trainer.estimated_stepping_batches: in a resumed run it resets the position within the epoch.
         trainer: Any = self.trainer
-        batches, limit = len(trainer.datamodule.train_dataloader()), trainer.limit_train_batches
-        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-        steps_an_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
-        steps = steps_an_epoch * trainer.max_epochs
-        steps = steps if trainer.max_steps == -1 else min(steps, trainer.max_steps)
-        return lambda step: schedule.factor(step, steps, steps_an_epoch)
+        steps_an_epoch = math.ceil(len(trainer.datamodule.train_dataloader()) / trainer.accumulate_grad_batches)
+        return lambda step: schedule.factor(step, steps_an_epoch * trainer.max_epochs, steps_an_epoch)
 
     def on_train_start(self) -> None:
         self._train_sums = self._train_sums.to(self.device)  # of a run that resumed within an epoch
