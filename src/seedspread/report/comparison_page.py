@@ -8,8 +8,7 @@ import pandas as pd
 
 from seedspread import statistics as st
 from seedspread.decide.verdict import ArmComparison, comparison_row
-from seedspread.records.files import unwritable_error
-from seedspread.report import drawing, figures
+from seedspread.records.files import draft_folder, unwritable_error
 from seedspread.report.document import (
     Bullets,
     Document,
@@ -17,9 +16,10 @@ from seedspread.report.document import (
     Part,
     Section,
     Table,
-    render_html,
-    render_markdown,
+    write_document,
 )
+from seedspread.report.drawing import save_figure
+from seedspread.report.figures import arms_figure
 from seedspread.report.verdict_words import comparison_rows, notes, setting_differences, verdict_sentence
 
 SETTINGS_IN_TERMINAL = 12
@@ -61,12 +61,10 @@ def _arms_table(found: Sequence[ArmComparison]) -> Table:
 def write_comparison(found: Sequence[ArmComparison], folder: Path) -> None:
     """Write index.html, compare.md, compare.csv and the figure as compare.png and compare.svg."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        drawing.save_figure(figures.arms_figure([found[0].baseline, *(c.candidate for c in found)]), folder, "compare")
-        document = comparison_document(found)
-        (folder / "index.html").write_text(render_html(document, folder))
-        (folder / "compare.md").write_text(render_markdown(document))
-        pd.DataFrame([comparison_row(c) for c in found]).to_csv(folder / "compare.csv", index=False)
+        with draft_folder(folder) as draft:
+            save_figure(arms_figure([found[0].baseline, *(c.candidate for c in found)]), draft, "compare")
+            write_document(comparison_document(found), draft, "compare")
+            pd.DataFrame([comparison_row(c) for c in found]).to_csv(draft / "compare.csv", index=False)
     except OSError as error:
         raise unwritable_error(folder, error) from error
 

@@ -126,6 +126,12 @@ def render_markdown(document: Document) -> str:
     return _MARKDOWN.get_template("page.md.j2").render(document=document).strip() + "\n"
 
 
+def write_document(document: Document, folder: Path, name: str) -> None:
+    """Write both renderings, index.html and NAME.md, into `folder`, where the figures lie already."""
+    (folder / "index.html").write_text(render_html(document, folder))
+    (folder / f"{name}.md").write_text(render_markdown(document))
+
+
 def parts_to_markdown(*parts: Part) -> str:
     """These parts alone in Markdown, for a terminal or TensorBoard."""
     return render_markdown(Document("", parts=parts)).rstrip("\n")

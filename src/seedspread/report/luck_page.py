@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from seedspread.records.files import unwritable_error
-from seedspread.report.document import Document, Figure, Paragraph, render_html, render_markdown
+from seedspread.records.files import draft_folder, unwritable_error
+from seedspread.report.document import Document, Figure, Paragraph, write_document
 from seedspread.report.figures import draw_figures
 from seedspread.report.findings import Findings
 from seedspread.report.luck_words import luck_words
@@ -22,10 +22,8 @@ def write_luck(found: Findings) -> Path:
     """Write the page on the luck of one study beside its report; return it."""
     folder = found.scores.study.folder / "luck"
     try:
-        folder.mkdir(exist_ok=True)
-        document = luck_document(found, draw_figures([found], folder, only="luck"))
-        (folder / "luck.md").write_text(render_markdown(document))
-        (folder / "index.html").write_text(render_html(document, folder))
+        with draft_folder(folder) as draft:
+            write_document(luck_document(found, draw_figures([found], draft, only="luck")), draft, "luck")
     except OSError as error:
         raise unwritable_error(folder, error) from error
     return folder / "index.html"

@@ -18,8 +18,7 @@ from seedspread.report.document import (
     Section,
     Table,
     Text,
-    render_html,
-    render_markdown,
+    write_document,
 )
 from seedspread.report.search_figures import LABELS, draw_search_figures
 from seedspread.report.search_words import cautions, search_headline, search_log, trials_table, winners_curse
@@ -118,8 +117,7 @@ def write_search_page(t: SearchResults, folder: Path) -> Path:
     """Write page, tables and figures into `folder`, all of them or none; return the page."""
     with draft_folder(folder) as draft:
         document = search_document(t, draw_search_figures(t, draft))
-        (draft / "search.md").write_text(render_markdown(document))
-        (draft / "index.html").write_text(render_html(document, draft))
+        write_document(document, draft, "search")
         pd.DataFrame(trials_table(t)).to_csv(draft / "trials.csv", index=False)
         write_journal(t, draft / "optuna.journal")
     return folder / "index.html"

@@ -13,10 +13,10 @@ from matplotlib import figure
 
 from seedspread import statistics as st
 from seedspread.config.errors import InputError
-from seedspread.records.files import unwritable_error
+from seedspread.records.files import draft_folder, unwritable_error
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study
-from seedspread.report.document import Document, Figure, Part, Table, render_html, render_markdown
+from seedspread.report.document import Document, Figure, Part, Table, write_document
 from seedspread.report.drawing import BLUE, GREY, draw_dots, save_figure
 from seedspread.report.study_words import format_interval
 from seedspread.statistics import Interval
@@ -104,11 +104,10 @@ def write_sources(name: str, sources: Sequence[Source], folder: Path) -> Path:
     ]
     document = sources_document(name, sources)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_figure(sources_figure(sources), folder, "sources")
-        pd.DataFrame(rows).to_csv(folder / "sources.csv", index=False)
-        (folder / "sources.md").write_text(render_markdown(document))
-        (folder / "index.html").write_text(render_html(document, folder))
+        with draft_folder(folder) as draft:
+            save_figure(sources_figure(sources), draft, "sources")
+            pd.DataFrame(rows).to_csv(draft / "sources.csv", index=False)
+            write_document(document, draft, "sources")
     except OSError as error:
         raise unwritable_error(folder, error) from error
     return folder / "index.html"

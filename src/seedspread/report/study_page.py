@@ -16,8 +16,7 @@ from seedspread.report.document import (
     Part,
     Section,
     parts_to_markdown,
-    render_html,
-    render_markdown,
+    write_document,
 )
 from seedspread.report.figures import draw_figures
 from seedspread.report.findings import Findings
@@ -136,8 +135,7 @@ def _write_files(several: Sequence[Findings], folder: Path) -> Path:
     """Write the files of one report into `folder`: all of them, or none where one fails."""
     with draft_folder(folder) as draft:
         document = study_document(several, draw_figures(several, draft))
-        (draft / "report.md").write_text(render_markdown(document))
-        (draft / "index.html").write_text(render_html(document, draft))
+        write_document(document, draft, "report")
         (draft / "table.tex").write_text(latex_table(several))
         numbers_table(several).to_csv(draft / "table.csv", index=False)
         if len(several) == 1:
