@@ -225,7 +225,7 @@ def test_a_broken_picture_is_named_and_refused_or_skipped(tmp_path, extraction, 
     names = sorted((root / part).glob("*/*"))
     names[row].write_bytes(names[row].read_bytes()[:300])
     broken = replace(extraction, source=read_picture_files(str(root), tmp_path, 0))
-    with pytest.raises(InputError, match=f"{names[row].name} .*: not a whole picture; .* or set data.skip_broken=true"):
+    with pytest.raises(InputError, match=f"{names[row].name}: not a whole picture .*; .* or set data.skip_broken=true"):
         broken.load_or_extract()
     found = replace(broken, skip_broken=True).load_or_extract()
     rows, labels = (found.train_rows, found.train_labels) if part == "train" else (found.test_rows, found.test_labels)

@@ -145,7 +145,7 @@ def test_a_broken_picture_is_named(files, folder, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(folder, broken)
     (broken / "train" / "a" / "03.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"03\.png .*: not a whole picture"):
+    with pytest.raises(InputError, match=r"03\.png: not a whole picture \(.*\); replace or remove it"):
         train(files(f"data.source={broken}"))
 
 

@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from rich.progress import track
 
 from seedspread.config.errors import InputError
-from seedspread.data.decoding import convert_to_rgb
+from seedspread.data.decoding import decode_picture
 from seedspread.data.picture_cache import load_or_build
 from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 
@@ -158,11 +158,7 @@ def _decode_parts(parts: dict[str, dict[str, list[str]]], read: Callable[[str], 
 
 
 def _decode_picture(name: str, data: bytes, size: int) -> np.ndarray:
-    try:
-        with Image.open(io.BytesIO(data)) as file:
-            image: Image.Image = convert_to_rgb(file)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise InputError(f"{name}: not a whole picture ({type(error).__name__}); replace or remove it") from error
+    image = decode_picture(io.BytesIO(data), name)
     if image.size != (size, size):
         scale = size / min(image.size)
         image = image.resize(

@@ -16,12 +16,11 @@ from torch import Tensor
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
 from seedspread.data.crops import RandomResizedCrop
-from seedspread.data.decoding import BrokenPicture
 from seedspread.data.extractor import FeatureExtractor
 from seedspread.data.features import Extraction, Features
 from seedspread.data.loader import EpochOrder, EpochPosition
 from seedspread.data.picture_files import PictureArrays, PictureFiles, build_source
-from seedspread.data.pictures import PictureSet, balanced_indices
+from seedspread.data.pictures import PictureSet, balanced_indices, check_sizes
 from seedspread.data.reader import Reader
 from seedspread.models.backbones import Backbone
 from seedspread.records.examples import ExampleIndex
@@ -131,10 +130,7 @@ class LiveLoader(ProbeLoader):
         extraction, epoch, augment = self.shared.extraction, self.sampler.epoch, self.streams.augment
 
         def crop(pictures: PictureFiles | PictureArrays, index: int) -> np.ndarray:
-            try:
-                return extraction.random_crop(pictures.load(index), augment.rng(epoch, index))[None]
-            except BrokenPicture as error:
-                raise InputError(f"{error}: not a whole picture; replace or remove it") from error
+            return extraction.random_crop(pictures.load(index), augment.rng(epoch, index))[None]
 
         order = self.sampler.permutation().numpy()
         for step in self.steps():
@@ -199,8 +195,8 @@ class FeatureData(L.LightningDataModule):
             raise InputError(
                 "data.skip_broken=true: skips pictures whose features are kept; with data.views=0 none are kept"
             )
-        if isinstance(train_size, int):  # before any features are extracted
-            self._check_batch(batch_size, train_size, name)
+        if train_size is not None:  # before any features are extracted
+            check_sizes(name, None, 0, batch_size, train_size)
         self.shared = _load_shared(
             Reader.of(read),
             source,
@@ -222,16 +218,7 @@ class FeatureData(L.LightningDataModule):
         self.classes, self.features = len(self.pictures.classes), self.pictures.test.shape[1]
         self.batch_size, self.score_batch_size, self.streams = batch_size, score_batch_size, streams
         self._loader = ProbeLoader if views else LiveLoader
-        if classes is not None and classes != self.classes:
-            raise InputError(f"data.classes={classes}: {name} has {self.classes} classes")
-        self._check_batch(batch_size, self.train_examples, name)
-
-    @staticmethod
-    def _check_batch(batch_size: int, pictures: int, name: str) -> None:
-        if batch_size > pictures:
-            raise InputError(
-                f"data.batch_size={batch_size}: {name} has {pictures} pictures to train on; choose 1 to {pictures}"
-            )
+        check_sizes(name, classes, self.classes, batch_size, self.train_examples)
 
     def example_index(self) -> ExampleIndex:
         test, rows = self.shared.extraction.source.test, self.pictures.test_rows

@@ -141,9 +141,7 @@ class Extraction:
             except BrokenPicture as error:
                 if self.skip_broken:
                     return np.empty((0, 0, 0, 3), np.uint8)
-                raise InputError(
-                    f"{error}: not a whole picture; replace or remove it, or set data.skip_broken=true"
-                ) from error
+                raise InputError(f"{error}, or set data.skip_broken=true") from error
 
         return crops
 

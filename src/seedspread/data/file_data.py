@@ -19,9 +19,9 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
 from seedspread.data.crops import RandomResizedCrop, center_crop
-from seedspread.data.decoding import BrokenPicture
 from seedspread.data.loader import EpochOrder, EpochPosition, Normaliser
 from seedspread.data.picture_files import PictureFiles, PictureSource
+from seedspread.data.pictures import check_sizes
 from seedspread.data.reader import Reader
 from seedspread.models.backbones import Transform
 from seedspread.records.examples import ExampleIndex
@@ -45,10 +45,7 @@ class CroppedPictures(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, key: Key) -> tuple[Tensor, int]:
         epoch, index = key
-        try:
-            picture = self.pictures.load(index)
-        except BrokenPicture as error:
-            raise InputError(f"{error}: not a whole picture; replace or remove it") from error
+        picture = self.pictures.load(index)
         if self.crops is None:
             pixels = center_crop(picture, self.transform)
         else:
@@ -153,12 +150,7 @@ class FileData(L.LightningDataModule):
         self.pictures = _list_pictures(Reader.of(read), source, size)
         self.train_examples = len(self.pictures.train)
         self.classes = len(self.pictures.classes)
-        if classes not in (None, self.classes):
-            raise InputError(f"data.classes={classes}: {name} has {self.classes} classes")
-        if batch_size > len(self.pictures.train):
-            raise InputError(
-                f"data.batch_size={batch_size}: {name} has {len(self.pictures.train)} pictures to train on"
-            )
+        check_sizes(name, classes, self.classes, batch_size, self.train_examples)
         self.crops, self.workers, self.streams, self.device = augment, workers, streams, device
         self.batch_size, self.score_batch_size = batch_size, score_batch_size
         self._normalise = Normaliser(mean, std, size, device)

@@ -14,7 +14,7 @@ from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
 from seedspread.data.augment import Augmentation
 from seedspread.data.loader import Normaliser, ScoreLoader, TrainLoader
-from seedspread.data.pictures import balanced_indices
+from seedspread.data.pictures import balanced_indices, check_sizes
 from seedspread.data.reader import Reader
 from seedspread.records.examples import ExampleIndex
 
@@ -99,14 +99,7 @@ class PictureData(L.LightningDataModule):
                 f"data.channels={channels}, data.mean and data.std must agree with the pictures of {name}, which have "
                 f"{found_channels} channels"
             )
-        if classes is not None and classes != self.classes:
-            raise InputError(f"data.classes={classes}: {name} has {self.classes} classes")
-        pictures = len(self.pictures.train_labels)
-        if batch_size > pictures:
-            raise InputError(
-                f"data.batch_size={batch_size}: {name} has {pictures} pictures to train on; choose 1 to {pictures}"
-            )
-
+        check_sizes(name, classes, self.classes, batch_size, self.train_examples)
         self._normalise = Normaliser(mean, std, size, device)
 
     def example_index(self) -> ExampleIndex:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from seedspread.config.errors import InputError
 from seedspread.data.class_folders import SUFFIXES, TEST_NAMES, split_names
-from seedspread.data.decoding import BrokenPicture, convert_to_rgb
+from seedspread.data.decoding import decode_picture
 from seedspread.data.pictures import Pictures, PictureSet, balanced_indices
 
 EXPECTED = "train/<wnid>/*.JPEG and val/<wnid>/*.JPEG, a folder for each class"
@@ -50,11 +50,7 @@ class PictureFiles:
     def load(self, index: int) -> Image.Image:
         """The decoded picture, as RGB; raises BrokenPicture."""
         path = self.root / self.names[index]
-        try:
-            with Image.open(path) as file:
-                return convert_to_rgb(file)
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise BrokenPicture(f"{path} ({type(error).__name__})") from error
+        return decode_picture(path, path)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,16 @@ class Pictures:
         return Pictures(np.ascontiguousarray(self.images[chosen]), self.labels[chosen])
 
 
+def check_sizes(name: str, classes: int | None, found: int, batch_size: int, pictures: int) -> None:
+    """Raise InputError where the data do not have the classes that are set, or fewer `pictures` than a batch."""
+    if classes not in (None, found):
+        raise InputError(f"data.classes={classes}: {name} has {found} classes")
+    if batch_size > pictures:
+        raise InputError(
+            f"data.batch_size={batch_size}: {name} has {pictures} pictures to train on; choose 1 to {pictures}"
+        )
+
+
 def balanced_indices(labels: np.ndarray, size: int | None, classes: int, key: str) -> np.ndarray:
     """Indices (size,) of the first size / classes of each class in `labels` (n,), ascending; all for None.
 
