@@ -9,7 +9,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, ListConfig
 
-from seedspread.commands.console import plain_errors
+from seedspread.commands.console import describe_studies, plain_errors
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
@@ -19,7 +19,7 @@ from seedspread.decide.score_files import is_score_file, read_arm
 from seedspread.decide.verdict import compare_arms
 from seedspread.records.files import combined_folder
 from seedspread.records.scores import Scores
-from seedspread.records.study import Study, list_studies, study_folder
+from seedspread.records.study import Study, study_folder
 from seedspread.report.comparison_page import format_comparison, write_comparison
 from seedspread.report.verdict_words import verdict_sentence
 
@@ -30,7 +30,7 @@ def named_arms(cfg: DictConfig) -> tuple[Arm, list[Arm]]:
     lists = {key: list(value) if isinstance(value, ListConfig) else [value] for key, value in named.items()}
     for key, values in lists.items():
         if not values or any(value is None for value in values):
-            there = ", ".join(list_studies(cfg.results)) or "none"
+            there = describe_studies(cfg.results)
             raise InputError(f"{key}=?: name a study ({cfg.results} has {there}), or a file of scores ending in .csv")
     if len(lists["baseline"]) > 1:
         raise InputError(f"baseline={cfg.baseline}: one baseline; candidates may be several, 'candidate=[ONE,OTHER]'")
@@ -55,7 +55,7 @@ def _named_arm(cfg: DictConfig, key: str, name: str) -> Arm:
         return read_arm(Path(name), cfg.column, cfg.seed_column)
     folder = study_folder(cfg.results, name)
     if not folder.exists():
-        there = ", ".join(list_studies(cfg.results)) or "none"
+        there = describe_studies(cfg.results)
         raise InputError(f"{key}={name}: no such study in {cfg.results} ({there}); a file of scores ends in .csv")
     return Arm.of(Scores.of(Study.load(folder)))
 

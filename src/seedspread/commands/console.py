@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig
 
 from seedspread.config.explain import explain_error
+from seedspread.records.study import list_studies
 
 _SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
@@ -37,6 +38,11 @@ def study_names(cfg: DictConfig) -> list[str]:
     if isinstance(cfg.study, ListConfig):
         return [str(name) for name in cfg.study]
     return [] if cfg.study is None else [str(cfg.study)]
+
+
+def describe_studies(results: str) -> str:
+    """The names of the studies in a folder of results, for an error that asks for one."""
+    return ", ".join(list_studies(results)) or "none"
 
 
 def run_command(main: Callable[[], Any]) -> None:

@@ -6,12 +6,12 @@ From the records alone; neither torch nor Lightning is imported.
 import hydra
 from omegaconf import DictConfig
 
-from seedspread.commands.console import plain_errors, study_names
+from seedspread.commands.console import describe_studies, plain_errors, study_names
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
 from seedspread.config.schema import Report
-from seedspread.records.study import Study, list_studies, study_folder
+from seedspread.records.study import Study, study_folder
 from seedspread.report.study_page import write_reports
 from seedspread.report.study_words import headline
 
@@ -23,7 +23,7 @@ def main(cfg: DictConfig) -> None:
         check_config(cfg, Report)
         names = list(dict.fromkeys(study_names(cfg)))
         if not names:
-            there = ", ".join(list_studies(cfg.results)) or "none"
+            there = describe_studies(cfg.results)
             raise InputError(f"study=?: name one, or several as study=[ONE,OTHER]; {cfg.results} has {there}")
         page, several = write_reports([Study.load(study_folder(cfg.results, name)) for name in names])
         for found in several:
