@@ -1,9 +1,8 @@
 """The schema: every key of conf/ is in it, it agrees with the objects it describes, and each kind of check works."""
 
 import inspect
-from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -16,34 +15,34 @@ from seedspread.config.compose import CONF, compose_config
 from seedspread.config.errors import InputError
 from seedspread.config.help import format_help
 from seedspread.config.identity import flatten, restore_config, study_identity
-from seedspread.config.schema import IF_SET, SCHEMAS, Auto, Target, Train, key, keys_of
+from seedspread.config.schema import IF_SET, SCHEMAS, Auto, Schema, Target, Train, key
 from seedspread.config.targets import check_targets
 from seedspread.training.module import METRICS
 
 
 def described(schema: type = Train) -> set[type]:
     """Every schema of an object below `schema`."""
-    groups = {group for found in keys_of(schema).values() for group in found.groups if group is not Target}
+    groups = {group for found in schema.keys.values() for group in found.groups if group is not Target}
     return groups.union(*(described(group) for group in groups))
 
 
 @pytest.mark.parametrize(
-    "schema", sorted((s for s in described() if hasattr(s, "target")), key=str), ids=lambda schema: schema.__name__
+    "schema", sorted((s for s in described() if s.target), key=str), ids=lambda schema: schema.__name__
 )
 def test_a_schema_has_the_parameters_of_its_object(schema):
     parameters = set(inspect.signature(get_method(schema.target)).parameters)
-    keys = set(keys_of(schema))
-    if getattr(schema, "open", False):
+    keys = set(schema.keys)
+    if schema.open:
         assert keys <= parameters
     else:  # what no config can hold is given by the code
         assert keys == parameters - {"streams", "device"}
 
 
 def test_the_trainers_keys_are_lightnings():
-    assert set(keys_of(keys_of(Train)["trainer"].groups[0])) <= set(
+    assert set(Train.keys["trainer"].groups[0].keys) <= set(
         inspect.signature(get_method("lightning.Trainer")).parameters
     )
-    assert keys_of(Train)["metric"].choices == METRICS
+    assert Train.keys["metric"].choices == METRICS
 
 
 def test_every_key_of_the_configs_is_in_the_schema_with_a_help_text():
@@ -66,18 +65,16 @@ def test_the_help_of_every_command_has_an_example_and_its_keys(command):
     assert COMMANDS[command] in text and ("seedspread " + command in text or "src.train" in text)
     cfg = compose_config(command, [])
     for name in cfg:
-        if name in keys_of(SCHEMAS[command]) and keys_of(SCHEMAS[command])[name] != keys_of(Train).get(name):
+        if name in SCHEMAS[command].keys and SCHEMAS[command].keys[name] != Train.keys.get(name):
             assert f"  {name}" in text
 
 
-@dataclass
-class Inner:
-    target: ClassVar[str] = "builtins.dict"
+class Inner(Schema):
+    target = "builtins.dict"
     rate: float = key("a rate", above=0, most=1)
 
 
-@dataclass
-class Example:
+class Example(Schema):
     count: int = key("a count", least=1)
     part: float = key("a part", least=0, below=1)
     flag: bool = key("a flag")
@@ -166,4 +163,4 @@ def test_places_and_display_are_no_part_of_an_identity():
     assert not {"threads", "data.batch_size", "model.width", "optimizer.lr", "trainer.max_epochs"} & outside
     conditional = {name for name, found in known_keys(Train).items() if found.identity == IF_SET}
     assert conditional == {"streams.other", "compile", "trainer.gradient_clip_val"}
-    assert all(is_dataclass(schema) for schema in SCHEMAS.values())
+    assert all(issubclass(schema, Schema) for schema in SCHEMAS.values())

@@ -4,7 +4,6 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from seedspread.config.errors import InputError
 from seedspread.config.overrides import format_value, is_typed, typed_keys, typed_overrides
-from seedspread.config.schema import SCHEMAS, Key, Target, group_schema, keys_of, keys_of_all
+from seedspread.config.schema import SCHEMAS, Key, Schema, Target, group_schema, keys_of_all
 
 
-def check_config(cfg: DictConfig, schema: type) -> None:
+def check_config(cfg: DictConfig, schema: type[Schema]) -> None:
     """Raise InputError for the first key of `cfg` that `schema` does not have, or whose value it does not take.
 
     Objects that no schema describes are left to `check_targets`, which imports them.
@@ -43,17 +42,19 @@ class _Typed:
     plus: Sequence[str]
 
 
-def _check_keys(where: str, values: Mapping[str, Any], schema: type, typed: _Typed, group: Key | None = None) -> None:
-    known = keys_of(schema)
+def _check_keys(
+    where: str, values: Mapping[str, Any], schema: type[Schema], typed: _Typed, group: Key | None = None
+) -> None:
+    known = schema.keys
     for name, value in values.items():
         full = f"{where}.{name}" if where else str(name)
         if name in known:
             _check_value(full, value, known[name], typed)
-        elif getattr(schema, "objects", False):
+        elif schema.objects:
             if value is not None and not (isinstance(value, Mapping) and "_target_" in value):
                 raise InputError(f"{full}={format_value(value)}: an object is needed: {full}._target_=")
         elif not (
-            getattr(schema, "open", False)
+            schema.open
             or (where and re.fullmatch(r"_\w+_", name))  # Hydra's own
             or (group and is_left_over(full, group, typed.keys))
             or (not where and re.search(rf"\$\{{{re.escape(name)}\b", typed.raw))  # what another key interpolates
@@ -70,7 +71,7 @@ def _check_value(where: str, value: Any, key: Key, typed: _Typed) -> None:
         if (schema := group_schema(key, value.get("_target_"))) is not None:
             _check_keys(where, value, schema, typed, key)
         elif Target not in key.groups:
-            takes = " or ".join(str(getattr(group, "target", "")) for group in key.groups)
+            takes = " or ".join(str(group.target) for group in key.groups)
             raise InputError(f"{where}._target_={value.get('_target_')}: choose {takes}")
     elif not key.accepts(value):
         raise InputError(f"{where}={_show(value)}: {key.complaint(where)}")
@@ -93,10 +94,10 @@ def is_left_over(full: str, group: Key, typed: Sequence[str]) -> bool:
     return name in keys_of_all(group) and not is_typed(full, typed)
 
 
-def _unknown_key(full: str, value: Any, schema: type, typed: _Typed) -> InputError:
+def _unknown_key(full: str, value: Any, schema: type[Schema], typed: _Typed) -> InputError:
     where, _, name = full.rpartition(".")
-    if target := getattr(schema, "target", None):
-        return unknown_setting(where, name, value, target, list(keys_of(schema)))
+    if target := schema.target:
+        return unknown_setting(where, name, value, target, list(schema.keys))
     if isinstance(value, Mapping) and value:
         inner, value = next(iter(value.items()))
         full = f"{full}.{inner}"
@@ -113,24 +114,22 @@ def unknown_setting(where: str, name: str, value: Any, target: str, takes: list[
     return InputError(f"{where}.{name}={_show(value)}: not a setting of {target}; {hint}")
 
 
-@cache
-def known_keys(*schemas: type) -> dict[str, Key]:
+def known_keys(*schemas: type[Schema]) -> dict[str, Key]:
     """Every dotted key of `schemas`, of all by default; those of all objects of a group together."""
     return {name: key for schema in schemas or SCHEMAS.values() for name, key in _walk(schema, "")}
 
 
-def _walk(schema: type, prefix: str) -> Iterator[tuple[str, Key]]:
-    for name, key in keys_of(schema).items():
+def _walk(schema: type[Schema], prefix: str) -> Iterator[tuple[str, Key]]:
+    for name, key in schema.keys.items():
         if not key.refused:
             yield f"{prefix}{name}", key
         for group in key.groups:
-            if group is not Target:
-                yield from _walk(group, f"{prefix}{name}.")
+            yield from _walk(group, f"{prefix}{name}.")
 
 
-def suggest_key(key: str, schema: type | None = None) -> str:
+def suggest_key(key: str, schema: type[Schema] | None = None) -> str:
     """`did you mean ...?` for a key that is not there, by its whole name or its last part; empty where none is near."""
-    known = known_keys(schema) if schema in SCHEMAS.values() else known_keys()
+    known = known_keys(schema) if schema and schema in SCHEMAS.values() else known_keys()
 
     def likeness(name: str) -> float:
         pairs = (key, name), (key.rpartition(".")[2], name.rpartition(".")[2])

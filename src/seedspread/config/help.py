@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from seedspread.config.compose import CONF, compose_config, find_user_configs
 from seedspread.config.overrides import format_value
-from seedspread.config.schema import SCHEMAS, Key, Train, group_schema, keys_of
+from seedspread.config.schema import SCHEMAS, Key, Train, group_schema
 
 WIDEST, FIRST_COLUMN = 120, 34
 
@@ -21,8 +21,8 @@ def format_help(command: str, purpose: str, overrides: Sequence[str] = ()) -> st
     cfg = compose_config(command, overrides)
     values: Any = OmegaConf.to_container(cfg, resolve=False)
     schema = SCHEMAS[command]
-    of_train = keys_of(Train) if schema is not Train and issubclass(schema, Train) else {}
-    own = {name: key for name, key in keys_of(schema).items() if key != of_train.get(name)}
+    of_train = Train.keys if schema is not Train and issubclass(schema, Train) else {}
+    own = {name: key for name, key in schema.keys.items() if key != of_train.get(name)}
     lines = [f"usage: seedspread {command} [key=value ...]", "", purpose, "", "examples:"]
     lines += [f"  {line}" for line in _examples(command)]
     lines += ["", "keys:", *_describe_keys(own, values)]
@@ -59,7 +59,7 @@ def _describe_keys(keys: Mapping[str, Key], values: Mapping[str, Any], prefix: s
             target = value.get("_target_")
             yield f"  {prefix}{name}: {key.help}" + (f" ({target})" if target else "")
             if (schema := group_schema(key, target)) is not None:
-                yield from _describe_keys(keys_of(schema), value, f"{prefix}{name}.")
+                yield from _describe_keys(schema.keys, value, f"{prefix}{name}.")
         else:
             takes = key.describe() + (f"; {key.unit}" if key.unit else "")
             first = f"  {prefix}{name}={format_value(value)}".ljust(FIRST_COLUMN)

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from seedspread.config.schema import IF_SET, Key, Train, keys_of, keys_of_all
+from seedspread.config.schema import IF_SET, Key, Train, keys_of_all
 
 KEYS_SHOWN = 6
 
@@ -16,7 +16,7 @@ def study_identity(cfg: DictConfig) -> dict[str, Any]:
     """What makes two seeds part of one study: the resolved config without seeds, paths and display settings."""
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     config["callbacks"] = config.get("callbacks") or {}  # null, {} and no key mean the same
-    return _select_identity(config, keys_of(Train))
+    return _select_identity(config, Train.keys)
 
 
 def _select_identity(values: Mapping[str, Any], known: Mapping[str, Key]) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def _select_identity(values: Mapping[str, Any], known: Mapping[str, Key]) -> dic
 def restore_config(cfg: DictConfig, identity: Mapping[str, Any]) -> dict[str, Any]:
     """A config that trains a study again: the keys of its `identity`, and paths and display settings from `cfg`."""
     ours: Any = OmegaConf.to_container(cfg, resolve=False)
-    return _restore(ours, identity, keys_of(Train))
+    return _restore(ours, identity, Train.keys)
 
 
 def _restore(ours: Any, identity: Mapping[str, Any], known: Mapping[str, Key]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def _restore(ours: Any, identity: Mapping[str, Any], known: Mapping[str, Key]) -
 
 def list_non_identity_keys() -> list[str]:
     """Top-level keys that are not part of a study's identity: seeds, paths, display settings."""
-    return [name for name, key in keys_of(Train).items() if key.identity is False]
+    return [name for name, key in Train.keys.items() if key.identity is False]
 
 
 def compute_digest(config: Mapping[str, Any]) -> str:

@@ -1,16 +1,14 @@
 """Every key of every config, said once: type, range, unit, help text, and whether a study's identity depends on it.
 
-The defaults are in conf/. A dataclass here holds the keys of one group. Its annotations are the types that a key takes:
-`int | None` may be null, `int | Auto` may be auto, `Literal` names the choices, a dataclass is a group of its own.
-Where a group is a `_target_` object, the dataclass whose `target` is that object describes it; any other object is
+The defaults are in conf/. A Schema holds the keys of one group. Its annotations are the types that a key takes:
+`int | None` may be null, `int | Auto` may be auto, `Literal` names the choices, a Schema is a group of its own.
+Where a group is a `_target_` object, the Schema whose `target` is that object describes it; any other object is
 checked against its signature (seedspread.config.targets).
 """
 
 import math
 import types
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from seedspread.config.streams import A_SEED, LARGEST_SEED
@@ -21,22 +19,19 @@ Interpolation = Literal["bilinear", "bicubic"]
 IF_SET = "if set"  # part of a study's identity unless it is null
 WHOLE = "a seed is recorded only when it is trained and scored whole; {}"
 PERCENT = "percent, from 0 to below 100"
-LARGEST_PICTURE, MOST_THREADS = 4096, 1024
-
-
-class Target:
-    """An object of any kind: `_target_` and the keys that it takes."""
+MOST_THREADS = 1024
+A_SIDE: Any = {"least": 1, "most": 4096, "unit": "pixels"}  # of a picture
+SEED: Any = {"least": 0, "most": LARGEST_SEED, "needed": A_SEED}
 
 
 @dataclass(frozen=True)
 class Key:
     """What one key of a config may be."""
 
-    name: str
     help: str
     types: tuple[type, ...] = ()
     choices: tuple[Any, ...] = ()
-    groups: tuple[type, ...] = ()  # a mapping is one of these
+    groups: tuple["type[Schema]", ...] = ()  # a mapping is one of these
     null: bool = False
     numbers: bool = False  # in a list
     least: float = -math.inf
@@ -100,74 +95,68 @@ def _is_number(value: Any) -> bool:
 
 
 def key(help: str, **more: Any) -> Any:
-    """A field of a schema: its help text and what `Key` knows besides type, choices and null."""
-    return field(metadata={"help": help, **more})
+    """A key of a schema: its help text and what `Key` knows besides type, choices and null."""
+    return Key(help, **more)
 
 
-@cache
-def keys_of(schema: type) -> dict[str, Key]:
-    """The keys of a schema by name. A trailing underscore keeps a word of Python's apart: `with_` is `with`."""
-    hints = get_type_hints(schema)
-    return {name: _read(name, hints[f.name], f.metadata) for f in fields(schema) if (name := f.name.rstrip("_"))}
+def _with_types(key: Key, hint: Any) -> Key:
+    parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    literals = [part for part in parts if get_origin(part) is Literal]
+    groups = tuple(part for part in parts if isinstance(part, type) and issubclass(part, Schema))
+    others = tuple(get_origin(part) or part for part in parts if part not in (*literals, *groups, types.NoneType))
+    choices = tuple(choice for literal in literals for choice in get_args(literal))
+    null, numbers = types.NoneType in parts, list[float] in parts
+    return replace(key, types=others, choices=choices, groups=groups, null=null, numbers=numbers)
 
 
-def _read(name: str, hint: Any, metadata: Mapping[str, Any]) -> Key:
-    kinds: list[Any] = []
-    choices: list[Any] = []
-    groups: list[Any] = []
-    null = numbers = False
-    parts = [hint]
-    while parts:
-        part = parts.pop(0)
-        if get_origin(part) in (Union, types.UnionType):
-            parts = [*get_args(part), *parts]
-        elif get_origin(part) is Literal:
-            choices += get_args(part)
-        elif part is type(None):
-            null = True
-        elif isinstance(part, type) and (part is Target or is_dataclass(part)):
-            groups.append(part)
-        else:
-            kinds.append(get_origin(part) or part)
-            numbers = numbers or get_args(part) == (float,)
-    found = {"types": tuple(kinds), "choices": tuple(choices), "groups": tuple(groups), **metadata}
-    return Key(name=name, null=null, numbers=numbers, **found)
+class Schema:
+    """The keys of a group, `NAME: TYPE = key(HELP)`. A trailing underscore keeps a word of Python's apart: `with_`."""
+
+    target: ClassVar[str | None] = None  # the `_target_` that it describes
+    open: ClassVar[bool] = False  # takes further keys
+    objects: ClassVar[bool] = False  # every further key is an object
+    keys: ClassVar[dict[str, Key]]  # by name
+
+    def __init_subclass__(cls) -> None:
+        found = {name: (getattr(cls, name, None), hint) for name, hint in get_type_hints(cls).items()}
+        cls.keys = {
+            name.rstrip("_"): _with_types(key, hint) for name, (key, hint) in found.items() if isinstance(key, Key)
+        }
+
+
+class Target(Schema):
+    """An object of any kind: `_target_` and the keys that it takes."""
 
 
 def keys_of_all(key: Key) -> dict[str, Key]:
     """The keys of a group by name, those of all objects that it may be."""
-    return {name: found for group in key.groups if group is not Target for name, found in keys_of(group).items()}
+    return {name: found for group in key.groups for name, found in group.keys.items()}
 
 
-def group_schema(key: Key, target: Any) -> type | None:
+def group_schema(key: Key, target: Any) -> type[Schema] | None:
     """The schema of a group whose `_target_` is `target`; None for an object that no schema describes."""
-    targets = {getattr(group, "target", None): group for group in key.groups if group is not Target}
+    targets = {group.target: group for group in key.groups if group is not Target}
     return targets.get(target, targets.get(None))
 
 
 # The groups of a seed
 
 
-@dataclass
-class StreamSeeds:
-    init: int | None = key("first weights", least=0, most=LARGEST_SEED, needed=A_SEED)
-    order: int | None = key("order of the training examples", least=0, most=LARGEST_SEED, needed=A_SEED)
-    augment: int | None = key("augmentation", least=0, most=LARGEST_SEED, needed=A_SEED)
-    other: int | None = key(
-        "dropout and whatever else draws while training", least=0, most=LARGEST_SEED, needed=A_SEED, identity=IF_SET
-    )
+class StreamSeeds(Schema):
+    init: int | None = key("first weights", **SEED)
+    order: int | None = key("order of the training examples", **SEED)
+    augment: int | None = key("augmentation", **SEED)
+    other: int | None = key("dropout and whatever else draws while training", **SEED, identity=IF_SET)
 
 
-@dataclass
-class Checkpoint:
+class Checkpoint(Schema):
     every_minutes: float | None = key("time between checkpoints of a running seed", above=0, unit="minutes")
     every_n_epochs: int | None = key("epochs between checkpoints", least=1, unit="epochs")
     keep: bool = key("keep the trained network in results/STUDY/checkpoints/SEED.final.ckpt")
 
 
-@dataclass
-class Augmentation:
-    target: ClassVar[str] = "seedspread.data.augment.Augmentation"
+class Augmentation(Schema):
+    target = "seedspread.data.augment.Augmentation"
     padding: int = key("zeros around a picture before it is cropped", least=0, unit="pixels")
     flip: bool = key("mirror half of the pictures")
     cutout: int = key("side of the square that is blanked; 0 for none", least=0, unit="pixels")
@@ -175,17 +164,15 @@ class Augmentation:
     chunk: int = key("pictures in a chunk", least=1)
 
 
-@dataclass
-class RandomResizedCrop:
-    target: ClassVar[str] = "seedspread.data.crops.RandomResizedCrop"
+class RandomResizedCrop(Schema):
+    target = "seedspread.data.crops.RandomResizedCrop"
     scale: list[float] = key("smallest and largest part of the picture's area")
     ratio: list[float] = key("smallest and largest width by height")
     flip: bool = key("mirror half of the pictures")
     interpolation: Interpolation | None = key("of the crops; null: that of the transform")
 
 
-@dataclass
-class _Data:
+class _Data(Schema):
     name: str = key("name of the data")
     read: Target = key("function that reads the pictures")
     source: str | None = key("folder or archive of the data", identity=False)
@@ -194,11 +181,10 @@ class _Data:
     score_batch_size: int = key("examples scored at once", least=1)
 
 
-@dataclass
 class PictureData(_Data):
-    target: ClassVar[str] = "seedspread.data.picture_data.PictureData"
+    target = "seedspread.data.picture_data.PictureData"
     cache: str = key("folder of the decoded pictures", identity=False)
-    size: int = key("side of a picture", least=1, most=LARGEST_PICTURE, unit="pixels")
+    size: int = key("side of a picture", **A_SIDE)
     channels: int = key("colour channels", least=1)
     train_size: int | None = key("a fixed balanced subset to train on; null: all", least=1)
     test_size: int | None = key("a fixed balanced subset to score; null: all", least=1)
@@ -207,12 +193,11 @@ class PictureData(_Data):
     augment: Augmentation | Target | None = key("augmentation of the training pictures")
 
 
-@dataclass
 class FileData(_Data):
-    target: ClassVar[str] = "seedspread.data.file_data.FileData"
+    target = "seedspread.data.file_data.FileData"
     root: str | None = key("folder of train/ and test/ or val/", identity=False)
-    size: int = key("side of a picture", least=1, most=LARGEST_PICTURE, unit="pixels")
-    resize: int = key("short side before the centre is scored", least=1, most=LARGEST_PICTURE, unit="pixels")
+    size: int = key("side of a picture", **A_SIDE)
+    resize: int = key("short side before the centre is scored", **A_SIDE)
     interpolation: Interpolation = key("of resized pictures")
     channels: int = key("colour channels; pictures from files have 3", least=1)
     mean: list[float] = key("mean of each channel, taken out of the pictures")
@@ -221,12 +206,11 @@ class FileData(_Data):
     workers: int = key("processes that decode", least=0, identity=False)
 
 
-@dataclass
 class FeatureData(_Data):
-    target: ClassVar[str] = "seedspread.data.feature_data.FeatureData"
+    target = "seedspread.data.feature_data.FeatureData"
     root: str | None = key("folder of train/ and test/ or val/", identity=False)
     cache: str = key("folder of the features", identity=False)
-    size: int | None = key("side of a picture before it is cropped", least=1, most=LARGEST_PICTURE, unit="pixels")
+    size: int | None = key("side of a picture before it is cropped", **A_SIDE)
     train_size: int | None = key("a fixed balanced subset to train on; null: all", least=1)
     test_size: int | None = key("a fixed balanced subset to score; null: all", least=1)
     backbone: Target | None = key("the frozen network", identity=False, follows="backbone")
@@ -238,9 +222,8 @@ class FeatureData(_Data):
     shard: int = key("crops between two savings of the features", least=1)
 
 
-@dataclass
-class ResNet9:
-    target: ClassVar[str] = "seedspread.models.resnet9.ResNet9"
+class ResNet9(Schema):
+    target = "seedspread.models.resnet9.ResNet9"
     channels: int = key("colour channels", least=1, follows="data.channels")
     classes: int | None = key("number of classes; null: as found", least=1, follows="data.classes")
     width: int = key("channels of the first layer; 64 in the paper", least=1)
@@ -249,23 +232,21 @@ class ResNet9:
     scale: float = key("factor of the logits")
 
 
-@dataclass
-class LinearProbe:
-    target: ClassVar[str] = "seedspread.models.linear_probe.LinearProbe"
+class LinearProbe(Schema):
+    target = "seedspread.models.linear_probe.LinearProbe"
     features: int | None = key("number of features; null: as the backbone gives", least=1)
     classes: int | None = key("number of classes; null: as found", least=1, follows="data.classes")
     init: Literal["torch", "kaiming", "tiny", "dino"] = key("initialisation of the head")
 
 
-@dataclass
-class Backbone:
-    target: ClassVar[str] = "seedspread.models.backbones.Backbone"
+class Backbone(Schema):
+    target = "seedspread.models.backbones.Backbone"
     name: str = key("network, as its library names it")
     library: Literal["timm", "torchvision"] = key("library that builds the network")
     checkpoint: str | None = key("local file of weights", identity=False, file=True)
     url: str | None = key("where the weights are downloaded from; null: where the library says")
     blocks: int = key("class tokens of a ViT's last blocks, side by side", least=1)
-    size: int | None = key("side of a picture; null: as the library says", least=1, most=LARGEST_PICTURE, unit="pixels")
+    size: int | None = key("side of a picture; null: as the library says", **A_SIDE)
     resize: int | None = key(
         "short side before the centre is cropped; null: as the library says", least=1, unit="pixels"
     )
@@ -275,50 +256,44 @@ class Backbone:
     precision: Literal["auto", "bf16-mixed", "32-true"] = key("precision of the pass; auto: what the hardware has")
 
 
-@dataclass
-class SharpAndSmoothed:
-    target: ClassVar[str] = "seedspread.training.losses.SharpAndSmoothed"
+class SharpAndSmoothed(Schema):
+    target = "seedspread.training.losses.SharpAndSmoothed"
     weight: float = key("weight of the label-smoothed part; 0: plain cross-entropy")
     smoothing: float = key("label smoothing", least=0, most=1)
 
 
-@dataclass
-class Optimizer:
+class Optimizer(Schema):
     """Any optimizer of torch or of the user's: its other keys go by its signature."""
 
-    open: ClassVar[bool] = True
+    open = True
     lr: float | None = key("base learning rate", least=0)
     momentum: Any = key("momentum of SGD")
     nesterov: bool = key("Nesterov's momentum")
     weight_decay: Any = key("weight decay")
 
 
-@dataclass
-class RiseAndFall:
-    target: ClassVar[str] = "seedspread.training.schedules.RiseAndFall"
+class RiseAndFall(Schema):
+    target = "seedspread.training.schedules.RiseAndFall"
     rise: float = key("epochs until the peak", least=0, unit="epochs")
     end: float = key("epoch from which the rate stays at the floor", least=0, unit="epochs")
     height: float = key("height of the peak above the floor, as a factor of lr")
     floor: float = key("smallest factor of lr")
 
 
-@dataclass
-class LambdaLR:
-    target: ClassVar[str] = "torch.optim.lr_scheduler.LambdaLR"
-    open: ClassVar[bool] = True
+class LambdaLR(Schema):
+    target = "torch.optim.lr_scheduler.LambdaLR"
+    open = True
     lr_lambda: RiseAndFall | Target = key("factor of lr for each epoch")
 
 
-@dataclass
-class CosineAnnealingLR:
-    target: ClassVar[str] = "torch.optim.lr_scheduler.CosineAnnealingLR"
-    open: ClassVar[bool] = True
+class CosineAnnealingLR(Schema):
+    target = "torch.optim.lr_scheduler.CosineAnnealingLR"
+    open = True
     T_max: int = key("epochs from lr down to 0", least=1, unit="epochs", follows="trainer.max_epochs")
 
 
-@dataclass
-class WarmUp:
-    target: ClassVar[str] = "seedspread.training.schedules.WarmUp"
+class WarmUp(Schema):
+    target = "seedspread.training.schedules.WarmUp"
     epochs: int = key("epochs of the training", least=1, unit="epochs", follows="trainer.max_epochs")
     warmup: float = key(
         "epochs of linear warm-up; 0.5 is half of one",
@@ -329,16 +304,13 @@ class WarmUp:
     decay: Literal["cosine", "linear", "constant"] = key("decay after the warm-up")
 
 
-@dataclass
-class Trainer:
+class Trainer(Schema):
     """Lightning's Trainer: its other keys go by its signature."""
 
-    open: ClassVar[bool] = True
+    open = True
     accelerator: Literal["auto", "cpu", "gpu"] = key("auto: a GPU where there is one")
     devices: Literal[1] = key(
-        "devices of one seed",
-        identity=False,
-        needed="a seed trains on one device; several train several seeds: jobs=",
+        "devices of one seed", identity=False, needed="a seed trains on one device; several train several seeds: jobs="
     )
     max_epochs: int = key("epochs of a seed", least=1, unit="epochs")
     precision: Precision = key("auto: bf16-mixed where the hardware has it, else 32-true")
@@ -363,23 +335,20 @@ class Trainer:
     logger: Any = key("", refused="loggers are a group of their own: logger=csv or logger=tensorboard")
 
 
-@dataclass
-class EpochLines:
-    target: ClassVar[str] = "seedspread.training.callbacks.epoch_lines.EpochLines"
+class EpochLines(Schema):
+    target = "seedspread.training.callbacks.epoch_lines.EpochLines"
     after: float = key("time that a seed may take in silence", least=0, unit="seconds")
     every: float = key("time between lines where the output is no terminal", least=0, unit="seconds")
 
 
-@dataclass
-class GradientNorms:
-    target: ClassVar[str] = "seedspread.training.callbacks.gradient_norms.GradientNorms"
+class GradientNorms(Schema):
+    target = "seedspread.training.callbacks.gradient_norms.GradientNorms"
 
 
-@dataclass
-class Callbacks:
+class Callbacks(Schema):
     """Lightning's callbacks by name. What only observes is no part of a study's identity."""
 
-    objects: ClassVar[bool] = True  # every further key is an object
+    objects = True
     epoch_lines: EpochLines | Target | None = key("lines that show how far a long seed is", identity=False)
     gradient_norms: GradientNorms | Target | None = key("the gradient norm of each epoch", identity=False)
 
@@ -387,15 +356,8 @@ class Callbacks:
 # The commands
 
 
-@dataclass
-class Train:
-    seed: int = key(
-        "seed to train; with -m several: seed=range(0,20)",
-        least=0,
-        most=LARGEST_SEED,
-        identity=False,
-        needed=A_SEED,
-    )
+class Train(Schema):
+    seed: int = key("seed to train; with -m several: seed=range(0,20)", **SEED, identity=False)
     seeds: str | int | None = key("seeds of one job of a sweep; the sweep sets it", identity=False)
     streams: StreamSeeds = key("seeds of single streams; null: each follows the seed")
     study: str | int = key("folder in results/; an experiment gives its own name", identity=False)
@@ -433,7 +395,6 @@ class Train:
     space: Target | None = key("what seedspread tune searches", identity=False)
 
 
-@dataclass
 class Tune(Train):
     search: Literal["explore", "exploit"] = key("quasi-random points, or points where scores promise most")
     trials: int = key("points of this search, recorded ones included", least=1)
@@ -443,12 +404,10 @@ class Tune(Train):
     report: bool = key("write the page from the records and train nothing", identity=False)
 
 
-@dataclass
 class Sources(Train):
     n: int = key("seeds of each study", least=2)
 
 
-@dataclass
 class BatchSize(Train):
     start: int = key("smallest batch; each next one is twice as large", least=1)
     gain: float = key("two sizes in a row that gain less end it", least=0, below=100, unit="percent", needed=PERCENT)
@@ -457,24 +416,20 @@ class BatchSize(Train):
     )
 
 
-@dataclass
-class Report:
+class Report(Schema):
     results: str = key("folder of all studies")
     study: str | int | list[str] | None = key("study to read, or several: study=[ONE,OTHER]")
 
 
-@dataclass
 class Luck(Report):
     pass
 
 
-@dataclass
 class Status(Report):
     study: str | int | list[str] | None = key("study to show, or several; null: all")
 
 
-@dataclass
-class Compare:
+class Compare(Schema):
     results: str = key("folder of all studies")
     baseline: str | int | list[str] | None = key("study, or CSV file of scores")
     candidate: str | int | list[str] | None = key("study or CSV file, or several: candidate=[ONE,OTHER]")
@@ -489,8 +444,7 @@ class Compare:
     )
 
 
-@dataclass
-class Power:
+class Power(Schema):
     results: str = key("folder of all studies")
     std: float | None = key("standard deviation between seeds, in the units of difference", above=0)
     study: str | int | None = key("study that has the standard deviation")
@@ -500,16 +454,15 @@ class Power:
     paired: bool = key("whether std is that of differences of pairs")
 
 
-@dataclass
-class Reproduce:
+class Reproduce(Schema):
     results: str = key("folder of all studies")
     study: str | int | None = key("study to reproduce")
-    seed: int | None = key("recorded seed to train again", least=0, most=LARGEST_SEED, needed=A_SEED)
+    seed: int | None = key("recorded seed to train again", **SEED)
     n: int | None = key("how many recorded seeds, drawn at random each time", least=1)
     with_: str | list[str] | None = key("places on this machine: \"with=['data.source=PATH']\"")
 
 
-SCHEMAS: dict[str, type] = {
+SCHEMAS: dict[str, type[Schema]] = {
     "train": Train,
     "report": Report,
     "compare": Compare,

@@ -60,13 +60,8 @@ class Streams:
         unknown = sorted(set(own) - set(STREAMS))
         if unknown:
             raise InputError(f"streams.{unknown[0]}: the streams are {', '.join(STREAMS)}")
-        seeds = {name: own.get(name) for name in STREAMS}
-        return cls(
-            **{
-                name: Stream(name, check_seed(seed if value is None else value, f"streams.{name}"))
-                for name, value in seeds.items()
-            }
-        )
+        seeds = {name: seed if own.get(name) is None else own[name] for name in STREAMS}
+        return cls(**{name: Stream(name, check_seed(value, f"streams.{name}")) for name, value in seeds.items()})
 
     def seeds(self) -> dict[str, int]:
         """The seed of each stream, by name."""

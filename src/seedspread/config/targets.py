@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from seedspread.config.check import is_left_over, unknown_setting
 from seedspread.config.errors import InputError, find_input_error
 from seedspread.config.overrides import is_typed, typed_keys
-from seedspread.config.schema import Train, keys_of
+from seedspread.config.schema import Train
 
 
 def parameters_of(where: str, target: str) -> tuple[list[str], bool] | None:
@@ -73,7 +73,7 @@ def drop_left_over_keys(cfg: DictConfig) -> None:
         if not values or (found := parameters_of(group, str(values._target_))) is None:
             continue
         for name in [str(key) for key in values if key not in found[0] and not re.fullmatch(r"_\w+_", str(key))]:
-            if is_left_over(f"{group}.{name}", keys_of(Train)[group], typed):
+            if is_left_over(f"{group}.{name}", Train.keys[group], typed):
                 with open_dict(values):
                     values.pop(name)
             elif is_typed(f"{group}.{name}", typed) and not found[1]:

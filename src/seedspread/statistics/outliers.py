@@ -47,11 +47,6 @@ def maximum_range(n: int, level: float = 0.95) -> Interval:
     return Interval(*(float(stats.norm.isf(-math.expm1(math.log(u) / n))) for u in (low, high)))
 
 
-def surprise(away: float, n: int) -> float:
-    """How likely the largest of n standard normal draws lies at least `away`: 1 - Φ(away)ⁿ."""
-    return float(-math.expm1(n * stats.norm.logcdf(away)))
-
-
 def expected_extreme(n: int) -> tuple[float, Interval]:
     """Mean and 95 % range of how far the largest of n normal draws lies above their mean, in their own sample std.
 
