@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -38,7 +37,6 @@ Text = str | Strong | Emphasis | Link | tuple["str | Strong | Emphasis | Link", 
 
 @dataclass(frozen=True)
 class Paragraph:
-    kind: ClassVar[str] = "paragraph"
     text: Text
 
 
@@ -46,13 +44,11 @@ class Paragraph:
 class Note:
     """What a reader must not miss, a line each."""
 
-    kind: ClassVar[str] = "note"
     lines: Sequence[Text]
 
 
 @dataclass(frozen=True)
 class Bullets:
-    kind: ClassVar[str] = "bullets"
     items: Sequence[Text]
 
 
@@ -60,7 +56,6 @@ class Bullets:
 class Table:
     """Rows of as many cells as `head`; the columns from `numbers` on hold numbers and are aligned to the right."""
 
-    kind: ClassVar[str] = "table"
     head: Sequence[Text]
     rows: Sequence[Sequence[Text]]
     numbers: int | None = None
@@ -73,7 +68,6 @@ class Table:
 class Figure:
     """A figure whose files NAME.png and NAME.svg lie beside the page."""
 
-    kind: ClassVar[str] = "figure"
     name: str
     caption: str
 
@@ -82,7 +76,6 @@ class Figure:
 class Code:
     """A block of code; folded under `summary` where there is one."""
 
-    kind: ClassVar[str] = "code"
     text: str
     language: str = ""
     summary: str = ""

@@ -1,18 +1,21 @@
 """What all figures have in common: style, panels, bands, files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from seedspread.report.findings import Findings
 from seedspread.statistics import Array, Bands, Interval
 
+T = TypeVar("T")
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5f5f5f"
 COLUMN, ROW = 5.6, 3.1  # inches
 MANY = 500  # points; more are drawn as pixels in an SVG
@@ -33,10 +36,30 @@ STYLE: Any = {
 }
 
 
+Drawing = Callable[[T], Figure]
+
+
 def make_panels(several: Sequence[Findings], rows: int = 1, share: bool = False) -> tuple[Figure, Array]:
     """A figure with a column of `rows` axes for each study; `share` gives each row one scale."""
     fig = Figure(figsize=(COLUMN * len(several), ROW * rows), layout="constrained")
     return fig, fig.subplots(rows, len(several), squeeze=False, sharey="row" if share else "none")
+
+
+def draw_columns(rows: int = 1, share: bool = False) -> Callable[[Callable[..., None]], Drawing[Sequence[Findings]]]:
+    """Turn a function that draws one study, `draw(found, *axes)`, into one that draws several, a column for each."""
+
+    def decorate(draw: Callable[..., None]) -> Drawing[Sequence[Findings]]:
+        @wraps(draw)
+        def figure(several: Sequence[Findings]) -> Figure:
+            fig, axes = make_panels(several, rows, share)
+            for column, found in zip(axes.T, several, strict=True):
+                draw(found, *column)
+                set_title(column[0], found)
+            return fig
+
+        return figure
+
+    return decorate
 
 
 def escape_math(name: str) -> str:
@@ -53,6 +76,13 @@ def draw_legend(ax: Axes) -> None:
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.985), ncols=4, borderpad=0, columnspacing=1.0, handlelength=1.4)
 
 
+def use_log_ticks(axis: Axis, subs: Sequence[float] = (1, 2, 5)) -> None:
+    """Label `subs` of each decade of a logarithmic axis as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
+
+
 def use_integer_ticks(*axes: Axes) -> None:
     for ax in axes:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -61,8 +91,7 @@ def use_integer_ticks(*axes: Axes) -> None:
 def draw_bands(ax: Axes, x: Array, band: Bands, around: Array | float = 0.0) -> None:
     """Draw the mean, ± 1 std and the range at `x` (E,), as distances from `around`."""
     if len(x) == 1:  # a band needs two points: draw a block around the single epoch
-        x = x + np.array([-0.1, 0.1])
-        band = Bands(*(np.repeat(part, 2) for part in (band.mean, band.std, band.min, band.max)))
+        x, band = x + np.array([-0.1, 0.1]), band.at([0, 0])
     ax.fill_between(x, band.min - around, band.max - around, color=BLUE, alpha=0.18, linewidth=0, label="min to max")
     if len(band.std) and np.isfinite(band.std).any():
         low, high = band.mean - band.std - around, band.mean + band.std - around
@@ -91,3 +120,11 @@ def save_figure(figure: Figure, folder: Path, name: str) -> None:
     """Write `figure` as NAME.png and NAME.svg into `folder`, the same bytes each time."""
     figure.savefig(folder / f"{name}.png", metadata={"Software": None})
     figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+
+
+def save_figures(figures: Mapping[str, tuple[Drawing[T], str]], what: T, folder: Path) -> dict[str, str]:
+    """Draw `figures` of `what`, as PNG and SVG, into `folder`; return their captions by name."""
+    for name, (draw, _) in figures.items():
+        with mpl.rc_context(STYLE):
+            save_figure(draw(what), folder, name)
+    return {name: caption for name, (_, caption) in figures.items()}

@@ -1,14 +1,13 @@
 """Figures of studies, a column for each, in colours for print and for colour-blind readers (Okabe and Ito 2008)."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 from scipy import stats
 
 from seedspread import statistics as st
@@ -20,22 +19,23 @@ from seedspread.report.drawing import (
     MANY,
     ORANGE,
     STYLE,
+    Drawing,
     draw_bands,
+    draw_columns,
     draw_dots,
     draw_legend,
     escape_math,
     make_panels,
-    save_figure,
+    save_figures,
     set_title,
     use_integer_ticks,
+    use_log_ticks,
 )
 from seedspread.report.findings import Findings
 from seedspread.report.study_words import TITLE_SEED
-from seedspread.statistics import Array, Bands
+from seedspread.statistics import Array
 
 MARKED_SEEDS = (0, 42, TITLE_SEED)
-
-Drawing = Callable[[Sequence[Findings]], Figure]
 
 
 def learning_curves(several: Sequence[Findings]) -> Figure:
@@ -54,29 +54,21 @@ def learning_curves(several: Sequence[Findings]) -> Figure:
         use_integer_ticks(top, below)
         late = slice(-max(2, len(epochs) // 4), None)
         limits.append(1.2 * max(np.abs(band.max - band.mean)[late].max(), np.abs(band.min - band.mean)[late].max()))
-    for below in axes[1]:
-        _limit(below, max(limits))
+    if (limit := max(limits)) > 0:  # by the later epochs; wider bands of earlier ones are clipped
+        for below in axes[1]:
+            below.set_ylim(-limit, limit)
     return fig
 
 
-def _limit(ax: Axes, limit: float) -> None:
-    """Set the scale of every column by the later epochs; wider bands of earlier ones are clipped."""
-    if limit > 0:
-        ax.set_ylim(-limit, limit)
-
-
-def losses(several: Sequence[Findings]) -> Figure:
+@draw_columns(rows=2)
+def losses(found: Findings, top: Axes, below: Axes) -> None:
     """Mean and bands of the test loss, and below of the training loss."""
-    fig, axes = make_panels(several, rows=2)
-    for column, found in zip(axes.T, several, strict=True):
-        for ax, metric, label in zip(column, ("val/loss", "train/loss"), ("test loss", "training loss"), strict=True):
-            draw_bands(ax, found.scores.epochs, st.bands(found.scores.curves[metric]))
-            ax.set_ylabel(label)
-        draw_legend(column[0])
-        use_integer_ticks(*column)
-        set_title(column[0], found)
-        column[1].set_xlabel("epochs trained")
-    return fig
+    for ax, metric, label in ((top, "val/loss", "test loss"), (below, "train/loss", "training loss")):
+        draw_bands(ax, found.scores.epochs, st.bands(found.scores.curves[metric]))
+        ax.set_ylabel(label)
+    draw_legend(top)
+    use_integer_ticks(top, below)
+    below.set_xlabel("epochs trained")
 
 
 def histogram(several: Sequence[Findings]) -> Figure:
@@ -130,66 +122,52 @@ def _mark_seeds(ax: Axes, found: Findings) -> None:
     for level, (seed, label, colour) in enumerate(sorted(marks, key=lambda mark: where[mark[0]])):
         height = top * (1.08 + 0.13 * level)
         ax.plot([where[seed]] * 2, [0, height], color=colour, linewidth=1, linestyle=":" if colour == GREEN else "-")
-        right = where[seed] > sum(ax.get_xlim()) / 2
-        ax.annotate(
-            f" {label}, {where[seed]:.2f} ",
-            (where[seed], height),
-            ha="right" if right else "left",
-            va="center",
-            fontsize="small",
-            color=colour,
-        )
+        side = "right" if where[seed] > sum(ax.get_xlim()) / 2 else "left"
+        text = f" {label}, {where[seed]:.2f} "
+        ax.annotate(text, (where[seed], height), ha=side, va="center", fontsize="small", color=colour)
 
 
-def spread_over_epochs(several: Sequence[Findings]) -> Figure:
+@draw_columns(share=True)
+def spread_over_epochs(found: Findings, ax: Axes) -> None:
     """The std over seeds after each epoch with its 95 % band: does it shrink once the curve is flat?"""
-    fig, axes = make_panels(several, share=True)
-    for ax, found in zip(axes[0], several, strict=True):
-        curves, epochs = found.scores.curves["val/acc"], found.scores.epochs
-        if found.n > 1:
-            low, high = np.transpose([st.std_interval(column) for column in curves.T])
-            if np.isfinite(low).any():
-                ax.fill_between(epochs, low, high, color=BLUE, alpha=0.25, linewidth=0, label="95 % interval")
-            ax.plot(epochs, st.sample_std(curves), color=BLUE, marker=".", markersize=4, label="std over seeds")
-            if found.flat_from < len(epochs) - 1:
-                ax.axvspan(epochs[found.flat_from], epochs[-1], color=GREY, alpha=0.12, label="mean curve flat")
-            if found.std:
-                ax.set_yscale("log")
-                ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                ax.yaxis.set_major_formatter("{x:g}")
-                ax.yaxis.set_minor_formatter("")
-            draw_legend(ax)
-            use_integer_ticks(ax)
-        ax.set_xlabel("epochs trained")
-        ax.set_ylabel("std of the accuracy, points")
-        set_title(ax, found)
-    return fig
+    curves, epochs = found.scores.curves["val/acc"], found.scores.epochs
+    if found.n > 1:
+        low, high = np.transpose([st.std_interval(column) for column in curves.T])
+        if np.isfinite(low).any():
+            ax.fill_between(epochs, low, high, color=BLUE, alpha=0.25, linewidth=0, label="95 % interval")
+        ax.plot(epochs, st.sample_std(curves), color=BLUE, marker=".", markersize=4, label="std over seeds")
+        if found.flat_from < len(epochs) - 1:
+            ax.axvspan(epochs[found.flat_from], epochs[-1], color=GREY, alpha=0.12, label="mean curve flat")
+        if found.std:
+            ax.set_yscale("log")
+            use_log_ticks(ax.yaxis)
+        draw_legend(ax)
+        use_integer_ticks(ax)
+    ax.set_xlabel("epochs trained")
+    ax.set_ylabel("std of the accuracy, points")
 
 
-def as_seeds_are_added(several: Sequence[Findings]) -> Figure:
+@draw_columns(rows=2)
+def as_seeds_are_added(found: Findings, top: Axes, below: Axes) -> None:
     """Mean, extremes and std of the first 1, 2, ... seeds: how many seeds each number takes."""
-    fig, axes = make_panels(several, rows=2)
-    for (top, below), found in zip(axes.T, several, strict=True):
-        band, n = st.running(found.scores.accuracy), _thin_counts(found.n)
-        band = Bands(*(line[n - 1] for line in (band.mean, band.std, band.min, band.max)))
-        draw_bands(top, n, band)
-        draw_legend(top)
-        top.set_ylabel("test accuracy, %")
-        below.plot(n, band.std, color=BLUE)
-        if not math.isnan(found.std_interval.low):
-            low, high = found.std_interval
-            below.axhspan(low, high, color=BLUE, alpha=0.15, label=f"95 % interval from all {found.n:,}", linewidth=0)
-            draw_legend(below)
-        below.set_ylim(bottom=0)
-        below.set_ylabel("std, points")
-        below.set_xlabel("seeds, in the order of their numbers")
-        if found.n > 200:
-            top.set_xscale("log")
-            below.set_xscale("log")
-        else:
-            use_integer_ticks(top, below)
-        set_title(top, found)
-    return fig
+    n = _thin_counts(found.n)
+    band = st.running(found.scores.accuracy).at(n - 1)
+    draw_bands(top, n, band)
+    draw_legend(top)
+    top.set_ylabel("test accuracy, %")
+    below.plot(n, band.std, color=BLUE)
+    if not math.isnan(found.std_interval.low):
+        low, high = found.std_interval
+        below.axhspan(low, high, color=BLUE, alpha=0.15, label=f"95 % interval from all {found.n:,}", linewidth=0)
+        draw_legend(below)
+    below.set_ylim(bottom=0)
+    below.set_ylabel("std, points")
+    below.set_xlabel("seeds, in the order of their numbers")
+    if found.n > 200:
+        top.set_xscale("log")
+        below.set_xscale("log")
+    else:
+        use_integer_ticks(top, below)
 
 
 def _thin_counts(n: int) -> Array:
@@ -197,59 +175,51 @@ def _thin_counts(n: int) -> Array:
     return np.arange(1, n + 1) if n <= MANY else np.unique(np.geomspace(1, n, MANY).round().astype(int))
 
 
-def sorted_accuracies(several: Sequence[Findings]) -> Figure:
+@draw_columns()
+def sorted_accuracies(found: Findings, ax: Axes) -> None:
     """Every seed from the worst to the best, with the 95 % interval from its finite test set."""
-    fig, axes = make_panels(several)
-    for ax, found in zip(axes[0], several, strict=True):
-        s, rank = found.scores, np.arange(1, found.n + 1)
-        scores = s.accuracy[s.by_score]
-        low, high = (100 * side for side in st.accuracy_interval(scores / 100, s.examples))
-        if found.n > 60:
-            at = np.linspace(0, found.n - 1, min(found.n, MANY)).astype(int)
-            ax.fill_between(
-                rank[at], low[at], high[at], color=BLUE, alpha=0.2, linewidth=0, label="95 % by the test set"
-            )
-        else:
-            error = np.abs([scores - low, high - scores])
-            ax.errorbar(rank, scores, error, fmt="none", color=BLUE, alpha=0.5, label="95 % by the test set")
-        ax.plot(rank, scores, ".", color="black", markersize=3, rasterized=found.n > MANY)
-        ax.axhline(found.mean, color=ORANGE, linewidth=1, label="mean")
-        if found.n <= 40:
-            ax.set_xticks(rank, [str(seed) for seed in s.seeds[s.by_score]], fontsize="x-small", rotation=90)
-            ax.set_xlabel("seed, from the worst to the best")
-        else:
-            ax.set_xlabel("seeds, from the worst to the best")
-        ax.set_ylabel("final test accuracy, %")
-        draw_legend(ax)
-        set_title(ax, found)
-    return fig
+    s, rank = found.scores, np.arange(1, found.n + 1)
+    scores = s.accuracy[s.by_score]
+    low, high = (100 * side for side in st.accuracy_interval(scores / 100, s.examples))
+    if found.n > 60:
+        at = np.linspace(0, found.n - 1, min(found.n, MANY)).astype(int)
+        ax.fill_between(rank[at], low[at], high[at], color=BLUE, alpha=0.2, linewidth=0, label="95 % by the test set")
+    else:
+        error = np.abs([scores - low, high - scores])
+        ax.errorbar(rank, scores, error, fmt="none", color=BLUE, alpha=0.5, label="95 % by the test set")
+    ax.plot(rank, scores, ".", color="black", markersize=3, rasterized=found.n > MANY)
+    ax.axhline(found.mean, color=ORANGE, linewidth=1, label="mean")
+    if found.n <= 40:
+        ax.set_xticks(rank, [str(seed) for seed in s.seeds[s.by_score]], fontsize="x-small", rotation=90)
+        ax.set_xlabel("seed, from the worst to the best")
+    else:
+        ax.set_xlabel("seeds, from the worst to the best")
+    ax.set_ylabel("final test accuracy, %")
+    draw_legend(ax)
 
 
-def luck(several: Sequence[Findings]) -> Figure:
+@draw_columns(rows=2)
+def luck(found: Findings, top: Axes, below: Axes) -> None:
     """Above: each seed on one half of the test examples and on the other. Below: what picking the best of k gains."""
-    fig, axes = make_panels(several, rows=2)
-    for (top, below), found in zip(axes.T, several, strict=True):
-        set_title(top, found)
-        if found.luck is None:
-            continue
-        one, other = found.luck.one_half, found.luck.other_half
-        top.plot(one, other, "o", color=BLUE, markersize=3, alpha=0.5, rasterized=found.n > MANY)
-        top.set_xlabel("accuracy on a half of the test set, %")
-        top.set_ylabel("on the other half, %")
-        if found.luck.choices:
-            k = [choice.k for choice in found.luck.choices]
-            low, high = np.transpose([choice.real_interval for choice in found.luck.choices])
-            below.fill_between(k, low, high, color=GREEN, alpha=0.2, linewidth=0)
-            below.plot(k, [choice.apparent for choice in found.luck.choices], "--", color=ORANGE, label="in appearance")
-            below.plot(k, [choice.real for choice in found.luck.choices], color=GREEN, label="on new examples, 95 %")
-            below.set_xscale("log")
-            below.set_xticks(k, [str(choice) for choice in k])
-            below.minorticks_off()
-            below.axhline(0, color="black", linewidth=0.8)
-            draw_legend(below)
-        below.set_xlabel("best of so many seeds")
-        below.set_ylabel("points above the mean")
-    return fig
+    if found.luck is None:
+        return
+    one, other = found.luck.one_half, found.luck.other_half
+    top.plot(one, other, "o", color=BLUE, markersize=3, alpha=0.5, rasterized=found.n > MANY)
+    top.set_xlabel("accuracy on a half of the test set, %")
+    top.set_ylabel("on the other half, %")
+    if found.luck.choices:
+        k = [choice.k for choice in found.luck.choices]
+        low, high = np.transpose([choice.real_interval for choice in found.luck.choices])
+        below.fill_between(k, low, high, color=GREEN, alpha=0.2, linewidth=0)
+        below.plot(k, [choice.apparent for choice in found.luck.choices], "--", color=ORANGE, label="in appearance")
+        below.plot(k, [choice.real for choice in found.luck.choices], color=GREEN, label="on new examples, 95 %")
+        below.set_xscale("log")
+        below.set_xticks(k, [str(choice) for choice in k])
+        below.minorticks_off()
+        below.axhline(0, color="black", linewidth=0.8)
+        draw_legend(below)
+    below.set_xlabel("best of so many seeds")
+    below.set_ylabel("points above the mean")
 
 
 def spreads(several: Sequence[Findings]) -> Figure:
@@ -284,33 +254,28 @@ def arms_figure(several: Sequence[Arm]) -> Figure:
     return fig
 
 
-def gradient_norms(several: Sequence[Findings]) -> Figure:
+@draw_columns()
+def gradient_norms(found: Findings, ax: Axes) -> None:
     """The largest gradient norm of each epoch, with the band of its seeds, and the 90th percentile."""
-    fig, axes = make_panels(several)
-    for ax, found in zip(axes[0], several, strict=True):
-        set_title(ax, found)
-        largest, high = (found.scores.complete_curves(f"grad_norm/{kind}") for kind in ("max", "p90"))
-        if not len(largest):
-            continue
-        epochs = found.scores.epochs
-        for curves, colour, label in ((largest, ORANGE, "largest"), (high, BLUE, "90th percentile")):
-            ax.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.2, linewidth=0)
-            ax.plot(epochs, np.median(curves, axis=0), color=colour, marker=".", markersize=4, label=label)
-        if clip := found.scores.study.config["trainer"].get("gradient_clip_val"):
-            ax.axhline(clip, color="black", linestyle="--", linewidth=1, label="clipped to")
-        if largest.min() > 0 and high.min() > 0:
-            ax.set_yscale("log")
-            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            ax.yaxis.set_major_formatter("{x:g}")
-            ax.yaxis.set_minor_formatter("")
-        ax.set_xlabel("epochs trained")
-        ax.set_ylabel("gradient norm")
-        use_integer_ticks(ax)
-        draw_legend(ax)
-    return fig
+    largest, high = (found.scores.complete_curves(f"grad_norm/{kind}") for kind in ("max", "p90"))
+    if not len(largest):
+        return
+    epochs = found.scores.epochs
+    for curves, colour, label in ((largest, ORANGE, "largest"), (high, BLUE, "90th percentile")):
+        ax.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+        ax.plot(epochs, np.median(curves, axis=0), color=colour, marker=".", markersize=4, label=label)
+    if clip := found.scores.study.config["trainer"].get("gradient_clip_val"):
+        ax.axhline(clip, color="black", linestyle="--", linewidth=1, label="clipped to")
+    if largest.min() > 0 and high.min() > 0:
+        ax.set_yscale("log")
+        use_log_ticks(ax.yaxis)
+    ax.set_xlabel("epochs trained")
+    ax.set_ylabel("gradient norm")
+    use_integer_ticks(ax)
+    draw_legend(ax)
 
 
-FIGURES: Mapping[str, tuple[Drawing, str]] = {
+FIGURES: Mapping[str, tuple[Drawing[Sequence[Findings]], str]] = {
     "learning_curves": (
         learning_curves,
         "Accuracy on the test set after each epoch: mean (line), ± 1 std (dark), minimum to maximum (light). Below, "
@@ -347,7 +312,7 @@ FIGURES: Mapping[str, tuple[Drawing, str]] = {
         "with the range of seeds.",
     ),
 }
-SEVERAL: Mapping[str, tuple[Drawing, str]] = {
+SEVERAL: Mapping[str, tuple[Drawing[Sequence[Findings]], str]] = {
     "spreads": (spreads, "Standard deviation over seeds of each study; orange: a probe on a pretrained backbone."),
 }
 
@@ -366,7 +331,4 @@ def draw_figures(several: Sequence[Findings], folder: Path, only: str | None = N
         del figures["gradient_norms"]
     if only is not None:
         figures = {name: figure for name, figure in figures.items() if name == only}
-    for name, (function, _) in figures.items():
-        with mpl.rc_context(STYLE):
-            save_figure(function(several), folder, name)
-    return {name: caption for name, (_, caption) in figures.items()}
+    return save_figures(figures, several, folder)

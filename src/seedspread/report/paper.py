@@ -6,13 +6,11 @@ from typing import Any
 
 from seedspread.config.identity import flatten
 
-NETWORK = {
+CIFAR10 = {
     "model._target_": "seedspread.models.resnet9.ResNet9",
     "model.width": 64,
     "model.activation": "celu",
     "model.pooling": "max",
-}
-RECIPE = {
     "data.name": "cifar10",
     "data.train_size": None,
     "data.test_size": None,
@@ -32,7 +30,6 @@ RECIPE = {
     "streams.order": None,
     "streams.augment": None,
 }
-CIFAR10 = {**NETWORK, **RECIPE}
 
 
 def _probe(**backbone: Any) -> dict[str, Any]:

@@ -1,18 +1,27 @@
 """The figures of a search."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from seedspread.report.drawing import BLUE, COLUMN, GREEN, GREY, ORANGE, ROW, STYLE, save_figure, use_integer_ticks
+from seedspread.report.drawing import (
+    BLUE,
+    COLUMN,
+    GREEN,
+    GREY,
+    ORANGE,
+    ROW,
+    Drawing,
+    save_figures,
+    use_integer_ticks,
+    use_log_ticks,
+)
 from seedspread.report.figures import arms_figure
 from seedspread.search.results import SearchResults
 from seedspread.search.space import Hyperparameter
@@ -33,9 +42,7 @@ def _axis(ax: Axes, h: Hyperparameter, limits: tuple[float, float]) -> None:
         if h.scale == "log":
             decades = math.log10(h.range[1] / h.range[0])
             subs = (1, 2, 5) if decades < 1.7 else (1, 3) if decades < 3 else (1,)  # as many labels as fit
-            ax.xaxis.set_major_locator(LogLocator(subs=subs))
-            ax.xaxis.set_major_formatter("{x:g}")
-            ax.xaxis.set_minor_formatter(NullFormatter())
+            use_log_ticks(ax.xaxis, subs)
     ax.set_ylim(limits)
     ax.set_xlabel(h.key)
 
@@ -181,7 +188,7 @@ def fresh_seeds_figure(t: SearchResults) -> Figure:
     return arms_figure(t.judgement.arms)
 
 
-FIGURES: Mapping[str, tuple[Callable[[SearchResults], Figure], str]] = {
+FIGURES: Mapping[str, tuple[Drawing[SearchResults], str]] = {
     "scores": (
         scores_figure,
         "Every trial against each hyperparameter; trials far below the others lie on the lower edge.",
@@ -210,7 +217,4 @@ def draw_search_figures(t: SearchResults, folder: Path) -> dict[str, str]:
         "fresh_seeds": t.judgement is None,
     }
     figures = {name: figure for name, figure in FIGURES.items() if not undrawn.get(name)}
-    for name, (figure, _) in figures.items():
-        with mpl.rc_context(STYLE):
-            save_figure(figure(t), folder, name)
-    return {name: caption for name, (_, caption) in figures.items()}
+    return save_figures(figures, t, folder)

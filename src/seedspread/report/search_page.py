@@ -53,16 +53,15 @@ def search_document(t: SearchResults, captions: Mapping[str, str]) -> Document:
     parts += map(Paragraph, winners_curse(t))
     if warnings := list(cautions(t)):
         parts.append(Note(warnings))
+    judged = t.judgement and t.judgement.comparison
     sections = [
         Section("Trials", [*drawn("scores", "best_so_far"), Paragraph(_diverged(t)), *_listed(t)]),
         Section("What the scientific hyperparameters do", drawn("isolation")),
         Section("Which hyperparameters matter", drawn("importance")),
         Section("Learning curves of the best", drawn("curves")),
-        Section("The winner on fresh seeds", drawn("fresh_seeds")),
+        Section("The winner on fresh seeds", [*drawn("fresh_seeds"), *(comparison_parts(judged) if judged else [])]),
         Section("Log", [_log(t), Paragraph(METHODS)]),
     ]
-    if t.judgement and t.judgement.comparison:
-        sections[4] = Section(sections[4].title, [*sections[4].parts, *comparison_parts(t.judgement.comparison)])
     return Document(f"Search {t.name}", [search_headline(t)], parts, [s for s in sections if s.parts])
 
 

@@ -55,17 +55,16 @@ def study_document(several: Sequence[Findings], captions: Mapping[str, str]) -> 
     parts += [note for found in several if (note := shortcomings_note(found.scores))]
     parts.append(Figure("learning_curves", captions["learning_curves"]))
     about_spread = ("histogram", "as_seeds_are_added", "spread_over_epochs", "losses")
+    compares_pretraining = len(several) == 2 and any(found.pretrained for found in several)
     sections = [
         section("How are the scores distributed over seeds?", distribution, *about_spread),
         section('Are there "black swan" seeds?', black_swans, "sorted_accuracies"),
         section("How much of it is luck?", luck_words, "luck"),
         section("Is the training stable?", stability, "gradient_norms"),
-        section("Does pretraining shrink the spread?", pretraining(several)),
+        section("Does pretraining shrink the spread?", pretraining(several), *["spreads"] * compares_pretraining),
     ]
-    if len(several) > 2 or (len(several) == 2 and not any(found.pretrained for found in several)):
+    if len(several) > 1 and not compares_pretraining:
         sections.append(section("Do the spreads differ?", spreads(several), "spreads"))
-    elif len(several) == 2:
-        sections[-1] = section("Does pretraining shrink the spread?", pretraining(several), "spreads")
     sections += [how_to_repeat(found.scores) for found in several]
     sections.append(Section("Methods", [Paragraph(METHODS)]))
     title = " and ".join(found.name for found in several)

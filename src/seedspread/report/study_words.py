@@ -93,14 +93,11 @@ def distribution(found: Findings) -> list[str]:
         f"{found.name}: mean {found.mean:.2f} %, sample standard deviation {found.std:.2f} points over {found.n:,} "
         f"seeds, range {found.min:.2f} to {found.max:.2f}."
     )
+    mean = format_interval(found.mean_interval)
     if found.std_interval.is_known:
-        intervals = (
-            f"95 % intervals: mean {format_interval(found.mean_interval)}, std {format_interval(found.std_interval)}."
-        )
+        intervals = f"95 % intervals: mean {mean}, std {format_interval(found.std_interval)}."
     else:
-        intervals = (
-            f"95 % interval of the mean: {format_interval(found.mean_interval)}; {_too_few(found)} to bound the std."
-        )
+        intervals = f"95 % interval of the mean: {mean}; {_too_few(found)} to bound the std."
     return [f"{values} {intervals}", _shape(found), _test_set(found), _late_spread(found)]
 
 
@@ -143,13 +140,12 @@ def _late_spread(found: Findings) -> str:
             why = f"the mean curve is flat in only {epochs - found.flat_from} of {epochs} epochs"
         return f"Whether longer training would reduce the spread is unknown: {why}."
     low, high = found.late_interval
-    verdict = (
-        "The spread was still falling at the end of training"
-        if high < 1
-        else "The spread rises late in training"
-        if low > 1
-        else "Longer training is not shown to reduce the spread"
-    )
+    if high < 1:
+        verdict = "The spread was still falling at the end of training"
+    elif low > 1:
+        verdict = "The spread rises late in training"
+    else:
+        verdict = "Longer training is not shown to reduce the spread"
     return (
         f"{verdict}: the mean curve is flat from epoch {start} of {epochs} (within half a std of its last value), and "
         f"the std in the second half of these epochs is {found.late_ratio:.2f} times that in the first (95 %: "
@@ -160,10 +156,10 @@ def _late_spread(found: Findings) -> str:
 def black_swans(found: Findings) -> list[str]:
     """Question 2: are there seeds that are surprisingly good or bad?"""
     s = found.scores
-    if found.n < 5 or not found.std:
-        if found.n >= 5:
-            return [f"{found.name}: all {found.n:,} scores are equal: no seed is surprising."]
+    if found.n < 5:
         return [f"{found.name}: {_too_few(found)} to identify a surprising seed."]
+    if not found.std:
+        return [f"{found.name}: all {found.n:,} scores are equal: no seed is surprising."]
     below, above = (found.mean - found.min) / found.std, (found.max - found.mean) / found.std
     expected, expected_range = st.expected_extreme(found.n)
     not_normal = found.shape is not None and found.shape.p < ALPHA

@@ -114,8 +114,7 @@ def add_seeds_done(file: EventFile, accuracy: Array) -> None:
     """Append mean, std, min and max of the first 1, 2, ... of `accuracy` (S,), in percent, at up to POINTS steps."""
     n = len(accuracy)
     at = np.unique(np.linspace(0, n - 1, min(n, POINTS)).round().astype(int))
-    band = st.running(accuracy)
-    file.add_bands(SEEDS_DONE, at + 1, Bands(band.mean[at], band.std[at], band.min[at], band.max[at]))
+    file.add_bands(SEEDS_DONE, at + 1, st.running(accuracy).at(at))
 
 
 class RunningBands:

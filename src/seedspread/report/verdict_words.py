@@ -183,19 +183,17 @@ def setting_differences(baseline: Arm, candidate: Arm) -> list[tuple[str, str, s
         return {key: ", ".join(sorted(values)) for key, values in scores.environments.items()}
 
     one, other = baseline.study, candidate.study
-    found = [(key, str(old), str(new)) for key, old, new in find_differences(one.study.config, other.study.config)]
-    return found + [
-        (f"environment: {key}", a, b) for key, a, b in find_differences(environment(one), environment(other))
-    ]
+    found = find_differences(one.study.config, other.study.config)
+    ran = find_differences(environment(one), environment(other))
+    return [(key, str(a), str(b)) for key, a, b in found] + [(f"environment: {key}", a, b) for key, a, b in ran]
 
 
 def comparison_rows(c: ArmComparison) -> list[tuple[str, str]]:
     """The table of every test: its name and its result, the deciding one first."""
     d, u = comparison_digits(c), unit(c)
 
-    def difference(found: Difference) -> str:
-        interval = f"95 % {d.interval(found.interval)}"
-        return f"{d.signed(found.value)}{u} ({interval}), {format_p_value(found.p)}"
+    def difference(found: Difference, d: Digits = d) -> str:
+        return f"{d.signed(found.value)}{u} (95 % {d.interval(found.interval)}), {format_p_value(found.p)}"
 
     table = [(f"deciding test: {deciding_test(c)}", difference(c.primary))]
     if c.paired:
@@ -218,9 +216,7 @@ def comparison_rows(c: ArmComparison) -> list[tuple[str, str]]:
     if e := c.examples:
         how, whole = "paired" if e.same else "unpaired", Digits(e.whole.error, least=2)
         table.append((f"standard error by test examples, {how}", f"{Digits(e.error, 2).plain(e.error)}{u}"))
-        interval = f"95 % {whole.interval(e.whole.interval)}"
-        text = f"{whole.signed(e.whole.value)}{u} ({interval}), {format_p_value(e.whole.p)}"
-        table.append(("difference over seeds and test examples", text))
+        table.append(("difference over seeds and test examples", difference(e.whole, whole)))
     if not math.isnan(c.std_ratio):
         low, high = c.std_ratio_interval
         interval = f" (95 % {low:.2f} to {high:.2f})" if c.std_ratio_interval.is_known else ""

@@ -5,6 +5,7 @@ Shapes: curves (S, E), one value per seed and epoch.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -20,6 +21,10 @@ class Bands:
     std: Array
     min: Array
     max: Array
+
+    def at(self, places: Any) -> "Bands":
+        """The bands at `places`, an index of (E,)."""
+        return Bands(self.mean[places], self.std[places], self.min[places], self.max[places])
 
 
 def bands(curves: Array) -> Bands:
