@@ -22,12 +22,13 @@ from PIL import Image
 from torch.nn import functional as F
 
 from seedspread.config import resolve
+from seedspread.config.resolve import count_cores
 from seedspread.config.streams import Stream, Streams
 from seedspread.data.crops import RandomResizedCrop
-from seedspread.data.extractor import FeatureExtractor, count_cores
+from seedspread.data.extractor import FeatureExtractor
 from seedspread.data.feature_data import ProbeLoader, SharedFeatures, _total_memory
 from seedspread.data.features import Extraction, Features
-from seedspread.data.picture_files import PictureArrays, PictureFiles, PictureSource
+from seedspread.data.picture_files import PictureFiles, PictureSource
 from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 from seedspread.models.backbones import Backbone
 from seedspread.models.linear_probe import LinearProbe, ProbeStack
@@ -109,9 +110,8 @@ def extraction(folder: Path) -> None:
     """The whole pass over decoded pictures, against the backbone alone over batches that are cut already."""
     for name, library, size, n in (("tf_efficientnet_lite0", "timm", 96, 128), ("resnet50", "torchvision", 224, 16)):
         backbone = random_backbone(folder, name, library, size)
-        pictures = PictureArrays(
-            Pictures(np.random.default_rng(0).integers(0, 256, (n, 32, 32, 3), np.uint8), np.zeros(n, np.int64))
-        )
+        images = np.random.default_rng(0).integers(0, 256, (n, 32, 32, 3), np.uint8)
+        pictures = Pictures(images, np.zeros(n, np.int64))
         source = PictureSource(pictures, pictures, ("a",), "")
         pass_ = Extraction(source, backbone, RandomResizedCrop(), VIEWS, 0, 64, 4096, DEVICE, folder, False)
         torch.set_num_threads(count_cores())

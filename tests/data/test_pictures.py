@@ -6,7 +6,6 @@ import torch
 
 from seedspread.config.errors import InputError
 from seedspread.data.picture_data import load_pictures
-from seedspread.data.picture_files import PictureArrays
 from seedspread.data.pictures import Pictures
 
 
@@ -33,5 +32,5 @@ def test_a_process_reads_its_pictures_once(small):
 
 
 def test_grey_pictures_become_rgb():
-    grey = PictureArrays(Pictures(np.full((1, 8, 8, 1), 7, np.uint8), np.zeros(1, np.int64)))
+    grey = Pictures(np.full((1, 8, 8, 1), 7, np.uint8), np.zeros(1, np.int64))
     assert np.asarray(grey.load(0)).tolist() == np.full((8, 8, 3), 7).tolist()

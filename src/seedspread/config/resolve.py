@@ -62,9 +62,8 @@ def resolve_config(cfg: DictConfig) -> DictConfig:
         cfg.trainer.accelerator = resolve_accelerator(cfg.trainer.accelerator)
         cfg.trainer.precision = resolve_precision(cfg.trainer.precision, cfg.trainer.accelerator)
         if cfg.get("backbone"):
-            cfg.backbone.precision = resolve_precision(
-                cfg.backbone.precision, cfg.trainer.accelerator, "backbone.precision"
-            )
+            choice = cfg.backbone.precision
+            cfg.backbone.precision = resolve_precision(choice, cfg.trainer.accelerator, "backbone.precision")
         cfg.memory_format = resolve_memory_format(cfg.memory_format, cfg.trainer.precision)
     drop_left_over_keys(cfg)
     return cfg
@@ -76,8 +75,12 @@ def count_workers(cfg: DictConfig) -> int:
         return cfg.jobs
     if found := count_gpus(cfg):
         return found * cfg.workers_per_gpu
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // cfg.threads)
+    return max(1, count_cores() // cfg.threads)
+
+
+def count_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def has_gpu_driver() -> bool:

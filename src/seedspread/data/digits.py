@@ -33,5 +33,5 @@ def _from_scikit_learn() -> PictureSet:
     return build_picture_set(
         Pictures(images[:TRAIN], labels[:TRAIN]),
         Pictures(images[TRAIN:], labels[TRAIN:]),
-        tuple(str(digit) for digit in range(10)),
+        tuple("0123456789"),
     )

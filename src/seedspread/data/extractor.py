@@ -1,6 +1,5 @@
 """A frozen backbone that computes features, fed by threads that decode pictures."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,12 +9,14 @@ import torch
 from torch import nn
 
 from seedspread.config.errors import InputError
+from seedspread.config.resolve import count_cores
 from seedspread.data.loader import Normaliser
-from seedspread.data.picture_files import PictureArrays, PictureFiles
+from seedspread.data.picture_files import PictureFiles
+from seedspread.data.pictures import Pictures
 from seedspread.models.backbones import Backbone
 
 # (pictures, index) to crops (views, size, size, 3) uint8
-CropFunction = Callable[[PictureFiles | PictureArrays, int], np.ndarray]
+CropFunction = Callable[[PictureFiles | Pictures, int], np.ndarray]
 
 
 class FeatureExtractor:
@@ -48,7 +49,7 @@ class FeatureExtractor:
         return features.half().cpu().numpy()
 
     def extract_each(
-        self, crop: CropFunction, pictures: PictureFiles | PictureArrays, indices: Iterable[int]
+        self, crop: CropFunction, pictures: PictureFiles | Pictures, indices: Iterable[int]
     ) -> Iterator[np.ndarray]:
         """Features (views, d) float16 of each picture in `indices`, in order; (0, d) where `crop` returns no views.
 
@@ -93,8 +94,3 @@ def _prefetch(job: Callable[[int], np.ndarray], indices: Iterable[int], window: 
         finally:
             for future in running:
                 future.cancel()
-
-
-def count_cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

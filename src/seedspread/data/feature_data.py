@@ -19,8 +19,8 @@ from seedspread.data.crops import RandomResizedCrop
 from seedspread.data.extractor import FeatureExtractor
 from seedspread.data.features import Extraction, Features
 from seedspread.data.loader import EpochOrder, EpochPosition
-from seedspread.data.picture_files import PictureArrays, PictureFiles, build_source
-from seedspread.data.pictures import PictureSet, balanced_indices, check_sizes
+from seedspread.data.picture_files import PictureFiles, build_source
+from seedspread.data.pictures import Pictures, PictureSet, balanced_indices, check_sizes
 from seedspread.data.reader import Reader
 from seedspread.models.backbones import Backbone
 from seedspread.records.examples import ExampleIndex
@@ -129,16 +129,15 @@ class LiveLoader(ProbeLoader):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         extraction, epoch, augment = self.shared.extraction, self.sampler.epoch, self.streams.augment
 
-        def crop(pictures: PictureFiles | PictureArrays, index: int) -> np.ndarray:
+        def crop(pictures: PictureFiles | Pictures, index: int) -> np.ndarray:
             return extraction.random_crop(pictures.load(index), augment.rng(epoch, index))[None]
 
         order = self.sampler.permutation().numpy()
         for step in self.steps():
             chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-            rows = np.concatenate(
-                list(self.shared.extractor.extract_each(crop, extraction.source.train, chosen.tolist()))
-            )
-            yield torch.from_numpy(rows).to(self.shared.device).float(), self.shared.train_labels[chosen]
+            rows = self.shared.extractor.extract_each(crop, extraction.source.train, chosen.tolist())
+            features = torch.from_numpy(np.concatenate(list(rows)))
+            yield features.to(self.shared.device).float(), self.shared.train_labels[chosen]
 
 
 class ScoreLoader:

@@ -17,7 +17,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,14 @@ from filelock import FileLock, Timeout
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from seedspread.config.errors import InputError
+from seedspread.config.resolve import count_cores
 from seedspread.config.streams import Stream
 from seedspread.data.crops import RandomResizedCrop, center_crop
 from seedspread.data.decoding import BrokenPicture
-from seedspread.data.extractor import CropFunction, FeatureExtractor, count_cores
-from seedspread.data.picture_files import PictureArrays, PictureFiles, PictureSource
+from seedspread.data.extractor import CropFunction, FeatureExtractor
+from seedspread.data.picture_cache import unkept_error
+from seedspread.data.picture_files import PictureFiles, PictureSource
+from seedspread.data.pictures import Pictures
 from seedspread.models.backbones import Backbone
 from seedspread.records.files import write_atomically
 from seedspread.records.progress import format_duration
@@ -40,6 +43,7 @@ from seedspread.records.progress import format_duration
 FORMAT = 1  # of the files and the draws; a new number makes new caches
 VERIFIED_UP_TO = 2**30  # bytes; the shards of a larger cache are not hashed at each opening
 SECONDS_BETWEEN_LINES = 30.0
+NAMED = 5  # broken pictures in a message
 
 
 @dataclass(frozen=True)
@@ -108,19 +112,16 @@ class Extraction:
                         self._extract_all(entry, description)
                 found = self._load(entry)
         except OSError as error:
-            raise InputError(
-                f"cannot keep the features in {self.cache}: {error.strerror or error}; fix that, or set another "
-                "folder with data.cache=PATH"
-            ) from error
+            raise unkept_error("features", self.cache, error) from error
         assert found is not None
         return found
 
-    def _parts(self) -> Iterator[tuple[str, PictureFiles | PictureArrays, int, CropFunction]]:
+    def _parts(self) -> Iterator[tuple[str, PictureFiles | Pictures, int, CropFunction]]:
         if self.views:
             yield "train", self.source.train, self.views, self._random_crops
         yield "test", self.source.test, 1, self._center_crop
 
-    def _random_crops(self, pictures: PictureFiles | PictureArrays, index: int) -> np.ndarray:
+    def _random_crops(self, pictures: PictureFiles | Pictures, index: int) -> np.ndarray:
         picture = pictures.load(index)
         draws = Stream("augment", self.view_seed)
         return np.stack([self.random_crop(picture, draws.rng(index, view)) for view in range(self.views)])
@@ -129,13 +130,13 @@ class Extraction:
         """Pixels (size, size, 3) uint8 of a random crop of a decoded picture."""
         return self.crops.apply(picture, *self.crops.draw(rng, *picture.size), self.backbone.transform)
 
-    def _center_crop(self, pictures: PictureFiles | PictureArrays, index: int) -> np.ndarray:
+    def _center_crop(self, pictures: PictureFiles | Pictures, index: int) -> np.ndarray:
         return center_crop(pictures.load(index), self.backbone.transform)[None]
 
     def _skip_broken(self, crop: CropFunction) -> CropFunction:
         """`crop`, which for a broken picture returns no crops under `skip_broken`, and else raises an InputError."""
 
-        def crops(pictures: PictureFiles | PictureArrays, index: int) -> np.ndarray:
+        def crops(pictures: PictureFiles | Pictures, index: int) -> np.ndarray:
             try:
                 return crop(pictures, index)
             except BrokenPicture as error:
@@ -184,7 +185,7 @@ class Extraction:
         self,
         entry: Path,
         part: str,
-        pictures: PictureFiles | PictureArrays,
+        pictures: PictureFiles | Pictures,
         shape: tuple[int, int, int],
         kept: dict[str, Any],
         progress: dict[str, Any],
@@ -198,24 +199,19 @@ class Extraction:
             np.lib.format.open_memmap(path, "w+", np.float16, shape)
             kept.update(shards=[], broken=[])
         rows = np.load(path, mmap_mode="r")
-        whole = _count_whole_shards(rows, kept["shards"], step)
-        del kept["shards"][whole:]
-        offset = rows.offset
-        del rows
+        whole, offset = _count_whole_shards(rows, kept["shards"], step), rows.offset
+        del kept["shards"][whole:], rows
         again = {index // step for index in _find_replaced(pictures, kept)}
         todo = [start for start in range(0, n, step) if start // step >= whole or start // step in again]
         name = f"{self.backbone.name}: {part}, {n} pictures{f' x {views} views' if views > 1 else ''}"
-        with (
-            path.open("r+b") as file,
-            _report_progress(name, n, n - sum(min(step, n - start) for start in todo)) as advance,
-        ):
+        done = n - sum(min(step, n - start) for start in todo)
+        with path.open("r+b") as file, _report_progress(name, n, done) as advance:
             for start in todo:
                 stop = min(n, start + step)
                 broken = []
                 shard = np.zeros((stop - start, views, dimension), np.float16)
-                for i, features in enumerate(
-                    extractor.extract_each(self._skip_broken(crop), pictures, range(start, stop)), start
-                ):
+                rows_of_each = extractor.extract_each(self._skip_broken(crop), pictures, range(start, stop))
+                for i, features in enumerate(rows_of_each, start):
                     if not len(features):
                         broken.append(i)
                     elif not np.isfinite(features).all():
@@ -249,30 +245,23 @@ class Extraction:
             path, shape = entry / f"{part}.npy", tuple(manifest["shapes"][part])
             if not _fits(path, shape):
                 return None
-            kept, arrays[part] = manifest["parts"][part], np.load(path, mmap_mode="r")
-            shards = kept["shards"]
-            step = max(1, self.shard // views)
-            if arrays[part].nbytes <= VERIFIED_UP_TO and _count_whole_shards(arrays[part], shards, step) * step < len(
-                pictures
-            ):
+            kept, found, step = manifest["parts"][part], np.load(path, mmap_mode="r"), max(1, self.shard // views)
+            if found.nbytes <= VERIFIED_UP_TO and _count_whole_shards(found, kept["shards"], step) * step < len(found):
                 return None
             if _find_replaced(pictures, kept):
                 return None
+            arrays[part] = found
             rows[part] = np.setdiff1d(np.arange(len(pictures)), kept["broken"])
-            if kept["broken"] and not self.skip_broken:
-                raise InputError(
-                    f"{len(kept['broken'])} pictures did not decode, {_names(pictures, kept['broken'])}: replace or "
-                    "remove them, or set data.skip_broken=true"
-                )
-            if kept["broken"]:
-                print(f"{len(kept['broken'])} broken pictures skipped in {part}: {_names(pictures, kept['broken'])}")
+            if broken := kept["broken"]:
+                if not self.skip_broken:
+                    raise InputError(
+                        f"{len(broken)} pictures did not decode, {_names(pictures, broken)}: replace or remove them, "
+                        "or set data.skip_broken=true"
+                    )
+                print(f"{len(broken)} broken pictures skipped in {part}: {_names(pictures, broken)}")
         labels = {part: getattr(self.source, part).labels[rows[part]] for part in rows}
-        parts = {
-            part: {
-                key: kept[key] for key in ("shards", "broken")
-            }  # the fingerprints of caches written before broken_files stay valid
-            for part, kept in manifest["parts"].items()
-        }
+        # Without broken_files: the fingerprints of caches that were written before it stay valid.
+        parts = {part: {key: kept[key] for key in ("shards", "broken")} for part, kept in manifest["parts"].items()}
         digest = hashlib.sha256(json.dumps([parts, manifest["classes"], manifest["shapes"]]).encode())
         for part in sorted(labels):
             digest.update(np.ascontiguousarray(labels[part]).tobytes())
@@ -287,12 +276,12 @@ class Extraction:
         )  # fmt: skip
 
 
-def _names(pictures: PictureFiles | PictureArrays, broken: list[int], most: int = 5) -> str:
-    names = [pictures.names[i] if isinstance(pictures, PictureFiles) else str(i) for i in broken[:most]]
-    return ", ".join(names) + (f" and {len(broken) - most} more" if len(broken) > most else "")
+def _names(pictures: PictureFiles | Pictures, broken: list[int]) -> str:
+    names = [pictures.names[i] if isinstance(pictures, PictureFiles) else str(i) for i in broken[:NAMED]]
+    return ", ".join(names) + (f" and {len(broken) - NAMED} more" if len(broken) > NAMED else "")
 
 
-def _sha256(pictures: PictureFiles | PictureArrays, index: int) -> str | None:
+def _sha256(pictures: PictureFiles | Pictures, index: int) -> str | None:
     """SHA-256 of a picture's file; None where there is no readable file."""
     try:
         return hashlib.sha256((pictures.root / pictures.names[index]).read_bytes()).hexdigest()  # type: ignore[union-attr]
@@ -300,7 +289,7 @@ def _sha256(pictures: PictureFiles | PictureArrays, index: int) -> str | None:
         return None
 
 
-def _find_replaced(pictures: PictureFiles | PictureArrays, kept: Mapping[str, Any]) -> set[int]:
+def _find_replaced(pictures: PictureFiles | Pictures, kept: Mapping[str, Any]) -> set[int]:
     """The broken pictures whose files changed since; none in caches that were written without their hashes."""
     known = kept.get("broken_files", {})
     return {int(index) for index, sha256 in known.items() if _sha256(pictures, int(index)) != sha256}
@@ -332,22 +321,17 @@ def _count_whole_shards(rows: np.ndarray, shards: list[str], step: int) -> int:
     return len(shards)
 
 
-@contextmanager
-def _lock_entry(entry: Path) -> Iterator[None]:
+def _lock_entry(entry: Path) -> AbstractContextManager[Any]:
     """Within the block no other process extracts `entry`: on this machine, or on a shared disk that has locks.
 
     The lock ends with the process that holds it.
     """
     lock = FileLock(entry / "lock")
     try:
-        lock.acquire(timeout=0)
+        return lock.acquire(timeout=0)
     except Timeout:
         print(f"another process extracts the features of {entry.name}; waiting for it", flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        return lock.acquire()
 
 
 @contextmanager

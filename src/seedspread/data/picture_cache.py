@@ -30,11 +30,16 @@ def load_or_build(folder: Path, name: str, source: str, build: Callable[[], Pict
     try:
         store_entry(made, entry, source)
     except OSError as error:
-        raise InputError(
-            f"cannot keep the decoded pictures in {folder}: {error.strerror or error}; fix that, or set another "
-            "folder with data.cache=PATH"
-        ) from error
+        raise unkept_error("decoded pictures", folder, error) from error
     return load_entry(entry) or made
+
+
+def unkept_error(what: str, folder: Path, error: OSError) -> InputError:
+    """What is wrong where `what` cannot be written to the cache `folder`, and the fix."""
+    why = error.strerror or error
+    return InputError(
+        f"cannot keep the {what} in {folder}: {why}; fix that, or set another folder with data.cache=PATH"
+    )
 
 
 def load_entry(entry: Path) -> PictureSet | None:

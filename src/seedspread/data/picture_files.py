@@ -54,43 +54,17 @@ class PictureFiles:
 
 
 @dataclass(frozen=True)
-class PictureArrays:
-    """Decoded pictures with the interface of PictureFiles."""
-
-    pictures: Pictures
-
-    def balanced_subset(self, size: int | None, classes: int, key: str) -> "PictureArrays":
-        """As Pictures.balanced_subset."""
-        return PictureArrays(self.pictures.balanced_subset(size, classes, key))
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    @property
-    def labels(self) -> np.ndarray:
-        return self.pictures.labels
-
-    def load(self, index: int) -> Image.Image:
-        """The picture, as RGB."""
-        image = np.asarray(self.pictures.images[index])
-        return Image.fromarray(image if image.shape[2] == 3 else np.repeat(image, 3, axis=2))
-
-
-@dataclass(frozen=True)
 class PictureSource:
     """Pictures to train on and pictures to score, and the SHA-256 of their names and sizes, or of their bytes."""
 
-    train: PictureFiles | PictureArrays
-    test: PictureFiles | PictureArrays
+    train: PictureFiles | Pictures
+    test: PictureFiles | Pictures
     classes: tuple[str, ...]
     fingerprint: str
 
 
 def build_source(pictures: PictureSet | PictureSource, train_size: int | None, test_size: int | None) -> PictureSource:
     """`pictures` as a PictureSource, or a fixed balanced subset of them."""
-    if isinstance(pictures, PictureSet):
-        train, test = PictureArrays(pictures.train), PictureArrays(pictures.test)
-        pictures = PictureSource(train, test, pictures.classes, pictures.fingerprint)
     classes = len(pictures.classes)
     return PictureSource(
         pictures.train.balanced_subset(train_size, classes, "data.train_size"),

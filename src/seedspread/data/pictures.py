@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from seedspread.config.errors import InputError
 
@@ -28,6 +29,11 @@ class Pictures:
             return self
         chosen = balanced_indices(self.labels, size, classes, key)
         return Pictures(np.ascontiguousarray(self.images[chosen]), self.labels[chosen])
+
+    def load(self, index: int) -> Image.Image:
+        """The picture, as RGB."""
+        image = np.asarray(self.images[index])
+        return Image.fromarray(image if image.shape[2] == 3 else np.repeat(image, 3, axis=2))
 
 
 def check_sizes(name: str, classes: int | None, found: int, batch_size: int, pictures: int) -> None:

@@ -6,7 +6,7 @@ The choice between the two never depends on the scores: it would reject too ofte
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -126,9 +126,9 @@ def compare_arms(
     """Compare each candidate with the baseline; InputError where scores cannot be compared, naming the arm."""
     for arm in (baseline, *candidates):
         _check(arm)
-    found = [_numbers(baseline, arm, pair, same_examples, worth, len(candidates)) for arm in candidates]
-    adjusted = st.holm(np.array([one["paired"].p if one["paired"] else one["welch"].p for one in found]))
-    return [ArmComparison(**one, p=float(p)) for one, p in zip(found, adjusted, strict=True)]
+    found = [_compare(baseline, arm, pair, same_examples, worth, len(candidates)) for arm in candidates]
+    adjusted = st.holm(np.array([c.primary.p for c in found]))
+    return [replace(c, p=float(p)) for c, p in zip(found, adjusted, strict=True)]
 
 
 def _check(arm: Arm) -> None:
@@ -142,9 +142,10 @@ def _check(arm: Arm) -> None:
         raise InputError(f"{arm.name}: a score of {largest:g} is too large; correct it, or scale the scores")
 
 
-def _numbers(
+def _compare(
     baseline: Arm, candidate: Arm, pair: bool | None, same_examples: bool | None, worth: float | None, candidates: int
-) -> dict:
+) -> ArmComparison:
+    """One candidate against the baseline, p not yet adjusted for the number of `candidates`."""
     one, other = baseline.scores, candidate.scores
     if st.is_constant(one) and st.is_constant(other):
         raise NothingVaries(
@@ -159,33 +160,34 @@ def _numbers(
             f"{baseline.name} and {candidate.name} {what} on each of {len(a)} seeds: there is no variance to test "
             "against. Train more seeds, or name another study if one is a copy of the other"
         )
-    r, r_interval = st.correlation(a, b) if pairs.places else (math.nan, Interval(math.nan, math.nan))
+    r, r_interval = st.correlation(a, b) if pairs.places else (math.nan, st.UNKNOWN)
     improvement, improvement_interval = st.probability_of_improvement(a, b, pairs=bool(pairs.places))
     effect, effect_interval = st.effect_size(one, other)
     ratio, ratio_interval = st.std_ratio(other, one)
     welch = st.welch_test(one, other, cautious=needs_caution(one, other))
     paired = st.paired_t_test(a, b) if pairs.places else None
-    return {
-        "baseline": baseline,
-        "candidate": candidate,
-        "pairing": pairs,
-        "welch": welch,
-        "paired": paired,
-        "correlation": r,
-        "correlation_interval": r_interval,
-        "p_permutation": st.sign_flip_test(a, b) if pairs.places else st.permutation_test(one, other),
-        "improvement": improvement,
-        "improvement_interval": improvement_interval,
-        "dominance": st.almost_stochastic_dominance(one, other, alpha=ALPHA / candidates),
-        "effect": effect,
-        "effect_interval": effect_interval,
-        "std_ratio": ratio,
-        "std_ratio_interval": ratio_interval,
-        "p_spreads": st.brown_forsythe([one, other]),
-        "examples": _examples(baseline, candidate, paired or welch, pairs, same_examples),
-        "candidates": candidates,
-        "worth": worth,
-    }
+    return ArmComparison(
+        baseline=baseline,
+        candidate=candidate,
+        pairing=pairs,
+        welch=welch,
+        paired=paired,
+        correlation=r,
+        correlation_interval=r_interval,
+        p_permutation=st.sign_flip_test(a, b) if pairs.places else st.permutation_test(one, other),
+        improvement=improvement,
+        improvement_interval=improvement_interval,
+        dominance=st.almost_stochastic_dominance(one, other, alpha=ALPHA / candidates),
+        effect=effect,
+        effect_interval=effect_interval,
+        std_ratio=ratio,
+        std_ratio_interval=ratio_interval,
+        p_spreads=st.brown_forsythe([one, other]),
+        examples=_examples(baseline, candidate, paired or welch, pairs, same_examples),
+        candidates=candidates,
+        worth=worth,
+        p=(paired or welch).p,
+    )
 
 
 def needs_caution(one: Array, other: Array) -> bool:

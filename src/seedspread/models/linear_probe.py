@@ -1,6 +1,7 @@
 """The linear head of a probe, and a stack of such heads, one for each seed."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -20,21 +21,16 @@ def _init_kaiming(weight: Tensor, bias: Tensor) -> None:
     nn.init.normal_(bias)
 
 
-def _init_tiny(weight: Tensor, bias: Tensor) -> None:
-    nn.init.normal_(weight, std=1e-5)
-    nn.init.zeros_(bias)
-
-
-def _init_dino(weight: Tensor, bias: Tensor) -> None:
-    nn.init.normal_(weight, std=0.01)
+def _init_normal(weight: Tensor, bias: Tensor, std: float) -> None:
+    nn.init.normal_(weight, std=std)
     nn.init.zeros_(bias)
 
 
 INITS: dict[str, Callable[[Tensor, Tensor], None]] = {
     "torch": _init_torch,  # torch.nn.Linear's own
     "kaiming": _init_kaiming,  # Picard 2021, released recipe, ResNet50
-    "tiny": _init_tiny,  # the same, ViT
-    "dino": _init_dino,  # Caron et al. 2021, linear evaluation
+    "tiny": partial(_init_normal, std=1e-5),  # the same, ViT
+    "dino": partial(_init_normal, std=0.01),  # Caron et al. 2021, linear evaluation
 }
 
 

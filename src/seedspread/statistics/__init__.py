@@ -44,6 +44,7 @@ from seedspread.statistics.outliers import (
 )
 from seedspread.statistics.power import achieved_power, detectable_difference, detectable_errors, seeds_needed
 from seedspread.statistics.spread import (
+    UNKNOWN,
     Array,
     Interval,
     bootstrap_interval,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
-from seedspread.statistics.spread import Array, Interval, sample_std
+from seedspread.statistics.spread import UNKNOWN, Array, Interval, sample_std
 
 DRAWS = 10_000
 BATCH = 1_000_000  # numbers drawn at a time, few enough for the cache
@@ -88,7 +88,7 @@ def effect_size(baseline: Array, candidate: Array, level: float = 0.95) -> tuple
     degrees = n + m - 2
     pooled = math.sqrt((_squared_error(one) * n * (n - 1) + _squared_error(other) * m * (m - 1)) / degrees)
     if not pooled:
-        return math.nan, Interval(math.nan, math.nan)
+        return math.nan, UNKNOWN
     correction = math.exp(special.gammaln(degrees / 2) - special.gammaln((degrees - 1) / 2)) / math.sqrt(degrees / 2)
     g = float(correction * (other.mean() - one.mean()) / pooled)
     half = float(stats.norm.ppf((1 + level) / 2)) * math.sqrt((n + m) / (n * m) + g**2 / (2 * (n + m)))
