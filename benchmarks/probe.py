@@ -116,14 +116,14 @@ def extraction(folder: Path) -> None:
         pass_ = Extraction(source, backbone, RandomResizedCrop(), VIEWS, 0, 64, 4096, DEVICE, folder, False)
         torch.set_num_threads(count_cores())
         extractor = FeatureExtractor(backbone, DEVICE, 64)
-        crops = np.concatenate([pass_._random_crops(pictures, index) for index in range(n)])
+        crops = np.concatenate([pass_._random_crops(index) for index in range(n)])
 
         def bare(extractor: FeatureExtractor = extractor, crops: np.ndarray = crops) -> None:
             for start in range(0, len(crops), 64):
                 extractor.extract(crops[start : start + 64])
 
         def whole(extractor: FeatureExtractor = extractor, pass_: Extraction = pass_, n: int = n) -> None:
-            for _ in extractor.extract_each(pass_._random_crops, pass_.source.train, range(n)):
+            for _ in extractor.extract_each(pass_._random_crops, range(n)):
                 pass
 
         found = medians({"bare": bare, "whole": whole})

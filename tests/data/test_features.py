@@ -67,7 +67,7 @@ def test_features_are_those_of_a_plain_loop_over_the_crops(extraction):
     network, transform = extraction.backbone.load(), extraction.backbone.transform
     mean, std = (torch.tensor(values)[:, None, None] for values in (transform.mean, transform.std))
     for index, view in ((0, 0), (7, 2), (19, 1)):
-        picture = Image.fromarray(extraction.source.train.pictures.images[index])
+        picture = Image.fromarray(extraction.source.train.images[index])
         draw = extraction.crops.draw(Stream("augment", 0).rng(index, view), 20, 20)
         crop = extraction.crops.apply(picture, *draw, transform)
         with torch.no_grad():

@@ -11,12 +11,9 @@ from torch import nn
 from seedspread.config.errors import InputError
 from seedspread.config.resolve import count_cores
 from seedspread.data.loader import Normaliser
-from seedspread.data.picture_files import PictureFiles
-from seedspread.data.pictures import Pictures
 from seedspread.models.backbones import Backbone
 
-# (pictures, index) to crops (views, size, size, 3) uint8
-CropFunction = Callable[[PictureFiles | Pictures, int], np.ndarray]
+CropFunction = Callable[[int], np.ndarray]  # a picture's index to crops (views, size, size, 3) uint8
 
 
 class FeatureExtractor:
@@ -48,16 +45,14 @@ class FeatureExtractor:
             )
         return features.half().cpu().numpy()
 
-    def extract_each(
-        self, crop: CropFunction, pictures: PictureFiles | Pictures, indices: Iterable[int]
-    ) -> Iterator[np.ndarray]:
+    def extract_each(self, crop: CropFunction, indices: Iterable[int]) -> Iterator[np.ndarray]:
         """Features (views, d) float16 of each picture in `indices`, in order; (0, d) where `crop` returns no views.
 
         A batch may hold views of several pictures.
         """
         ready: deque[np.ndarray] = deque()
         pending: deque[tuple[int, list[np.ndarray]]] = deque()  # of each picture: its views, and their features so far
-        for crops in _prefetch(lambda index: crop(pictures, index), indices, self.batch_size):
+        for crops in _prefetch(crop, indices, self.batch_size):
             pending.append((len(crops), []))
             ready.extend(crops)
             while len(ready) >= self.batch_size:
@@ -80,7 +75,7 @@ class FeatureExtractor:
             pending.popleft()
 
 
-def _prefetch(job: Callable[[int], np.ndarray], indices: Iterable[int], window: int) -> Iterator[np.ndarray]:
+def _prefetch(job: CropFunction, indices: Iterable[int], window: int) -> Iterator[np.ndarray]:
     """`job(index)` of each index, in order; threads compute up to `window` of them in advance."""
     with ThreadPoolExecutor(count_cores()) as pool:
         running: deque[Future[np.ndarray]] = deque()

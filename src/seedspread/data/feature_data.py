@@ -18,9 +18,9 @@ from seedspread.config.streams import Streams
 from seedspread.data.crops import RandomResizedCrop
 from seedspread.data.extractor import FeatureExtractor
 from seedspread.data.features import Extraction, Features
-from seedspread.data.loader import EpochOrder, EpochPosition
+from seedspread.data.loader import ShuffledLoader
 from seedspread.data.picture_files import PictureFiles, build_source
-from seedspread.data.pictures import Pictures, PictureSet, balanced_indices, check_sizes
+from seedspread.data.pictures import PictureSet, balanced_indices, check_sizes
 from seedspread.data.reader import Reader
 from seedspread.models.backbones import Backbone
 from seedspread.records.examples import ExampleIndex
@@ -93,25 +93,21 @@ def _load_shared(
     return SharedFeatures(Extraction(source=found, **rest), positions)
 
 
-class ProbeLoader(EpochPosition):
+class ProbeLoader(ShuffledLoader):
     """Shuffled batches of an epoch: features (batch, d) float32 of one view of each picture, and labels (batch,).
 
-    The views of an epoch are drawn at once from the augment stream. An incomplete last batch is dropped.
+    The views of an epoch are drawn at once from the augment stream.
     """
 
     def __init__(self, shared: SharedFeatures, batch_size: int, streams: Streams) -> None:
-        self.shared, self.batch_size, self.streams = shared, batch_size, streams
-        self.sampler = EpochOrder(len(shared.train_labels), streams)
-
-    def __len__(self) -> int:
-        return len(self.shared.train_labels) // self.batch_size
+        super().__init__(len(shared.train_labels), batch_size, streams)
+        self.shared = shared
 
     def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Pictures (batch,) and views (batch,) of each batch."""
         order, epoch = self.sampler.permutation().numpy(), self.sampler.epoch
         views = self.streams.augment.rng(epoch).integers(0, self.shared.features.train.shape[1], len(order))
-        for step in self.steps():
-            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+        for chosen in self.split(order):
             yield chosen, views[chosen]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -129,13 +125,11 @@ class LiveLoader(ProbeLoader):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         extraction, epoch, augment = self.shared.extraction, self.sampler.epoch, self.streams.augment
 
-        def crop(pictures: PictureFiles | Pictures, index: int) -> np.ndarray:
-            return extraction.random_crop(pictures.load(index), augment.rng(epoch, index))[None]
+        def crop(index: int) -> np.ndarray:
+            return extraction.random_crop(extraction.source.train.load(index), augment.rng(epoch, index))[None]
 
-        order = self.sampler.permutation().numpy()
-        for step in self.steps():
-            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-            rows = self.shared.extractor.extract_each(crop, extraction.source.train, chosen.tolist())
+        for chosen in self.split(self.sampler.permutation().numpy()):
+            rows = self.shared.extractor.extract_each(crop, chosen.tolist())
             features = torch.from_numpy(np.concatenate(list(rows)))
             yield features.to(self.shared.device).float(), self.shared.train_labels[chosen]
 

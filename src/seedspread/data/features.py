@@ -121,24 +121,23 @@ class Extraction:
             yield "train", self.source.train, self.views, self._random_crops
         yield "test", self.source.test, 1, self._center_crop
 
-    def _random_crops(self, pictures: PictureFiles | Pictures, index: int) -> np.ndarray:
-        picture = pictures.load(index)
-        draws = Stream("augment", self.view_seed)
+    def _random_crops(self, index: int) -> np.ndarray:
+        picture, draws = self.source.train.load(index), Stream("augment", self.view_seed)
         return np.stack([self.random_crop(picture, draws.rng(index, view)) for view in range(self.views)])
 
     def random_crop(self, picture: Any, rng: np.random.Generator) -> np.ndarray:
         """Pixels (size, size, 3) uint8 of a random crop of a decoded picture."""
         return self.crops.apply(picture, *self.crops.draw(rng, *picture.size), self.backbone.transform)
 
-    def _center_crop(self, pictures: PictureFiles | Pictures, index: int) -> np.ndarray:
-        return center_crop(pictures.load(index), self.backbone.transform)[None]
+    def _center_crop(self, index: int) -> np.ndarray:
+        return center_crop(self.source.test.load(index), self.backbone.transform)[None]
 
     def _skip_broken(self, crop: CropFunction) -> CropFunction:
         """`crop`, which for a broken picture returns no crops under `skip_broken`, and else raises an InputError."""
 
-        def crops(pictures: PictureFiles | Pictures, index: int) -> np.ndarray:
+        def crops(index: int) -> np.ndarray:
             try:
-                return crop(pictures, index)
+                return crop(index)
             except BrokenPicture as error:
                 if self.skip_broken:
                     return np.empty((0, 0, 0, 3), np.uint8)
@@ -200,7 +199,8 @@ class Extraction:
             kept.update(shards=[], broken=[])
         rows = np.load(path, mmap_mode="r")
         whole, offset = _count_whole_shards(rows, kept["shards"], step), rows.offset
-        del kept["shards"][whole:], rows
+        del kept["shards"][whole:]
+        del rows
         again = {index // step for index in _find_replaced(pictures, kept)}
         todo = [start for start in range(0, n, step) if start // step >= whole or start // step in again]
         name = f"{self.backbone.name}: {part}, {n} pictures{f' x {views} views' if views > 1 else ''}"
@@ -210,7 +210,7 @@ class Extraction:
                 stop = min(n, start + step)
                 broken = []
                 shard = np.zeros((stop - start, views, dimension), np.float16)
-                rows_of_each = extractor.extract_each(self._skip_broken(crop), pictures, range(start, stop))
+                rows_of_each = extractor.extract_each(self._skip_broken(crop), range(start, stop))
                 for i, features in enumerate(rows_of_each, start):
                     if not len(features):
                         broken.append(i)

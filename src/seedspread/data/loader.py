@@ -1,12 +1,16 @@
 """Batches of pictures that are in the device's memory: no worker processes, no copies from the host in an epoch."""
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seedspread.config.streams import Streams
 from seedspread.data.augment import Augmentation
+
+Indices = TypeVar("Indices", np.ndarray, Tensor)
 
 
 class EpochOrder:
@@ -65,11 +69,27 @@ class EpochPosition:
             yield step
 
 
-class TrainLoader(EpochPosition):
-    """Shuffled and augmented batches of an epoch: images (batch, c, h, w) float, channels last, and labels (batch,).
+class ShuffledLoader(EpochPosition):
+    """Batches in an order of their own each epoch.
 
     An incomplete last batch is dropped: other pictures each epoch, since the order is shuffled.
     """
+
+    def __init__(self, pictures: int, batch_size: int, streams: Streams) -> None:
+        self.batch_size, self.streams = batch_size, streams
+        self.sampler = EpochOrder(pictures, streams)
+
+    def __len__(self) -> int:
+        return self.sampler.pictures // self.batch_size
+
+    def split(self, order: Indices) -> Iterator[Indices]:
+        """The batches of `order` (pictures,) that remain in the epoch, (batch,) each."""
+        for step in self.steps():
+            yield order[step * self.batch_size : (step + 1) * self.batch_size]
+
+
+class TrainLoader(ShuffledLoader):
+    """Shuffled and augmented batches of an epoch: images (batch, c, h, w) float, channels last, and labels (batch,)."""
 
     def __init__(
         self,
@@ -80,12 +100,8 @@ class TrainLoader(EpochPosition):
         streams: Streams,
         augment: Augmentation | None,
     ) -> None:
-        self.images, self.labels, self.batch_size = images, labels, batch_size
-        self.normalise, self.streams, self.augment = normalise, streams, augment
-        self.sampler = EpochOrder(len(labels), streams)
-
-    def __len__(self) -> int:
-        return len(self.labels) // self.batch_size
+        super().__init__(len(labels), batch_size, streams)
+        self.images, self.labels, self.normalise, self.augment = images, labels, normalise, augment
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         device, size = self.images.device, self.images.shape[1]
@@ -93,8 +109,7 @@ class TrainLoader(EpochPosition):
         if self.augment is not None:
             drawn = self.augment.draw(self.streams.augment.rng(self.sampler.epoch), len(self.labels), size)
             draws = torch.from_numpy(drawn).to(device, non_blocking=True)
-        for step in self.steps():
-            chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+        for chosen in self.split(order):
             images = self.normalise(self.images[chosen])
             if self.augment is not None:
                 images = self.augment.apply(images, draws[chosen])

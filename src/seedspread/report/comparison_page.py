@@ -1,6 +1,5 @@
 """A comparison as a page, a table, a figure and text for a terminal."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,18 +8,10 @@ import pandas as pd
 from seedspread import statistics as st
 from seedspread.decide.verdict import ArmComparison, comparison_row
 from seedspread.records.files import draft_folder, unwritable_error
-from seedspread.report.document import (
-    Bullets,
-    Document,
-    Figure,
-    Part,
-    Section,
-    Table,
-    write_document,
-)
+from seedspread.report.document import Bullets, Document, Figure, Part, Section, Table, write_document
 from seedspread.report.drawing import save_figure
 from seedspread.report.figures import arms_figure
-from seedspread.report.verdict_words import comparison_rows, notes, setting_differences, verdict_sentence
+from seedspread.report.verdict_words import Digits, comparison_rows, notes, setting_differences, verdict_sentence
 
 SETTINGS_IN_TERMINAL = 12
 
@@ -47,13 +38,11 @@ def comparison_parts(c: ArmComparison) -> list[Part]:
 def _arms_table(found: Sequence[ArmComparison]) -> Table:
     several = [found[0].baseline, *(c.candidate for c in found)]
     spread = min((float(st.sample_std(arm.scores)) for arm in several if not st.is_constant(arm.scores)), default=1.0)
-    decimals = max(2 if found[0].baseline.study else 0, min(10, 1 - math.floor(math.log10(spread))))
+    digits = Digits(spread, least=2 if found[0].baseline.study else 0)
     rows = []
     for arm in several:
-        mean, std, low, high = (
-            f"{float(value):.{decimals}f}"
-            for value in (arm.scores.mean(), st.sample_std(arm.scores), arm.scores.min(), arm.scores.max())
-        )
+        x = arm.scores
+        mean, std, low, high = map(digits.plain, map(float, (x.mean(), st.sample_std(x), x.min(), x.max())))
         rows.append((arm.name, f"{arm.n:,}", f"{mean} ± {std}", low, high))
     return Table(["arm", "seeds", "mean ± std", "min", "max"], rows, numbers=1)
 

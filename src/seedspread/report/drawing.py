@@ -122,9 +122,9 @@ def save_figure(figure: Figure, folder: Path, name: str) -> None:
     figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
 
 
-def save_figures(figures: Mapping[str, tuple[Drawing[T], str]], what: T, folder: Path) -> dict[str, str]:
-    """Draw `figures` of `what`, as PNG and SVG, into `folder`; return their captions by name."""
-    for name, (draw, _) in figures.items():
+def save_figures(figures: Mapping[str, Drawing[T]], what: T, folder: Path) -> dict[str, str]:
+    """Draw `figures` of `what`, as PNG and SVG, into `folder`; return their captions, their docstrings, by name."""
+    for name, draw in figures.items():
         with mpl.rc_context(STYLE):
             save_figure(draw(what), folder, name)
-    return {name: caption for name, (_, caption) in figures.items()}
+    return {name: " ".join((draw.__doc__ or "").split()) for name, draw in figures.items()}

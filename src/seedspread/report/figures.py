@@ -1,7 +1,10 @@
-"""Figures of studies, a column for each, in colours for print and for colour-blind readers (Okabe and Ito 2008)."""
+"""Figures of studies, a column for each, in colours for print and for colour-blind readers (Okabe and Ito 2008).
+
+The docstring of a figure is its caption on the page.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -19,7 +22,6 @@ from seedspread.report.drawing import (
     MANY,
     ORANGE,
     STYLE,
-    Drawing,
     draw_bands,
     draw_columns,
     draw_dots,
@@ -39,7 +41,11 @@ MARKED_SEEDS = (0, 42, TITLE_SEED)
 
 
 def learning_curves(several: Sequence[Findings]) -> Figure:
-    """The paper's figure 1: the mean curve with its bands; below, the same as deviation from the mean."""
+    """Accuracy on the test set after each epoch: mean (line), ± 1 std (dark), minimum to maximum (light).
+
+    Below, the distance from the mean curve, at the scale of the later epochs.
+    """
+    # The paper's figure 1.
     fig, axes = make_panels(several, rows=2)
     limits = []
     for (top, below), found in zip(axes.T, several, strict=True):
@@ -62,7 +68,7 @@ def learning_curves(several: Sequence[Findings]) -> Figure:
 
 @draw_columns(rows=2)
 def losses(found: Findings, top: Axes, below: Axes) -> None:
-    """Mean and bands of the test loss, and below of the training loss."""
+    """Test loss and training loss: mean, ± 1 std, minimum to maximum."""
     for ax, metric, label in ((top, "val/loss", "test loss"), (below, "train/loss", "training loss")):
         draw_bands(ax, found.scores.epochs, st.bands(found.scores.curves[metric]))
         ax.set_ylabel(label)
@@ -72,10 +78,10 @@ def losses(found: Findings, top: Axes, below: Axes) -> None:
 
 
 def histogram(several: Sequence[Findings]) -> Figure:
-    """The paper's figures 2 and 3: final accuracies with a density, a normal distribution, and seeds of note.
-
-    Every axis has the same width, so that spreads compare. Outliers are left out and counted in the title.
+    """Final accuracies of all seeds with their density, the normal distribution of the same mean and std, and the
+    worst, best and well-known seeds.
     """
+    # The paper's figures 2 and 3. Axes have the same width, so that spreads compare; the title counts the outliers.
     fig, axes = make_panels(several)
     bulks = [np.delete(found.scores.accuracy, found.outliers) for found in several]
     all_edges = [_edges(bulk, found.step) for found, bulk in zip(several, bulks, strict=True)]
@@ -129,7 +135,7 @@ def _mark_seeds(ax: Axes, found: Findings) -> None:
 
 @draw_columns(share=True)
 def spread_over_epochs(found: Findings, ax: Axes) -> None:
-    """The std over seeds after each epoch with its 95 % band: does it shrink once the curve is flat?"""
+    """Standard deviation over seeds after each epoch, with its 95 % interval. Grey: the mean curve is flat."""
     curves, epochs = found.scores.curves["val/acc"], found.scores.epochs
     if found.n > 1:
         low, high = np.transpose([st.std_interval(column) for column in curves.T])
@@ -149,7 +155,7 @@ def spread_over_epochs(found: Findings, ax: Axes) -> None:
 
 @draw_columns(rows=2)
 def as_seeds_are_added(found: Findings, top: Axes, below: Axes) -> None:
-    """Mean, extremes and std of the first 1, 2, ... seeds: how many seeds each number takes."""
+    """Mean, ± 1 std and extremes of the first 1, 2, 3, ... seeds; below, the std."""
     n = _thin_counts(found.n)
     band = st.running(found.scores.accuracy).at(n - 1)
     draw_bands(top, n, band)
@@ -177,7 +183,9 @@ def _thin_counts(n: int) -> Array:
 
 @draw_columns()
 def sorted_accuracies(found: Findings, ax: Axes) -> None:
-    """Every seed from the worst to the best, with the 95 % interval from its finite test set."""
+    """Every seed from the worst to the best, with the 95 % interval (Wilson) from the finite number of test
+    examples.
+    """
     s, rank = found.scores, np.arange(1, found.n + 1)
     scores = s.accuracy[s.by_score]
     low, high = (100 * side for side in st.accuracy_interval(scores / 100, s.examples))
@@ -200,7 +208,11 @@ def sorted_accuracies(found: Findings, ax: Axes) -> None:
 
 @draw_columns(rows=2)
 def luck(found: Findings, top: Axes, below: Axes) -> None:
-    """Above: each seed on one half of the test examples and on the other. Below: what picking the best of k gains."""
+    """Each seed on a random half of the test examples and on the other: a cloud without a slope means that good seeds
+    do not stay good.
+
+    Below, the gain of the best of k seeds on the half that it was chosen on and on the other.
+    """
     if found.luck is None:
         return
     one, other = found.luck.one_half, found.luck.other_half
@@ -223,7 +235,7 @@ def luck(found: Findings, top: Axes, below: Axes) -> None:
 
 
 def spreads(several: Sequence[Findings]) -> Figure:
-    """The std of several studies, each with its 95 % interval."""
+    """Standard deviation over seeds of each study; orange: a probe on a pretrained backbone."""
     rows = [
         (f"{found.name}, {found.n:,} seeds", found.std, found.std_interval, ORANGE if found.pretrained else BLUE)
         for found in several
@@ -256,7 +268,9 @@ def arms_figure(several: Sequence[Arm]) -> Figure:
 
 @draw_columns()
 def gradient_norms(found: Findings, ax: Axes) -> None:
-    """The largest gradient norm of each epoch, with the band of its seeds, and the 90th percentile."""
+    """Gradient norm over the steps of each epoch, before clipping: largest and 90th percentile, medians over seeds with
+    the range of seeds.
+    """
     largest, high = (found.scores.complete_curves(f"grad_norm/{kind}") for kind in ("max", "p90"))
     if not len(largest):
         return
@@ -275,53 +289,25 @@ def gradient_norms(found: Findings, ax: Axes) -> None:
     draw_legend(ax)
 
 
-FIGURES: Mapping[str, tuple[Drawing[Sequence[Findings]], str]] = {
-    "learning_curves": (
+FIGURES = {
+    draw.__name__: draw
+    for draw in (
         learning_curves,
-        "Accuracy on the test set after each epoch: mean (line), ± 1 std (dark), minimum to maximum (light). Below, "
-        "the distance from the mean curve, at the scale of the later epochs.",
-    ),
-    "histogram": (
         histogram,
-        "Final accuracies of all seeds with their density, the normal distribution of the same mean and std, and the "
-        "worst, best and well-known seeds.",
-    ),
-    "spread_over_epochs": (
         spread_over_epochs,
-        "Standard deviation over seeds after each epoch, with its 95 % interval. Grey: the mean curve is flat.",
-    ),
-    "as_seeds_are_added": (
         as_seeds_are_added,
-        "Mean, ± 1 std and extremes of the first 1, 2, 3, ... seeds; below, the std.",
-    ),
-    "sorted_accuracies": (
         sorted_accuracies,
-        "Every seed from the worst to the best, with the 95 % interval (Wilson) from the finite number of test "
-        "examples.",
-    ),
-    "luck": (
         luck,
-        "Each seed on a random half of the test examples and on the other: a cloud without a slope means that good "
-        "seeds do not stay good. Below, the gain of the best of k seeds on the half that it was chosen on and on the "
-        "other.",
-    ),
-    "losses": (losses, "Test loss and training loss: mean, ± 1 std, minimum to maximum."),
-    "gradient_norms": (
+        losses,
         gradient_norms,
-        "Gradient norm over the steps of each epoch, before clipping: largest and 90th percentile, medians over seeds "
-        "with the range of seeds.",
-    ),
+    )
 }
-SEVERAL: Mapping[str, tuple[Drawing[Sequence[Findings]], str]] = {
-    "spreads": (spreads, "Standard deviation over seeds of each study; orange: a probe on a pretrained backbone."),
-}
-
 NEED_SEVERAL_SEEDS = ("spread_over_epochs", "as_seeds_are_added")
 
 
 def draw_figures(several: Sequence[Findings], folder: Path, only: str | None = None) -> dict[str, str]:
     """Draw all figures of these studies, or `only` one, as PNG and SVG into `folder`; return captions by name."""
-    figures = {**FIGURES, **(SEVERAL if len(several) > 1 else {})}
+    figures = FIGURES | ({"spreads": spreads} if len(several) > 1 else {})
     if all(found.n < 2 for found in several):
         for name in NEED_SEVERAL_SEEDS:
             del figures[name]

@@ -18,14 +18,8 @@ from seedspread.report.document import Code, Section, Strong, Table, Text
 def how_to_repeat(scores: Scores) -> Section:
     """What others need to repeat a study: commands, data, settings, hardware, time, the whole config."""
     config = yaml.safe_dump(scores.study.config, sort_keys=False, allow_unicode=True).rstrip()
-    return Section(
-        f"How to repeat {scores.name}",
-        [
-            commands(scores),
-            Table(["", ""], list(_facts(scores))),
-            Code(config, "yaml", summary=f"The whole config (digest {scores.study.digest[:12]})"),
-        ],
-    )
+    whole = Code(config, "yaml", summary=f"The whole config (digest {scores.study.digest[:12]})")
+    return Section(f"How to repeat {scores.name}", [commands(scores), Table(["", ""], list(_facts(scores))), whole])
 
 
 def commands(scores: Scores) -> Code:
@@ -36,13 +30,10 @@ def commands(scores: Scores) -> Code:
         value = f"range({seeds[0]},{seeds[-1] + 1})"  # some of these may be missing
     else:
         value = ",".join(map(str, seeds))
-    lines = [
-        shlex.join([*TRAIN, "-m", f"seed={value}", *overrides]),
-        shlex.join(["seedspread", "reproduce", f"study={scores.name}", f"seed={scores.best}", *where])
-        + "   # trains the best seed again and compares every bit",
-        shlex.join(["seedspread", "report", f"study={scores.name}", *where]),
-    ]
-    return Code("\n".join(lines))
+    train = shlex.join([*TRAIN, "-m", f"seed={value}", *overrides])
+    again = shlex.join(["seedspread", "reproduce", f"study={scores.name}", f"seed={scores.best}", *where])
+    report = shlex.join(["seedspread", "report", f"study={scores.name}", *where])
+    return Code(f"{train}\n{again}   # trains the best seed again and compares every bit\n{report}")
 
 
 def _overrides(scores: Scores) -> list[str]:
@@ -79,11 +70,8 @@ def _facts(scores: Scores) -> Iterator[tuple[str, Text]]:
     yield "preprocessing", ", ".join(f"{key[5:]} {value}" for key, value in preprocessing.items())
     yield "training", f"{len(scores.epochs)} epochs, batch {config.get('data.batch_size', 'unknown')}"
     parts = {part: sum(record.seconds[part] for record in scores.finished) for part in first.seconds}
-    yield (
-        "time",
-        f"{format_duration(sum(parts.values()))} in total: "
-        + ", ".join(f"{p} {format_duration(s)}" for p, s in parts.items()),
-    )
+    each = ", ".join(f"{part} {format_duration(seconds)}" for part, seconds in parts.items())
+    yield "time", f"{format_duration(sum(parts.values()))} in total: {each}"
     for key, values in scores.environments.items():
         if len(values) == 1:
             if (value := next(iter(values))) != "None":

@@ -1,4 +1,4 @@
-"""The figures of a search."""
+"""The figures of a search. The docstring of each is its caption on the page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def _baseline(ax: Axes, t: SearchResults) -> None:
 
 
 def scores_figure(t: SearchResults) -> Figure:
-    """The score of every trial against each hyperparameter; those below the scale lie on its lower edge."""
+    """Every trial against each hyperparameter; trials far below the others lie on the lower edge."""
     fig, panels = _grid(len(t.space.hyperparameters))
     low, high = _limits(t)
     below = [replace(trial, scores={0: low}) for trial in t.finished if trial.score < low]
@@ -113,7 +113,11 @@ def _legend_above(fig: Figure, ax: Axes) -> None:
 
 
 def isolation(t: SearchResults) -> Figure:
-    """Each scientific hyperparameter with the nuisance ones tuned: its effect on the best score."""
+    """Each scientific hyperparameter with the nuisance ones tuned: every trial (grey) and the best in each part of the
+    range (blue, ± 1 standard error over seeds).
+
+    The best of more trials looks better.
+    """
     scientific = t.space.of_role("scientific")
     low, high = _limits(t)
     noise = 0.0 if math.isnan(t.noise) else t.noise
@@ -155,7 +159,7 @@ def best_so_far(t: SearchResults) -> Figure:
 
 
 def curves_figure(t: SearchResults) -> Figure:
-    """Test accuracy, test loss and training loss of the best trials: mean, minimum and maximum over seeds."""
+    """The best trials: mean over seeds (line), minimum to maximum (band)."""
     fig = Figure(figsize=(10.3, ROW), layout="constrained")
     metrics = {"val/acc": "test accuracy, %", "val/loss": "test loss", "train/loss": "training loss"}
     panels = fig.subplots(1, len(metrics))
@@ -172,7 +176,10 @@ def curves_figure(t: SearchResults) -> Figure:
 
 
 def importance_figure(t: SearchResults) -> Figure:
-    """The share of the variance of scores that each hyperparameter explains."""
+    """The share of the variance of all scores that each hyperparameter explains (fANOVA).
+
+    Poor regions count too: within a good region the order may differ.
+    """
     shares = dict(sorted(t.importance.items(), key=lambda item: item[1]))
     fig = Figure(figsize=(COLUMN, 0.8 + 0.35 * len(shares)), layout="constrained")
     ax = fig.subplots()
@@ -183,29 +190,18 @@ def importance_figure(t: SearchResults) -> Figure:
 
 
 def fresh_seeds_figure(t: SearchResults) -> Figure:
-    """The winner and the baseline on fresh seeds."""
+    """The winner and the baseline on the same fresh seeds."""
     assert t.judgement is not None
     return arms_figure(t.judgement.arms)
 
 
-FIGURES: Mapping[str, tuple[Drawing[SearchResults], str]] = {
-    "scores": (
-        scores_figure,
-        "Every trial against each hyperparameter; trials far below the others lie on the lower edge.",
-    ),
-    "best_so_far": (best_so_far, "The best score against the number of trials."),
-    "isolation": (
-        isolation,
-        "Each scientific hyperparameter with the nuisance ones tuned: every trial (grey) and the best in each "
-        "part of the range (blue, ± 1 standard error over seeds). The best of more trials looks better.",
-    ),
-    "curves": (curves_figure, "The best trials: mean over seeds (line), minimum to maximum (band)."),
-    "importance": (
-        importance_figure,
-        "The share of the variance of all scores that each hyperparameter explains (fANOVA). Poor regions count too: "
-        "within a good region the order may differ.",
-    ),
-    "fresh_seeds": (fresh_seeds_figure, "The winner and the baseline on the same fresh seeds."),
+FIGURES: Mapping[str, Drawing[SearchResults]] = {
+    "scores": scores_figure,
+    "best_so_far": best_so_far,
+    "isolation": isolation,
+    "curves": curves_figure,
+    "importance": importance_figure,
+    "fresh_seeds": fresh_seeds_figure,
 }
 
 

@@ -56,15 +56,8 @@ class EventFile:
 
     def add_bands(self, group: str, steps: Array, band: Bands) -> None:
         """Append the scalars that `band` (E,) is drawn from, at `steps` (E,)."""
-        lines = {
-            "mean": band.mean,
-            "std": band.std,
-            "min": band.min,
-            "max": band.max,
-            "mean_minus_std": band.mean - band.std,
-            "mean_plus_std": band.mean + band.std,
-        }
-        for name, values in lines.items():
+        edges = {"mean_minus_std": band.mean - band.std, "mean_plus_std": band.mean + band.std}
+        for name, values in (vars(band) | edges).items():
             for step, value in zip(steps.tolist(), values.tolist(), strict=True):
                 if math.isfinite(value):
                     self.add(scalar_pb(f"{group}/{name}", value), step)
@@ -164,17 +157,10 @@ def _layout(metrics: Sequence[str]) -> Summary:
         categories.append(Category(title=metric, chart=charts))
     categories.sort(key=lambda category: (not category.title.startswith("val/acc"), category.title))
     categories.append(Category(title="as seeds are done", chart=list(_charts("val/acc", SEEDS_DONE))[::-1]))
-    return Summary(
-        value=[
-            Summary.Value(
-                tag=custom_scalar.CONFIG_SUMMARY_TAG,
-                metadata=SummaryMetadata.FromString(custom_scalar.create_summary_metadata().SerializeToString()),
-                tensor=TensorProto(
-                    dtype=DT_STRING, string_val=[Layout(category=categories).SerializeToString()], tensor_shape={}
-                ),
-            )
-        ]
-    )
+    layout = Layout(category=categories).SerializeToString()
+    tensor = TensorProto(dtype=DT_STRING, string_val=[layout], tensor_shape={})
+    metadata = SummaryMetadata.FromString(custom_scalar.create_summary_metadata().SerializeToString())
+    return Summary(value=[Summary.Value(tag=custom_scalar.CONFIG_SUMMARY_TAG, metadata=metadata, tensor=tensor)])
 
 
 def _charts(title: str, group: str) -> Iterator[Chart]:
