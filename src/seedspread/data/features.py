@@ -156,8 +156,7 @@ class Extraction:
             shapes = {}
             for part, pictures, views, crop in self._parts():
                 shapes[part] = (len(pictures), views, extractor.dimension)
-                kept = progress.setdefault(part, {"shards": [], "broken": []})
-                self._extract(entry, part, pictures, shapes[part], kept, progress, extractor, crop)
+                self._extract(entry, part, pictures, shapes[part], progress, extractor, crop)
         finally:
             torch.set_num_threads(threads)
         manifest = {
@@ -186,13 +185,13 @@ class Extraction:
         part: str,
         pictures: PictureFiles | Pictures,
         shape: tuple[int, int, int],
-        kept: dict[str, Any],
         progress: dict[str, Any],
         extractor: FeatureExtractor,
         crop: CropFunction,
     ) -> None:
         """Extract and write the missing shards of one part; progress.json is written after each of them."""
         n, views, dimension = shape
+        kept = progress.setdefault(part, {"shards": [], "broken": []})
         path, step = entry / f"{part}.npy", max(1, self.shard // views)
         if not _fits(path, shape):
             np.lib.format.open_memmap(path, "w+", np.float16, shape)
