@@ -31,7 +31,5 @@ def _from_scikit_learn() -> PictureSet:
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
     labels = digits.target.astype(np.int64)
     return build_picture_set(
-        Pictures(images[:TRAIN], labels[:TRAIN]),
-        Pictures(images[TRAIN:], labels[TRAIN:]),
-        tuple("0123456789"),
+        Pictures(images[:TRAIN], labels[:TRAIN]), Pictures(images[TRAIN:], labels[TRAIN:]), tuple("0123456789")
     )
