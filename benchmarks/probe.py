@@ -4,6 +4,7 @@ Random weights and pictures of noise: a step costs the same on them. tf_efficien
 ten classes, on the GPU where there is one. The contenders take turns; medians.
 """
 
+import pickle
 import statistics
 import sys
 import tempfile
@@ -30,12 +31,13 @@ from seedspread.data.feature_data import ProbeLoader, SharedFeatures, _total_mem
 from seedspread.data.features import Extraction, Features
 from seedspread.data.picture_files import PictureFiles, PictureSource
 from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
+from seedspread.execution.plan import SeedJob
 from seedspread.models.backbones import Backbone
 from seedspread.models.linear_probe import LinearProbe, ProbeStack
 from seedspread.records.record import Status
 from seedspread.records.study import Study
 from seedspread.training import hardware
-from seedspread.training.worker import train_seeds
+from seedspread.training.worker import prepare, train_job
 
 ACCELERATOR = resolve.resolve_accelerator("auto")
 DEVICE = torch.device("cuda" if ACCELERATOR == "gpu" else "cpu")
@@ -85,7 +87,11 @@ def fifty_seeds(folder: Path) -> None:
             f"results={folder}/results", f"trainer.max_epochs={EPOCHS}", f"data.views={VIEWS}", f"study={study}",
         ]  # fmt: skip
         with initialize_config_dir(str(Path("conf").resolve()), version_base="1.3"):
-            train_seeds(compose("train", [*fixed, *overrides]), range(seeds))
+            config = pickle.dumps(compose("train", [*fixed, *overrides]))
+        stack = prepare((config, None))
+        for first in range(0, seeds, stack):
+            chunk = dict.fromkeys(range(first, min(seeds, first + stack)), "")
+            train_job(SeedJob(config, folder / "results" / study, chunk, "benchmark"))
         records = Study.load(folder / "results" / study).scan().records
         assert [record.status for record in records.values()] == [Status.FINISHED] * seeds
         return time.perf_counter() - began

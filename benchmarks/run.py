@@ -130,19 +130,21 @@ def train_ours(overrides: list[str], seeds: int, parts: bool) -> dict[str, Any]:
     began = time.perf_counter()
     cfg = composed([*overrides, f"trainer={'gpu' if GPU else 'cpu'}"])
     hydra = time.perf_counter() - began
-    from seedspread.training.worker import train_seeds
+    from seedspread.training.build import open_study
+    from seedspread.training.run import train_seed
 
     clock = in_parts() if parts else None
     with tempfile.TemporaryDirectory() as results:
         cfg.results = results
-        train_seeds(cfg, [0])  # reads the data, warms up
+        cfg, study = open_study(cfg)
+        train_seed(cfg, study, 0)  # reads the data, warms up
         if clock:
             clock._turn()
             clock.seconds.clear()
         seconds = []
         for seed in range(1, seeds + 1):
             began = time.perf_counter()
-            train_seeds(cfg, [seed])
+            train_seed(cfg, study, seed)
             seconds.append(time.perf_counter() - began)
         if clock:
             clock._turn()

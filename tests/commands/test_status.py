@@ -3,9 +3,9 @@ import subprocess
 import sys
 
 import pytest
+from seedspread.records.claims import claim_seed, request_stop, start_sweep
 
 from seedspread.commands.status import main
-from seedspread.records.claims import claim_seed, request_stop, start_sweep
 from seedspread.records.study import Study
 from seedspread.report.status import describe_status
 from tests.synthetic import make_record

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from seedspread.records.claims import claim_seed
 
 from seedspread.config.errors import InputError
 from seedspread.config.identity import compute_digest
 from seedspread.execution.plan import find_missing_seeds
-from seedspread.records.claims import claim_seed
 from seedspread.records.examples import ExampleIndex
 from seedspread.records.files import combined_folder
 from seedspread.records.progress import summarise_study

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from seedspread.records.claims import start_sweep
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
 from seedspread.config.errors import InputError
-from seedspread.records.claims import start_sweep
 from seedspread.report.figures import FIGURES, draw_figures
 from seedspread.report.study_page import write_reports, write_side_by_side
 from tests import browser

@@ -1,12 +1,12 @@
 """The one TensorBoard run of a study: bands, margin charts, images, and a real browser."""
 
 import pytest
+from seedspread.records.claims import claim_seed
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.util.tensor_util import make_ndarray
 
 from seedspread.execution.monitor import SweepMonitor
-from seedspread.records.claims import claim_seed
 from seedspread.records.progress import Progress
 from seedspread.records.scores import Scores
 from seedspread.report.study_page import write_reports

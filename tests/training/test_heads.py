@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from seedspread.records.claims import stop_reason
 
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError, find_input_error
 from seedspread.config.resolve import resolve_config, trains_in_stacks
 from seedspread.models.linear_probe import LinearProbe
-from seedspread.records.claims import stop_reason
 from seedspread.records.study import Study
 from seedspread.training import heads
 from seedspread.training.heads import StackedLoader, stack_size

@@ -28,11 +28,6 @@ def plain_errors() -> Iterator[None]:
         sys.exit(f"error: {explain_error(error)}")
 
 
-def user_environment() -> dict[str, str]:
-    """The environment that this command was started with, for the commands that it runs; see `run_command`."""
-    return {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR" or _SHOW_TRACEBACK}
-
-
 def study_names(cfg: DictConfig) -> list[str]:
     """The names in `cfg.study`: one, a list of several, or none."""
     if isinstance(cfg.study, ListConfig):

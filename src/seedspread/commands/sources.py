@@ -1,48 +1,36 @@
 """How much spread each source of randomness causes alone: `seedspread sources experiment=digits n=50`."""
 
-import subprocess
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 import hydra
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from seedspread.commands.console import plain_errors, user_environment
+from seedspread.commands.console import plain_errors
+from seedspread.commands.sweep import StudySweep, train_studies
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
 from seedspread.config.overrides import override_key
 from seedspread.config.schema import Sources
+from seedspread.execution.signals import say
 from seedspread.records.study import Study, study_folder
 from seedspread.report.document import parts_to_markdown
 from seedspread.report.sources import ALL, NOTHING, VARIED, read_source, sources_sentence, sources_table, write_sources
 
 
-def plan_sweeps(study: str, n: int, streams: Iterable[str]) -> dict[str, tuple[str, list[str]]]:
-    """The study that varies each source, and the overrides of its sweep; `streams` names every stream."""
+def plan_studies(study: str, streams: Iterable[str]) -> dict[str, tuple[str, list[str]]]:
+    """The study that varies each source, and its overrides; `streams` names every stream. What is not held varies."""
+    held = {name: f"streams.{name}=0" for name in streams}
     design = {
-        varied: (f"{study}-{stream}", [f"study={study}", "seed=0", f"streams.{stream}=range(0,{n})"])
+        varied: (f"{study}-{stream}", [override for name, override in held.items() if name != stream])
         for varied, stream in VARIED.items()
     }
-    design[ALL] = (study, [f"study={study}", f"seed=range(0,{n})"])
+    design[ALL] = study, []
     # Every stream is fixed: the seed only numbers the runs.
-    fixed = [f"streams.{name}=0" for name in streams]
-    off = [f"seed=range(0,{n})", *fixed, "trainer.deterministic=false", f"study={study}-nothing"]
-    design[NOTHING] = (f"{study}-nothing", off)
+    design[NOTHING] = f"{study}-nothing", [*held.values(), "trainer.deterministic=false"]
     return design
-
-
-def run_sweeps(design: Mapping[str, tuple[str, list[str]]], overrides: Sequence[str]) -> None:
-    """Run the sweeps one after another, each on the whole machine; InputError where one fails."""
-    for varied, (_, swept) in design.items():
-        print(f"\n== {varied}", flush=True)
-        command = [sys.executable, "-m", "seedspread", "train", "-m", *overrides, *swept]
-        done = subprocess.run(command, cwd=HydraConfig.get().runtime.cwd, env=user_environment())
-        if done.returncode:
-            raise InputError(
-                f"the sweep of {varied} ended with exit code {done.returncode}; the same command resumes it"
-            )
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="sources")
@@ -54,12 +42,18 @@ def main(cfg: DictConfig) -> None:
         overrides = HydraConfig.get().overrides.task
         if given := [o for o in overrides if override_key(o).split(".")[0] in ("seed", "seeds", "streams")]:
             raise InputError(f"{given[0]}: the design sets seeds and streams; set the number of runs with n=")
-        design = plan_sweeps(cfg.study, n, cfg.streams)
-        run_sweeps(design, [o for o in overrides if override_key(o) not in ("n", "study")])
+        design = plan_studies(cfg.study, cfg.streams)
+        others = [o for o in overrides if override_key(o) not in ("n", "study")]
+        sweeps = []
+        for name, held in design.values():
+            composed = compose("train", [*others, *held, f"study={name}"], return_hydra_config=True)
+            sweeps.append(StudySweep(composed, list(range(n))))
+            sweeps[-1].check()
+        train_studies(sweeps, quiet=True)
         studies = {varied: Study.load(study_folder(cfg.results, name)) for varied, (name, _) in design.items()}
         sources = [read_source(varied, study, n) for varied, study in studies.items()]
         folder = study_folder(cfg.results, f"{cfg.study}-sources")
         page = write_sources(cfg.study, sources, folder)
         sentence = sources_sentence(sources)
-        print(*([sentence, ""] if sentence else []), parts_to_markdown(sources_table(sources)), "", sep="\n")
-        print(f"page in {page}")
+        say("\n".join(["", *([sentence, ""] if sentence else []), parts_to_markdown(sources_table(sources)), ""]))
+        say(f"page in {page}")

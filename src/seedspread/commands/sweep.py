@@ -1,51 +1,61 @@
-"""A sweep, `train -m`: one config per study, chunks of seeds that have no record yet, any Hydra launcher.
+"""A sweep, `train -m`: one config per study, and the seeds that have no record yet, one at a time to each free worker.
 
-Hydra's own sweeper composes the config of every job before the first starts, and again to run it. This one hands a
-launcher (joblib on this machine, Ray, Slurm through submitit) a few jobs of many seeds each; a worker composes the
-config once per job and writes a record per seed. `-m hydra/sweeper=basic` gives Hydra's own.
+Hydra's own sweeper composes the config of every job before the first starts, and again to run it. This one composes
+the config of a study once, and hands its seeds to an executor: processes of this machine, Ray or Slurm.
+`-m hydra/sweeper=basic` gives Hydra's own.
 """
 
 import itertools
-import logging
-import shlex
-from collections import Counter
+import pickle
+import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobStatus
-from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from seedspread.config.check import check_config
 from seedspread.config.errors import InputError
-from seedspread.config.explain import explain_error
-from seedspread.config.overrides import TRAIN, format_seeds, name_study, parse_seeds, shorten_seeds
-from seedspread.config.resolve import count_workers, trains_in_stacks
-from seedspread.config.schema import SCHEMAS
-from seedspread.execution.failures import DEATHS, record_dead_worker
-from seedspread.execution.local import request_huge_pages
+from seedspread.config.explain import LAUNCHERS, explain_error, explain_launcher
+from seedspread.config.overrides import format_seeds, format_value, name_study, parse_seeds, shorten_seeds
+from seedspread.config.schema import Train
+from seedspread.execution.executors import TRAINING, is_local, start_executor
+from seedspread.execution.leases import discard_unused
 from seedspread.execution.monitor import ScorePoints, SweepMonitor
-from seedspread.execution.plan import balanced_chunks, equal_chunks, find_missing_seeds
-from seedspread.execution.ray import check_ray
-from seedspread.execution.signals import handle_interrupts, watch_parent
-from seedspread.records.claims import read_claims, release_seeds, start_sweep, stop_reason
+from seedspread.execution.plan import SeedQueue, SweepPlan, find_missing_seeds
+from seedspread.execution.scheduler import call, run_plan
+from seedspread.execution.signals import handle_interrupts, say
+from seedspread.execution.task import Executor, Task
 from seedspread.records.files import check_writable
 from seedspread.records.progress import Progress, summarise_study
+from seedspread.records.requests import request_seeds, stop_reason
 from seedspread.records.study import Study, study_folder
 
 if TYPE_CHECKING:
     from seedspread.report.findings import Findings
 
-JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
-BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-AGAIN = "the same command trains them"
-RAY = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
+
+@dataclass(frozen=True)
+class StudySweep:
+    """The config of one study, and the seeds asked for."""
+
+    cfg: DictConfig
+    seeds: list[int]
+
+    @property
+    def folder(self) -> Path:
+        return study_folder(self.cfg.results, self.cfg.study)
+
+    def check(self) -> None:
+        """Raise InputError for settings that cannot be, before anything is trained."""
+        check_config(self.cfg, Train)
+        if self.cfg.ckpt_path is not None and len(self.seeds) > 1:
+            raise InputError(f"ckpt_path={self.cfg.ckpt_path}: a checkpoint belongs to one seed; resume it without -m")
 
 
 class SeedSweep:
@@ -56,9 +66,11 @@ class SeedSweep:
 
     def run(self, arguments: list[str]) -> list[str]:
         """Train what is missing; return the names of the studies. Raises InputError where seeds failed."""
+        if (name := self.config.hydra.job.config_name) != "train":
+            raise InputError(f"-m: seedspread {name} chooses the runs that it starts; leave -m out")
+        if launcher := LAUNCHERS.get(self.config.hydra.runtime.choices.get("hydra/launcher")):
+            raise InputError(explain_launcher(launcher))
         overrides = OverridesParser.create(self.hydra_context.config_loader).parse_overrides(arguments)
-        if given := [o.input_line for o in overrides if o.key_or_group == "seeds"]:
-            raise InputError(f"{given[0]}: the sweeper sets seeds; name yours with seed=, for example seed=5,6")
         seeds = next((parse_seeds(o) for o in reversed(overrides) if o.key_or_group == "seed"), [0])
         rest = [o for o in overrides if o.key_or_group != "seed"]
         swept = [o for o in rest if o.is_sweep_override()]
@@ -71,31 +83,20 @@ class SeedSweep:
         combinations = list(dict.fromkeys(itertools.product(*(_choices(o) for o in swept if o not in streams))))
         if streams:
             names = [f"streams.{name}" for name in self.config.streams]
-            plans = [
-                self._plan([*fixed, *held], combination, parse_seeds(streams[0]), suffix)
+            sweeps = [
+                self._compose([*fixed, *held], combination, parse_seeds(streams[0]), suffix)
                 for combination in combinations
                 for suffix, held in _hold_other_streams(streams[0].key_or_group, names, fixed, seeds)
             ]
         else:
-            plans = [self._plan(fixed, combination, seeds) for combination in combinations]
-        failures, several = [], []
-        for plan in plans:
-            failure, found = self._train_study(*plan)
-            failures += [failure] if failure else []
-            several += [found] if found else []
-        if len(several) > 1:
-            from seedspread.report.study_page import write_side_by_side  # noqa: PLC0415 - matplotlib
+            sweeps = [self._compose(fixed, combination, seeds) for combination in combinations]
+        train_studies(sweeps)
+        return [str(sweep.cfg.study) for sweep in sweeps]
 
-            with _report_failure():
-                print(f"report in {write_side_by_side(several)}", flush=True)
-        if failures:
-            raise InputError("\n".join(failures))
-        return [str(plan[0].study) for plan in plans]
-
-    def _plan(
+    def _compose(
         self, fixed: list[str], combination: tuple[tuple[str, str], ...], seeds: list[int], suffix: str = ""
-    ) -> tuple[DictConfig, list[str], list[int]]:
-        """Config, overrides and seeds of one study, checked before anything is trained."""
+    ) -> StudySweep:
+        """The sweep of one study, checked."""
         overrides = [*fixed, *(f"{key}={value}" for key, value in combination)]
         cfg = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
         if combination or suffix:
@@ -103,116 +104,83 @@ class SeedSweep:
             overrides = [*(o for o in overrides if not o.startswith("study=")), f"study={name}"]
             with open_dict(cfg):
                 cfg.study = name
-        check_config(cfg, SCHEMAS[cfg.hydra.job.config_name])
-        if cfg.ckpt_path is not None and len(seeds) > 1:
-            raise InputError(f"ckpt_path={cfg.ckpt_path}: a checkpoint belongs to one seed; resume it without -m")
-        check_ray(cfg.hydra.launcher)
-        check_writable(study_folder(cfg.results, cfg.study))
-        return cfg, overrides, seeds
+                cfg.hydra.overrides.task = overrides
+        sweep = StudySweep(cfg, seeds)
+        sweep.check()
+        return sweep
 
-    def _train_study(
-        self, cfg: DictConfig, overrides: list[str], seeds: list[int]
-    ) -> "tuple[str | None, Findings | None]":
-        """Train what is missing of one study and sum it up; return what went wrong, and the numbers of its report."""
-        folder = study_folder(cfg.results, cfg.study)
-        before, todo = find_missing_seeds(folder, seeds, cfg.overwrite)
-        if len(todo) < len(seeds):
-            print(
-                f"{cfg.study}: {len(seeds) - len(todo)} of {len(seeds)} seeds have their records, {len(todo)} to train"
-            )
-        job = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-        if not todo:  # nothing starts a worker, which would check the config and the data
-            from seedspread.training.build import check_recorded_data, open_study
 
-            resolved, study = open_study(job)
-            if record := study.record(seeds[0]):
-                check_recorded_data(resolved, study, record)
-        elif cfg.get("backbone") is not None and cfg.hydra.launcher._target_ in (JOBLIB, BASIC):
-            from seedspread.training.build import prepare_study
+def train_studies(sweeps: Sequence[StudySweep], quiet: bool = False) -> None:
+    """Train what is missing of several studies, one after another, and sum each up; `quiet`: in one line, unreported.
 
-            prepare_study(job)  # once, with a progress bar; on a cluster the first worker does it and the others wait
-        deaths: Counter[int] = Counter()
-        start_sweep(folder, format_seeds(seeds))
-        with SweepMonitor(folder, todo, before, _points(folder) if cfg.report else None) as watch, handle_interrupts():
-            while todo:
-                recorded = watch.new_records
-                died = self._launch(cfg, overrides, todo)
-                todo = watch.missing()
-                if died is None:  # a job that lost its node may end without an error and without all its seeds
-                    if watch.new_records == recorded or stop_reason(folder):
-                        break
-                    continue
-                blamed = [seed for seed in read_claims(folder).abandoned if seed in todo]
-                if not blamed and watch.new_records == recorded:
-                    raise InputError(f"no worker trained a seed: {type(died).__name__}: {' '.join(str(died).split())}")
-                deaths.update(blamed)
-                release_seeds(folder, blamed)
-                for seed in [seed for seed in todo if deaths[seed] >= DEATHS]:
-                    record_dead_worker(Study.load(folder), seed, died)
-                    todo.remove(seed)
-        study = Study.load(folder)
-        print("\n" + summarise_study(study), flush=True)
-        found = None
-        if cfg.report:
-            from seedspread.report.study_page import write_report  # noqa: PLC0415 - matplotlib
+    The studies share the workers of the first. Raises InputError that says which seeds failed or are missing.
+    """
+    failures: list[str] = []
+    several: list[Findings] = []
+    with ExitStack() as made, handle_interrupts():
+        for sweep in sweeps:
+            made.enter_context(discard_unused(sweep.folder))
+            check_writable(sweep.folder)
+        executor = made.enter_context(start_executor(sweeps[0].cfg))
+        for sweep in sweeps:
+            if failure := _train_study(sweep, executor, quiet):
+                failures.append(failure)
+            study = Study.load(sweep.folder)
+            if quiet:
+                say(f"{study.name}: {Progress.of(study.scan().records.values()).describe()}")
+                continue
+            say("\n" + summarise_study(study))
+            if sweep.cfg.report:
+                several += _report(study)
+            if not failure:
+                for line in suggest_commands(study, sweep):
+                    say(line)
+    if len(several) > 1:
+        from seedspread.report.study_page import write_side_by_side  # noqa: PLC0415 - matplotlib
 
-            with _report_failure():
-                page, found = write_report(Study.load(folder))
-                print(f"report in {page}", flush=True)
-        if stopped := stop_reason(folder):
-            return f"{cfg.study} stopped: {stopped}\nFix the cause and run the same command again.", found
-        failed = [seed for seed in Progress.of(study.scan().records.values()).failed if seed in set(seeds)]
-        if failed:
-            return f"{cfg.study}: {len(failed)} of {len(seeds)} seeds failed; the same command tries them again", found
-        if left := [seed for seed in seeds if not study.is_done(seed)]:
-            return (
-                f"{cfg.study}: {len(left)} of {len(seeds)} seeds have no record (seed {shorten_seeds(left)}); {AGAIN}",
-                found,
-            )
-        for line in suggest_commands(study, overrides, len(seeds)):
-            print(line, flush=True)
-        return None, found
+        with _report_failure():
+            say(f"report in {write_side_by_side(several)}")
+    if failures:
+        raise InputError("\n".join(failures))
 
-    def _launch(self, cfg: DictConfig, overrides: list[str], todo: list[int]) -> Exception | None:
-        """Hand `todo` to the launcher in chunks and wait; return what killed a worker, if something did."""
-        config, here = self.config.copy(), cfg.hydra.launcher._target_ in (JOBLIB, BASIC)
-        processes = count_workers(cfg) if cfg.hydra.launcher._target_ == JOBLIB else 1
-        if cfg.seeds_per_job != "auto":
-            chunks = equal_chunks(todo, cfg.seeds_per_job)
-        elif here and trains_in_stacks(cfg):
-            chunks = equal_chunks(todo, -(-len(todo) // processes))
-        elif here:
-            chunks = balanced_chunks(todo, processes)
-        else:
-            chunks = equal_chunks(todo, 50)
-        with open_dict(config):
-            config.hydra.launcher = cfg.hydra.launcher
-            config.hydra.sweep.dir = str(study_folder(cfg.results, cfg.study))
-            if cfg.hydra.launcher._target_ == JOBLIB and processes == 1:
-                config.hydra.launcher = {"_target_": BASIC}
-            elif cfg.hydra.launcher._target_ == JOBLIB:
-                # At least 2: with 1 joblib trains in this process, which a seed that runs out of memory would kill.
-                config.hydra.launcher.n_jobs = max(2, min(processes, len(chunks)))
-            elif cfg.hydra.launcher._target_ == RAY:
-                # The launcher's own default for the store is refused by a cluster that runs already.
-                quiet = {"object_store_memory": None, "log_to_driver": False, "logging_level": logging.WARNING}
-                config.hydra.launcher.ray.init = {**quiet, **config.hydra.launcher.ray.init}
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=self.hydra_context, task_function=self.task_function, config=config
-        )
-        request_huge_pages()
-        watch_parent()
-        jobs = [[*overrides, f"seeds='{format_seeds(chunk)}'"] for chunk in chunks]
-        try:
-            returned = launcher.launch(jobs, initial_job_idx=0)
-        except (InputError, HydraException):
-            raise
-        except Exception as error:
-            return error
-        for job in returned:
-            if job.status == JobStatus.FAILED:
-                raise job._return_value
-        return None
+
+def _train_study(sweep: StudySweep, executor: Executor, quiet: bool) -> str | None:
+    """Train what is missing of one study; return what went wrong."""
+    cfg, seeds, folder = sweep.cfg, sweep.seeds, sweep.folder
+    before, todo = find_missing_seeds(folder, seeds, cfg.overwrite)
+    if len(todo) < len(seeds):
+        say(f"{cfg.study}: {len(seeds) - len(todo)} of {len(seeds)} seeds have their records, {len(todo)} to train")
+    config = pickle.dumps(cfg)
+    if todo or is_local(cfg):  # a job of a cluster only to check what is recorded could wait for hours
+        check = Task(f"{TRAINING}:prepare", (config, None if todo else seeds[0]), f"{cfg.study}, before its first seed")
+        [stack] = call(executor, [check])
+    request_seeds(folder, format_seeds(seeds))
+    if todo:
+        queue = SeedQueue(f"{TRAINING}:train_job", config, folder, todo, uuid.uuid4().hex)
+        with SweepMonitor(folder, todo, before, _points(folder) if cfg.report else None, quiet) as monitor:
+            noun = "seeds" if stack == 1 else "stacks of seeds"
+            run_plan(SweepPlan(queue, monitor, stack, executor.workers), executor, cfg.fail_fast, noun)
+    study = Study.load(folder)
+    if stopped := stop_reason(folder):
+        return f"{cfg.study} stopped: {stopped}\nFix the cause and run the same command again."
+    failed = [seed for seed in Progress.of(study.scan().records.values()).failed if seed in set(seeds)]
+    if failed:
+        return f"{cfg.study}: {len(failed)} of {len(seeds)} seeds failed; the same command tries them again"
+    if left := [seed for seed in seeds if not study.is_done(seed)]:
+        missing = f"{len(left)} of {len(seeds)} seeds have no record (seed {shorten_seeds(left)})"
+        return f"{cfg.study}: {missing}; the same command trains them"
+    return None
+
+
+def _report(study: Study) -> "list[Findings]":
+    """Write the report of a study; its findings, unless there are none."""
+    from seedspread.report.study_page import write_report  # noqa: PLC0415 - matplotlib
+
+    with _report_failure():
+        page, found = write_report(study)
+        say(f"report in {page}")
+        return [found]
+    return []
 
 
 def _points(folder: Path) -> Callable[[], ScorePoints]:
@@ -230,7 +198,7 @@ def _report_failure() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        print(f"no report: {explain_error(error)}", flush=True)
+        say(f"no report: {explain_error(error)}")
 
 
 def _hold_other_streams(
@@ -257,14 +225,12 @@ def _choices(override: Override) -> list[tuple[str, str]]:
     return [(override.get_key_element(), value) for value in values]
 
 
-def suggest_commands(study: Study, overrides: Sequence[str], asked: int) -> Iterator[str]:
+def suggest_commands(study: Study, sweep: StudySweep) -> Iterator[str]:
     """What to type after a sweep that has a score: more seeds, and the best seed again."""
     progress = Progress.of(study.scan().records.values())
     if not progress.scores:
         return
-    others = [override for override in overrides if not override.startswith(("seed=", "overwrite="))]
-    more = shlex.join([*TRAIN, "-m", f"seed=range(0,{10 * max(2, asked)})", *others])
-    yield f"next: {more}   # adds seeds; recorded ones are kept"
+    yield f"next: the same command with 'seed=range(0,{10 * max(2, len(sweep.seeds))})' adds seeds"
     best = max(progress.scores, key=progress.scores.__getitem__)
-    again = shlex.join([*TRAIN, f"seed={best}", *others, "overwrite=true"])
-    yield f"      {again}   # the best seed once more: the same bits"
+    where = "" if sweep.cfg.results == "results" else f" results={format_value(str(sweep.cfg.results))}"
+    yield f"      seedspread reproduce study={study.name} seed={best}{where}   # the best seed once more: the same bits"

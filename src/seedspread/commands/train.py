@@ -3,7 +3,6 @@
 Imports nothing heavy: torch and Lightning come in where training begins, in the process that trains.
 """
 
-import os
 from collections.abc import Sequence
 
 import hydra
@@ -14,12 +13,13 @@ from omegaconf import DictConfig
 from seedspread.commands.console import plain_errors
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF, compose_config
+from seedspread.config.errors import InputError
 from seedspread.config.extras import check_train_extra
-from seedspread.config.overrides import expand_seeds
 from seedspread.config.schema import Train
-from seedspread.records.claims import claim_seed
+from seedspread.execution.leases import Observer, Worker, discard_unused, lease_path
 from seedspread.records.progress import format_record
 from seedspread.records.record import Record, Status
+from seedspread.records.study import study_folder
 
 
 def train(config: DictConfig | Sequence[str]) -> Record:
@@ -40,29 +40,32 @@ def train(config: DictConfig | Sequence[str]) -> Record:
     from seedspread.training.run import train_seed
 
     seed = cfg.seed
-    cfg, study = open_study(cfg)
-    found = study.record(seed)
-    if found is not None and found.status != Status.FAILED and not cfg.overwrite:
-        check_recorded_data(cfg, study, found)
-        print(f"{format_record(found)}  recorded before: overwrite=true trains it again", flush=True)
-        return found
-    if problem := study.problem(seed):
-        print(f"{study.record_path(seed)}: {problem}; it moves to damaged/, and seed {seed} is trained again")
-    with claim_seed(study.folder, seed):
-        record = train_seed(cfg, study, seed)
+    with discard_unused(study_folder(cfg.results, cfg.study)):
+        cfg, study = open_study(cfg)
+        found = study.record(seed)
+        if found is not None and found.status != Status.FAILED and not cfg.overwrite:
+            check_recorded_data(cfg, study, found)
+            print(f"{format_record(found)}  recorded before: overwrite=true trains it again", flush=True)
+            return found
+        if problem := study.problem(seed):
+            print(f"{study.record_path(seed)}: {problem}; it moves to damaged/, and seed {seed} is trained again")
+        leases = Worker(study.folder)
+        if not Observer(study.folder).is_free(seed) or not leases.acquire([seed]):
+            raise InputError(
+                f"seed {seed} is being trained by another process: seedspread status study={study.name} shows it.\n"
+                f"Where that process is no more, remove {lease_path(study.folder, seed)}"
+            )
+        try:
+            record = train_seed(cfg, study, seed, leases)
+        finally:
+            leases.close()
     print(format_record(record), flush=True)
     return record
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="train")
 def main(cfg: DictConfig) -> float | None:
-    """Train one seed and return its `cfg.metric`, for sweepers that optimise; or train a sweeper's chunk of seeds."""
-    if cfg.seeds is not None:
-        from seedspread.training.worker import train_seeds
-
-        # A cluster's worker starts elsewhere; the folders of the config are meant from where the sweep was started.
-        os.chdir(HydraConfig.get().runtime.cwd)
-        return train_seeds(cfg, expand_seeds(cfg.seeds))
+    """Train one seed and return its `cfg.metric`, for sweepers that optimise."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:  # the sweeper reports what went wrong
         return _train_and_score(cfg)
     with plain_errors():

@@ -8,12 +8,19 @@ from omegaconf.errors import OmegaConfBaseException
 from seedspread.config.check import suggest_key
 from seedspread.config.errors import find_input_error
 
-# Launchers of Hydra that are packages of their own, and the extra of seedspread that installs each.
-_LAUNCHER_EXTRAS = {
-    "hydra/launcher/joblib": "train",
-    "hydra/launcher/ray": "ray",
-    "hydra/launcher/submitit_slurm": "slurm",
+# Hydra's launchers, and what to type instead.
+LAUNCHERS = {
+    "joblib": ("hydra/launcher=joblib", "executor=local jobs=4"),
+    "ray": ("hydra/launcher=ray", "executor=ray executor.address=auto executor.gpus=1"),
+    "submitit_slurm": ("hydra/launcher=submitit_slurm", "executor=slurm executor.partition=gpu executor.time=4h"),
+    "submitit_local": ("hydra/launcher=submitit_local", "executor=local jobs=4"),
 }
+
+
+def explain_launcher(launcher: tuple[str, str]) -> str:
+    """What to type in place of one of LAUNCHERS."""
+    typed, instead = launcher
+    return f"{typed}: seedspread has executors of its own; type for example {instead}"
 
 
 def explain_error(error: BaseException) -> str:
@@ -22,8 +29,6 @@ def explain_error(error: BaseException) -> str:
         return str(found)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, choice = error.missing_cfg_file.rpartition("/")
-        if extra := _LAUNCHER_EXTRAS.get(error.missing_cfg_file):
-            return f"{group}={choice}: not installed; pip install 'seedspread[{extra}]'"
         return f"{group}={choice}: there is no such choice; choose one of {', '.join(error.options)}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, OverrideParseException):
@@ -32,6 +37,8 @@ def explain_error(error: BaseException) -> str:
             "Values with spaces, commas or = need quotes of their own within those of the shell: \"study='a, b=c'\""
         )
     if isinstance(error, HydraException) and (unknown := re.match(r"Could not override '([^']+)'", lines[0])):
+        if unknown[1].startswith("hydra.launcher."):
+            return f"{unknown[1]}: executors have settings of their own; type for example {LAUNCHERS['ray'][1]}"
         hint = suggest_key(unknown[1]) or "--help lists them"
         return f"{lines[0].rstrip('.')}: there is no such key; {hint}"
     if isinstance(error, OmegaConfBaseException) and error.full_key:

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from seedspread.config.errors import InputError
 
-TRAINING_PACKAGES = ("joblib", "lightning", "optuna", "sklearn", "timm", "torch", "torchvision")
+TRAINING_PACKAGES = ("lightning", "optuna", "sklearn", "timm", "torch", "torchvision")
 
 
 def check_train_extra() -> None:

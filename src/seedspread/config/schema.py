@@ -353,12 +353,35 @@ class Callbacks(Schema):
     gradient_norms: GradientNorms | Target | None = key("the gradient norm of each epoch", identity=False)
 
 
+class LocalExecutor(Schema):
+    target: ClassVar[str] = "seedspread.execution.local.LocalExecutor"
+
+
+class RayExecutor(Schema):
+    target: ClassVar[str] = "seedspread.execution.ray.RayExecutor"
+    address: str = key("host:port of the cluster; auto: the one of this machine; local: of this machine alone")
+    cpus: int = key("cores that a seed takes", least=1, follows="threads")
+    gpus: float = key("GPUs that a seed takes; 0.25: four share one", least=0)
+
+
+class SlurmExecutor(Schema):
+    target: ClassVar[str] = "seedspread.execution.slurm.SlurmExecutor"
+    partition: str | None = key("partition; null: the cluster's default")
+    time: str | int = key("limit of a job: 90m, 4h, 2d, or 1-12:30:00")
+    cpus: int = key("cores of a job", least=1, follows="threads")
+    gpus: int = key("GPUs of a job", least=0)
+    memory: str | None = key("memory of a job, for example 8G")
+    seeds_per_job: int = key("seeds that a job trains one after another", least=1)
+    folder: str = key("folder of logs that the nodes share")
+    options: Any = key("further options of sbatch: executor.options={account:lab}")
+
+
 # The commands
 
 
 class Train(Schema):
     seed: int = key("seed to train; with -m several: seed=range(0,20)", **SEED, identity=False)
-    seeds: str | int | None = key("seeds of one job of a sweep; the sweep sets it", identity=False)
+    seeds: Any = key("", refused="name seeds with seed=, and with -m several: 'seed=range(0,20)'")
     streams: StreamSeeds = key("seeds of single streams; null: each follows the seed")
     study: str | int = key("folder in results/; an experiment gives its own name", identity=False)
     results: str = key("folder of all studies", identity=False)
@@ -369,10 +392,12 @@ class Train(Schema):
     ckpt_path: str | None = key("checkpoint to resume from", identity=False, file=True)
     checkpoint: Checkpoint = key("checkpoints of a long seed, from which it resumes", identity=False)
     jobs: int | Auto = key(
-        "worker processes; auto: one a GPU, or one for each `threads` cores", least=1, identity=False
+        "workers at once; auto: one a GPU, or one for each `threads` cores; on a cluster all it has",
+        least=1,
+        identity=False,
     )
     workers_per_gpu: int = key("worker processes on each GPU", least=1, identity=False)
-    seeds_per_job: int | Auto = key("seeds of one job on a cluster; auto: 50", least=1, identity=False)
+    seeds_per_job: Any = key("", refused="say executor=slurm executor.seeds_per_job=")
     report: bool = key("write the report after a sweep", identity=False)
     stack: int | Auto = key("seeds of a linear probe in one step; auto: 64 on a GPU", least=1, identity=False)
     fail_fast: int = key("consecutive failures with one reason that stop a sweep", least=1, identity=False)
@@ -392,6 +417,7 @@ class Train(Schema):
     trainer: Trainer = key("Lightning's Trainer")
     callbacks: Callbacks | None = key("Lightning's callbacks")
     logger: Target | None = key("Lightning's logger", identity=False)
+    executor: LocalExecutor | RayExecutor | SlurmExecutor | Target = key("where seeds train", identity=False)
     space: Target | None = key("what seedspread tune searches", identity=False)
 
 

@@ -1,6 +1,132 @@
-"""Settings of worker processes on this machine."""
+"""Tasks in processes of this machine."""
 
+import multiprocessing
 import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from seedspread.execution.signals import deaf_to_the_terminal
+from seedspread.execution.task import Outcome, Task, work
+
+SECONDS_TO_END = 5.0  # for a worker that has nothing to do; then it is killed
+
+
+class LocalExecutor:
+    """Up to `workers` processes, which start with the tasks that they are needed for.
+
+    Without GPUs they are forked from one process that has imported `preload`, and share its memory. With GPUs each is
+    a new process, since CUDA must not be forked, and sees one device: the workers take turns over `gpus`.
+    """
+
+    def __init__(self, workers: int, preload: Sequence[str] = (), gpus: Sequence[str] = ()) -> None:
+        self.workers, self._gpus = workers, gpus
+        self._context: Any = multiprocessing.get_context("spawn" if gpus else "forkserver")
+        self._idle: list[tuple[Connection, BaseProcess, str]] = []
+        self._busy: dict[Connection, tuple[BaseProcess, str, Task]] = {}
+        self._places = deque(str(gpus[i % len(gpus)]) if gpus else "" for i in range(workers))
+        request_huge_pages()
+        if not gpus:
+            self._context.set_forkserver_preload(list(preload))
+            with deaf_to_the_terminal():
+                multiprocessing.forkserver.ensure_running()  # type: ignore[attr-defined]  # imports from now on
+
+    def __enter__(self) -> "LocalExecutor":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with deaf_to_the_terminal():  # a second Ctrl-C would leave some of them running
+            processes = [process for _, process, _ in self._idle] + [process for process, _, _ in self._busy.values()]
+            for process, _, _ in self._busy.values():
+                process.kill()
+            for pipe in (*(pipe for pipe, _, _ in self._idle), *self._busy):
+                pipe.close()  # an idle worker ends
+            for process in processes:
+                process.join(SECONDS_TO_END)
+                process.kill()
+                process.join()
+
+    def has_room(self) -> bool:
+        return bool(self._idle or self._places)
+
+    def is_busy(self) -> bool:
+        return bool(self._busy)
+
+    def submit(self, task: Task) -> None:
+        pipe, process, place = self._idle.pop() if self._idle else self._start_worker()
+        try:
+            pipe.send(task)
+        except OSError:  # it died while idle
+            self._places.append(place)
+            pipe, process, place = self._start_worker()
+            pipe.send(task)
+        self._busy[pipe] = process, place, task
+
+    def wait(self, seconds: float) -> list[tuple[Task, Outcome]]:
+        if not self._busy:
+            threading.Event().wait(seconds)
+        ended = []
+        for ready in wait(list(self._busy), seconds) if self._busy else []:
+            assert isinstance(ready, Connection)
+            pipe, (process, place, task) = ready, self._busy.pop(ready)
+            try:
+                outcome = pipe.recv()
+                self._idle.append((pipe, process, place))
+            except (EOFError, OSError):
+                process.join()
+                code = process.exitcode or 0
+                died = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+                outcome = Outcome(died=died)
+                self._places.append(place)
+            ended.append((task, outcome))
+        return ended
+
+    def _start_worker(self) -> tuple[Connection, BaseProcess, str]:
+        ours, theirs = self._context.Pipe()
+        place = self._places.popleft()
+        # The forked have the environment and the folder that the process had which they are forked from.
+        ours_now = (str(Path.cwd()), {} if self._gpus else dict(os.environ))
+        process = self._context.Process(target=_serve, args=(theirs, *ours_now))
+        before = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if place:
+            os.environ["CUDA_VISIBLE_DEVICES"] = place
+        with deaf_to_the_terminal():
+            process.start()
+        if place:
+            os.environ.pop("CUDA_VISIBLE_DEVICES")
+            if before is not None:
+                os.environ["CUDA_VISIBLE_DEVICES"] = before
+        theirs.close()  # so that the pipe ends when the worker dies
+        return ours, process, place
+
+
+def _serve(pipe: Connection, folder: str, environment: dict[str, str]) -> None:
+    """Run the tasks that `pipe` brings until its other end is closed; end at once where the parent is killed."""
+    os.chdir(folder)
+    os.environ.update(environment)
+    threading.Thread(target=_end_with_parent, daemon=True, name="parent").start()
+    with suppress(OSError):  # nobody waits for the answer any more
+        work(_receive_tasks(pipe), lambda _, outcome: pipe.send(outcome))
+
+
+def _receive_tasks(pipe: Connection) -> Iterator[Task]:
+    """The tasks that `pipe` brings."""
+    with suppress(EOFError, OSError):
+        while True:
+            yield pipe.recv()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def request_huge_pages() -> None:
@@ -12,3 +138,9 @@ def request_huge_pages() -> None:
     given = os.environ.get("GLIBC_TUNABLES", "")
     if "glibc.malloc.hugetlb" not in given:
         os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, (given, "glibc.malloc.hugetlb=1")))
+
+
+def visible_gpus(count: int) -> list[str]:
+    """The GPUs that workers may take, as CUDA_VISIBLE_DEVICES names them: `count` of those that this process sees."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return given.split(",")[:count] if given else [str(i) for i in range(count)]

@@ -1,23 +1,27 @@
-"""Follows a sweep by the records that appear in its folder."""
+"""Follows a sweep by the files that appear in its folder, whoever writes them."""
 
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from rich.progress import BarColumn, TaskID, TextColumn
-from rich.progress import Progress as Bar
+from rich.progress import Progress as Bars
 
 from seedspread.config.errors import InputError
+from seedspread.execution.leases import read_leases
+from seedspread.execution.signals import say
 from seedspread.records.progress import Progress, format_duration, format_record
 from seedspread.records.study import Study
 
 LINES_UP_TO = 50  # seeds; a larger sweep has a single line
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_BETWEEN_POINTS = 15.0  # in TensorBoard, while a sweep runs
+SECONDS_BETWEEN_LOOKS = 0.5  # for the records of other sweeps; more where a look takes long
+MOST_BARS = 16  # running seeds that have a bar of their own
 
 
 class ScorePoints(Protocol):
@@ -28,86 +32,132 @@ class ScorePoints(Protocol):
     def close(self) -> None: ...
 
 
-class SweepMonitor:
-    """Follows a sweep by the records that appear in its folder, whoever writes them, and prints its progress.
+def format_progress(progress: Mapping[str, float]) -> str:
+    """How far a running seed is: `epoch 3/20  loss 0.412  40 s left`; empty where its heart has not said."""
+    if not progress.get("done"):
+        return ""
+    parts = [f"epoch {progress['epoch']:.0f}/{progress['epochs']:.0f}"]
+    parts += [f"loss {progress['loss']:.3f}"] if "loss" in progress else []
+    parts.append(f"{format_duration(progress['seconds'] * (1 / progress['done'] - 1))} left")
+    return "  ".join(parts)
 
-    Up to LINES_UP_TO seeds: a line each. More: one line, rewritten in a terminal, elsewhere every 30 s at most. The
-    object that `points` opens gets the scores as well, every 15 s at most. `new_records` counts the records written
-    since the start.
+
+def _identify(file: os.DirEntry[str] | Path) -> tuple[int, int]:
+    """What changes when another file takes its place: modification time in ns, and inode."""
+    stat = file.stat()
+    return stat.st_mtime_ns, stat.st_ino
+
+
+class SweepMonitor:
+    """Follows a sweep by the records and hearts in its folder, and prints its progress.
+
+    Up to LINES_UP_TO seeds: a line each. More, or `quiet`: one line, every 30 s at most. In a terminal also a bar for
+    the sweep and one for each running seed that takes longer than a heartbeat. The object that `points` opens gets the
+    scores as well, every 15 s at most. `new_records` counts the records written since the start.
     """
 
     def __init__(
-        self, folder: Path, todo: Collection[int], before: Progress, points: Callable[[], ScorePoints] | None = None
+        self,
+        folder: Path,
+        todo: Collection[int],
+        before: Progress,
+        points: Callable[[], ScorePoints] | None = None,
+        quiet: bool = False,
     ) -> None:
         self.folder, self.waiting, self.progress, self._open_points = folder, set(todo), before, points
         self.total = len(before.scores) + len(before.diverged) + len(todo)
         self.started = time.monotonic()
         self.new_records = 0
-        self._each = len(todo) <= LINES_UP_TO
-        self._bar = self._build_bar() if sys.stdout.isatty() and not self._each else None
+        self._each = len(todo) <= LINES_UP_TO and not quiet
+        self._bars = Bars(BarColumn(bar_width=20), TextColumn("{task.fields[line]}"), transient=True)
+        self._sweep: TaskID | None = None
+        self._seeds: dict[int, TaskID] = {}
         self._last_line = self._last_point = time.monotonic()
         self._points: ScorePoints | None = None
+        self._study: Study | None = None
         self._ended, self._reading = threading.Event(), threading.Lock()
-        self._before = self._write_times()
+        self._before = self._find_records()
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> "SweepMonitor":
-        if self._bar:
-            self._bar.start()
+        if sys.stdout.isatty():
+            self._bars.start()
+            self._sweep = self._bars.add_task("", total=self.total, line=self.folder.name)
         self._thread.start()
         return self
 
     def __exit__(self, *_: Any) -> None:
         self._ended.set()
         self._thread.join()
-        self._read_records()
+        self.look()
         if self._points:
             self._points.close()
-        if self._bar:
-            self._bar.stop()
+        if self._sweep is not None:
+            self._bars.stop()
 
-    def _build_bar(self) -> Bar:
-        bar = Bar(BarColumn(bar_width=20), TextColumn("{task.fields[line]}"), transient=True)
-        bar.add_task("", total=self.total, line=self.folder.name)
-        return bar
+    def is_recorded(self, seed: int) -> bool:
+        """Whether `seed` has a record of this sweep, or of another that runs now."""
+        return seed not in self.waiting
 
-    def missing(self) -> list[int]:
-        """The seeds that have no record of this sweep yet."""
-        self._read_records()
-        return sorted(self.waiting)
-
-    def _write_times(self) -> dict[int, int]:
-        """Modification times, in ns, of the records of awaited seeds, those of an earlier sweep included."""
-        entries = ((entry.name.removesuffix(".json"), entry) for entry in os.scandir(self.folder / "seeds"))
-        return {int(s): entry.stat().st_mtime_ns for s, entry in entries if s.isdigit() and int(s) in self.waiting}
+    def _find_records(self) -> dict[int, tuple[int, int]]:
+        """What stands in the places of the records of awaited seeds."""
+        found = {}
+        with os.scandir(self.folder / "seeds") as entries:
+            for entry in entries:
+                name = entry.name.removesuffix(".json")
+                if name.isdigit() and int(name) in self.waiting:
+                    found[int(name)] = _identify(entry)
+        return found
 
     def _follow(self) -> None:
-        while not self._ended.wait(0.5):
-            self._read_records()
+        pause = SECONDS_BETWEEN_LOOKS
+        while not self._ended.wait(pause):
+            began = time.monotonic()
+            self.look()
+            pause = max(SECONDS_BETWEEN_LOOKS, 20 * (time.monotonic() - began))
 
-    def _read_records(self) -> None:
-        """Read the records written since the last call."""
-        try:
-            study = Study.load(self.folder)
-        except InputError:
-            return  # no worker has created it yet
-        with self._reading:
-            for seed, written in sorted(self._write_times().items()):
-                if written != self._before.get(seed) and (record := study.record(seed)):
-                    self.waiting.discard(seed)
-                    self.new_records += 1
-                    self.progress.add(record)
-                    if self._each:
-                        print(format_record(record), flush=True)
+    def look(self) -> None:
+        """Read the records written since the last look, and show how far the sweep is."""
+        self.read_records(sorted(self._find_records()))
         if self._open_points and self.progress.scores and time.monotonic() - self._last_point >= SECONDS_BETWEEN_POINTS:
             self._last_point = time.monotonic()
             self._points = self._points or self._open_points()
             self._points.add(self.progress.scores.values())
-        if self._bar:
-            self._bar.update(TaskID(0), completed=self.total - len(self.waiting), line=self.line())
+        if self._sweep is not None:
+            self._draw_bars(self._sweep)
         elif not self._each and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
-            print(self.line(), flush=True)
+            say(self.line())
+
+    def read_records(self, seeds: Iterable[int]) -> None:
+        """Take in the records of awaited `seeds`."""
+        try:
+            self._study = self._study or Study.load(self.folder)
+        except InputError:
+            return  # no worker has created it yet
+        with self._reading:
+            for seed in seeds:
+                if seed not in self.waiting:
+                    continue
+                if seed in self._before and _identify(self._study.record_path(seed)) == self._before[seed]:
+                    continue
+                if record := self._study.record(seed):
+                    self.waiting.discard(seed)
+                    self.new_records += 1
+                    self.progress.add(record)
+                    if self._each:
+                        say(format_record(record))
+
+    def _draw_bars(self, sweep: TaskID) -> None:
+        self._bars.update(sweep, completed=self.total - len(self.waiting), line=self.line())
+        leases = [lease for lease in read_leases(self.folder) if lease.progress.get("done")][:MOST_BARS]
+        for seed in self._seeds.keys() - {lease.seed for lease in leases}:
+            self._bars.remove_task(self._seeds.pop(seed))
+        for lease in leases:
+            if lease.seed not in self._seeds:
+                self._seeds[lease.seed] = self._bars.add_task("", total=1.0, line="")
+            line = f"seed {lease.seed:>4}  {format_progress(lease.progress)}"
+            self._bars.update(self._seeds[lease.seed], completed=lease.progress["done"], line=line)
 
     def line(self) -> str:
         """Seeds done of the total, scores, failures, rate and time left."""

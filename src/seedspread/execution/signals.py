@@ -1,37 +1,23 @@
-"""Ctrl-C and SIGTERM as one interrupt, and which parent process a worker watches."""
+"""Ctrl-C and SIGTERM as one interrupt; a terminal that goes away ends nothing."""
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SWEEP_PID = "SEEDSPREAD_SWEEP_PID"
-INTERRUPTED = threading.Event()  # the process of a sweep received Ctrl-C or SIGTERM
-
-
-def watch_parent() -> None:
-    """Let workers that this process starts from now on end with it; see `watched_parent`."""
-    os.environ[SWEEP_PID] = str(os.getpid())
-
-
-def watched_parent() -> int | None:
-    """The process id of the sweep, where it started this process as a worker; else None.
-
-    Elsewhere the death of the parent is no reason to stop: a sweep that trains in its own process may outlive its
-    shell, and a worker of Ray or Slurm may outlive the process that started it.
-    """
-    parent = os.getppid()
-    return parent if os.environ.get(SWEEP_PID) == str(parent) else None
+INTERRUPTED = threading.Event()  # this process received Ctrl-C or SIGTERM
 
 
 @contextmanager
 def handle_interrupts() -> Iterator[None]:
     """Treat SIGTERM, which Slurm sends before it preempts a node, as Ctrl-C, and set INTERRUPTED on either.
 
-    Python drops an exception raised within a `__del__`, so there the signal is sent again a moment later. The training
-    loop also checks INTERRUPTED between seeds, in case the exception is lost elsewhere.
+    Python drops an exception raised within a `__del__`, so there the signal is sent again a moment later. The scheduler
+    also checks INTERRUPTED, in case the exception is lost elsewhere. SIGHUP, which comes when a terminal closes, only
+    ends the output there.
     """
     INTERRUPTED.clear()
     if threading.current_thread() is not threading.main_thread():
@@ -48,9 +34,36 @@ def handle_interrupts() -> Iterator[None]:
         raise KeyboardInterrupt
 
     before = {sign: signal.signal(sign, interrupt) for sign in (signal.SIGTERM, signal.SIGINT)}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup's
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: None)
     try:
         yield
     finally:
         for sign, handler in before.items():
             signal.signal(sign, handler)
         INTERRUPTED.clear()  # what this process trains later was not interrupted
+
+
+def say(line: str) -> None:
+    """Print a line; where the terminal or the pipe was closed, print nothing from now on."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        silence = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(silence, stream.fileno())
+        os.close(silence)
+
+
+@contextmanager
+def deaf_to_the_terminal() -> Iterator[None]:
+    """Processes started within the block ignore Ctrl-C and a closed terminal: the one that starts them ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {sign: signal.signal(sign, signal.SIG_IGN) for sign in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)

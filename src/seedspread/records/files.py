@@ -3,7 +3,9 @@
 import errno
 import hashlib
 import os
+import platform
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,7 @@ def check_writable(folder: Path) -> None:
     """Raise InputError where no study can be written into `folder`, before anything is trained."""
     try:
         (folder / "seeds").mkdir(parents=True, exist_ok=True)
-        probe = folder / "seeds" / f".probe.{os.getpid()}"
+        probe = unique_draft(folder / "seeds" / "probe")
         try:
             probe.write_bytes(bytes(4096))  # a full disk still creates empty files
         finally:
@@ -39,23 +41,71 @@ def combined_folder(results: Path, name: str) -> Path:
     return folder
 
 
+def unique_draft(path: Path) -> Path:
+    """A name beside `path` that nobody else takes, on whichever machine: `path` is written there first."""
+    return path.with_name(f".{path.name}.{platform.node()[:32]}.{uuid.uuid4().hex[:12]}.tmp")
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file that is whole or absent, also after a crash or a power failure."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _durable_draft(path, data) as draft:
+        draft.replace(path)
+
+
+def publish(path: Path, data: bytes) -> bool:
+    """As `write_atomically`, but only where there is no such file: of several writers one succeeds."""
+    with _durable_draft(path, data) as draft:
+        return _link(draft, path)
+
+
+def create_whole(path: Path, data: bytes) -> bool:
+    """As `publish`, for a file that need not survive a power failure."""
+    draft = unique_draft(path)
+    try:
+        draft.write_bytes(data)
+        return _link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _durable_draft(path: Path, data: bytes) -> Iterator[Path]:
+    """A draft of `path` that is on the disk, and the folder too once the block has put it into its place."""
+    draft = unique_draft(path)
     try:
         with draft.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+        yield draft
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-    except OSError:
+    finally:
         draft.unlink(missing_ok=True)
-        raise
+
+
+def _link(draft: Path, path: Path) -> bool:
+    """Give `draft` the name `path` as well; False where that is taken.
+
+    NFS may lose the answer of a link that succeeded: what counts is how many names the draft has. Without links (FAT,
+    some network drives) a rename has to do, which cannot tell two writers of one instant apart.
+    """
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return draft.stat().st_nlink == 2
+    except OSError as error:
+        if draft.stat().st_nlink == 2:
+            return True
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+            raise
+        if path.exists():
+            return False
+        draft.replace(path)
+    return True
 
 
 @contextmanager

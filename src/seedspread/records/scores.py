@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from seedspread.config.errors import InputError
 from seedspread.config.identity import flatten
 from seedspread.config.overrides import shorten_seeds
-from seedspread.records.claims import asked_seeds
 from seedspread.records.examples import DAMAGED
 from seedspread.records.record import Record, Status
+from seedspread.records.requests import asked_seeds
 from seedspread.records.study import Study
 
 Array = np.ndarray

@@ -7,10 +7,11 @@
     results/<study>/checkpoints/000003.ckpt  where an interrupted seed resumes; removed once the seed has its record
     results/<study>/damaged/              what was found in place of a record or a checkpoint
 
-Who trains now: seedspread.records.claims. Nothing here deletes a record. Folders of one study filled on several
+Who trains now: seedspread.execution.leases. Nothing here deletes a record. Folders of one study filled on several
 machines may be copied together.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -24,9 +25,8 @@ import yaml
 
 from seedspread.config.errors import InputError
 from seedspread.config.identity import compute_digest, describe_differences
-from seedspread.records.claims import read_claims
 from seedspread.records.examples import DAMAGED, ExampleIndex, pack_predictions, read_predictions
-from seedspread.records.files import unwritable_error, write_atomically
+from seedspread.records.files import publish, unwritable_error, write_atomically
 from seedspread.records.record import ACCURACY, SCHEMA, Metric, Record, Status, find_fault
 
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is faster, where it is there
@@ -95,9 +95,10 @@ class Study:
         return study
 
     @classmethod
-    def open(cls, folder: Path, config: Mapping[str, Any]) -> "Study":
-        """The study in `folder` to train into, created where there is none or where no seed was recorded yet.
+    def open(cls, folder: Path, config: Mapping[str, Any], in_use: bool = False) -> "Study":
+        """The study in `folder` to train into, created where there is none.
 
+        Where no seed was recorded yet it takes on `config`, unless it is `in_use`: somebody trains its first seeds.
         Raises InputError where the folder belongs to another config, naming the keys that differ, where version 1 wrote
         it, and where it cannot be written.
         """
@@ -110,7 +111,7 @@ class Study:
                     f"{folder} holds records but no study.yaml, which says what they are of; restore it, or choose "
                     f"another study=NAME"
                 )
-            unused = study.is_empty() and not read_claims(folder).alive
+            unused = study.is_empty() and not in_use
             if known is None or (unused and (known.schema, known.digest) != (SCHEMA, study.digest)):
                 study._write_config()
             theirs = cls.load(folder)
@@ -245,24 +246,42 @@ class Study:
                 scan.problems[path.name] = str(error)
         return scan
 
-    def write(self, record: Record, predictions: np.ndarray | None = None) -> None:
+    def stamp(self, seed: int) -> str:
+        """What stands in the place of the record of `seed`, as a hash of its bytes; empty where nothing does."""
+        try:
+            return hashlib.sha256(self.record_path(seed).read_bytes()).hexdigest()
+        except FileNotFoundError:
+            return ""
+        except OSError:
+            return "unreadable"
+
+    def write(self, record: Record, predictions: np.ndarray | None = None, replaces: str | None = None) -> bool:
         """Write a record, and before it `predictions`, the predicted label of each test example (N,).
 
-        What stands in the record's place and does not count moves to damaged/. Raises InputError where the disk is full
-        or the folder cannot be written, ValueError for a record that would not count; nothing is half written then.
+        What stands in the record's place and does not count moves to damaged/. With `replaces`, the `stamp` from before
+        the seed was trained, nothing is written where another worker has published meanwhile; False then. Raises
+        InputError where the disk is full or the folder cannot be written, ValueError for a record that would not count;
+        nothing is half written then.
         """
         if fault := find_fault(record, self.metric):
             raise ValueError(f"seed {record.seed} has no record that counts: {fault}")
         place = self.record_path(record.seed)
         try:
+            stamp = self.stamp(record.seed)
+            if replaces not in (None, stamp):
+                return False
             if self.problem(record.seed):
                 self.move_to_damaged(place)
+                stamp = ""
             if predictions is not None:
                 classes = int(self._index.labels.max()) + 1 if self._index else 0  # the same type for all seeds
                 write_atomically(self.examples_path(record.seed), pack_predictions(predictions, classes))
+            if not stamp:
+                return publish(place, record.to_json())
             write_atomically(place, record.to_json())
         except OSError as error:
             raise unwritable_error(self.folder, error) from error
+        return True
 
     def is_done(self, seed: int) -> bool:
         """Whether `seed` has its result, finished or diverged; a failed seed has none."""
@@ -302,8 +321,10 @@ class Study:
         return bits
 
 
-def record_failure(study: Study, seed: int, reason: str, trace: str, header: Mapping[str, Any]) -> None:
+def record_failure(
+    study: Study, seed: int, reason: str, trace: str, header: Mapping[str, Any], replaces: str | None = None
+) -> None:
     """Record `seed` as failed, with the fields known before it was trained, and write its traceback."""
     study.write_traceback(seed, trace)
     ended = datetime.now(UTC).isoformat(timespec="seconds")
-    study.write(Record(**{**header, "seed": seed}, status=Status.FAILED, reason=reason, ended=ended))
+    study.write(Record(**{**header, "seed": seed}, status=Status.FAILED, reason=reason, ended=ended), replaces=replaces)

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 
 from seedspread.config.overrides import shorten_seeds
-from seedspread.records.claims import asked_seeds, read_claims, stop_reason
+from seedspread.execution.leases import read_leases
+from seedspread.execution.monitor import MOST_BARS, format_progress
 from seedspread.records.progress import Progress, format_duration
 from seedspread.records.record import Record
+from seedspread.records.requests import asked_seeds, stop_reason
 from seedspread.records.study import Study
 
 RECENT = 50  # records that the rate is computed from
@@ -15,14 +17,16 @@ def describe_status(study: Study) -> str:
     """Seeds done of those requested, running, rate and time left; then scores and problems."""
     scan = study.scan()
     progress = Progress.of(scan.records.values())
-    claims = read_claims(study.folder)
+    leases = read_leases(study.folder)
+    running = [lease for lease in leases if not lease.holder.is_gone()]
+    interrupted = [lease.seed for lease in leases if lease.holder.is_gone()]
     done, asked = len(progress.scores) + len(progress.diverged), len(asked_seeds(study.folder))
     parts = [f"{done}/{max(asked, done)} done" if asked else f"{done} done"]
-    if claims.alive:
-        parts.append(f"{len(claims.alive)} running (seed {shorten_seeds(sorted(claims.alive))})")
-    if claims.abandoned:
-        parts.append(f"{len(claims.abandoned)} interrupted (seed {shorten_seeds(sorted(claims.abandoned))})")
-    rate = _seeds_per_hour(list(scan.records.values())) if claims.alive else 0.0
+    if running:
+        parts.append(f"{len(running)} running (seed {shorten_seeds([lease.seed for lease in running])})")
+    if interrupted:
+        parts.append(f"{len(interrupted)} interrupted (seed {shorten_seeds(interrupted)})")
+    rate = _seeds_per_hour(list(scan.records.values())) if running else 0.0
     if rate:
         parts.append(f"{rate:.0f} seeds/h")
     if rate and asked > done:
@@ -30,6 +34,11 @@ def describe_status(study: Study) -> str:
     lines = [f"{study.name}: {', '.join(parts)}"]
     if scores := progress.describe():
         lines.append(f"  {scores}")
+    measured = [lease for lease in running if format_progress(lease.progress)]
+    lines += [
+        f"  seed {lease.seed} on {lease.holder.host}: {format_progress(lease.progress)}"
+        for lease in measured[:MOST_BARS]
+    ]
     if reason := stop_reason(study.folder):
         lines.append(f"  stopped: {reason}")
     lines += [f"  not counted: {name}: {reason}" for name, reason in scan.problems.items()]

@@ -25,7 +25,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from seedspread import statistics as st
-from seedspread.records.claims import read_claims
+from seedspread.execution.leases import is_in_use
 from seedspread.records.tables import column_name
 from seedspread.report.findings import Findings
 from seedspread.statistics import Array, Bands
@@ -75,7 +75,7 @@ def write_run(found: Findings, figures: Mapping[str, Path], texts: Mapping[str, 
     scores = found.scores
     folder = scores.study.folder / "tensorboard"
     before = list(folder.glob("events.out.tfevents.*"))
-    if read_claims(scores.study.folder).alive:  # a sweep is running
+    if is_in_use(scores.study.folder):  # a sweep is running
         before = [path for path in before if path.suffix != RUNNING]
     file = EventFile(folder)
     file.restart()

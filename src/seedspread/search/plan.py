@@ -4,11 +4,12 @@ Imports neither torch nor Lightning: the workers do (seedspread.training.worker)
 """
 
 import math
+import pickle
 import time
+import uuid
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,16 @@ from omegaconf import DictConfig, OmegaConf
 from seedspread.config.check import check_config
 from seedspread.config.errors import InputError
 from seedspread.config.overrides import format_seeds, format_value, override_key
-from seedspread.config.resolve import count_gpus, count_workers
 from seedspread.config.schema import Tune
-from seedspread.execution.failures import FailureStreak
+from seedspread.execution.executors import TRAINING, start_executor
 from seedspread.execution.monitor import SECONDS_BETWEEN_LINES
-from seedspread.execution.plan import find_missing_seeds
-from seedspread.execution.pool import Task, WorkerPool
-from seedspread.execution.signals import handle_interrupts
-from seedspread.records.claims import start_sweep
+from seedspread.execution.plan import SeedJob, SeedQueue, find_missing_seeds, record_dead_job, release_job
+from seedspread.execution.scheduler import call, run_plan
+from seedspread.execution.signals import handle_interrupts, say
+from seedspread.execution.task import Executor, Task
 from seedspread.records.files import unwritable_error
 from seedspread.records.progress import format_duration
-from seedspread.records.record import Record
+from seedspread.records.requests import request_seeds
 from seedspread.records.study import Study, study_folder
 from seedspread.search.space import Point, Space
 from seedspread.search.trials import (
@@ -43,19 +43,11 @@ from seedspread.search.trials import (
     read_trials,
 )
 
-TRAINING = "seedspread.training.worker"
 # What is typed for the search, and is nothing of a trial's own.
 OF_THE_SEARCH = (
     *("search", "trials", "seeds_per_trial", "fresh_seeds", "search_seed", "space"),
     *("report", "study", "results"),
 )
-
-
-def _serve(pipe: Connection) -> None:
-    """Train what comes through `pipe`; torch is imported in the worker alone."""
-    from seedspread.training.worker import serve
-
-    serve(pipe)
 
 
 class Search:
@@ -84,7 +76,7 @@ class Search:
         self.overrides = [o for o in overrides if override_key(o).split(".")[0] not in OF_THE_SEARCH]
         self.folder = study_folder(cfg.results, f"{cfg.study}-search")
         self.space = read_space(cfg)
-        self.workers = count_workers(cfg)
+        self.workers = 1  # once there is an executor, its number
         self.seeds = range(cfg.seeds_per_trial)
         self.fresh = range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + cfg.fresh_seeds)
 
@@ -101,93 +93,68 @@ class Search:
 
         Raises InputError where one seed after another fails for one reason, or where a config cannot be.
         """
-        began = time.monotonic()
-        with (
-            handle_interrupts(),
-            ExitStack() as held,
-            WorkerPool(self.workers, _serve, forks=not count_gpus(self.cfg), preload=[TRAINING]) as pool,
-        ):
-            baseline = pool.identity(self.compose_config(BASELINE, {}))
-            self._check_ends(pool)
-            held.enter_context(_lock_search(self.folder))  # until the workers are gone
+        with handle_interrupts(), ExitStack() as held:
+            executor = held.enter_context(start_executor(self.cfg))
+            self.workers = executor.workers
+            baseline = self._check(executor)
+            held.enter_context(_lock_search(self.folder))
             check_baseline(self.folder, baseline)
-            return self._train(pool, Agenda(self), began)
+            agenda = Agenda(self)
+            run_plan(agenda, executor, self.cfg.fail_fast)
+            agenda.say_time_spent()
+            if agenda.stopped:
+                raise InputError(
+                    f"{self.folder.name} stopped: {agenda.stopped}\nFix the cause and run the same command again."
+                )
+            return agenda.failures
 
-    def _check_ends(self, pool: WorkerPool) -> None:
-        """InputError, before anything is written, where the ends of a range or a choice cannot be trained."""
+    def _check(self, executor: Executor) -> dict[str, Any]:
+        """The identity of the baseline; InputError, before anything is written, where an end of a range cannot be."""
+        baseline = pickle.dumps(self.compose_config(BASELINE, {}))
+        tasks = [Task(f"{TRAINING}:identify", baseline, BASELINE)]
         for h in self.space.hyperparameters:
             for value in h.range:
-                try:
-                    pool.check(self.compose_config(BASELINE, {h.key: value}))
-                except InputError as error:
-                    raise InputError(f"space.{h.key}.range={list(h.range)}: {error}") from error
+                config = pickle.dumps(self.compose_config(BASELINE, {h.key: value}))
+                where = f"space.{h.key}.range={list(h.range)}"
+                tasks.append(Task(f"{TRAINING}:check", (config, where), f"{h.key}={value}"))
+        return call(executor, tasks)[0]
 
     def exploits(self, trial: Trial) -> bool:
         """Whether this search suggested `trial`."""
         mine = (self.space.describe(), self.cfg.search_seed)
         return trial.search == "exploit" and (trial.space, trial.search_seed) == mine
 
-    def _train(self, pool: WorkerPool, agenda: "Agenda", began: float) -> list[str]:
-        last_line = began
-        trained: list[Record] = []
-        failures: list[str] = []
-        streak = FailureStreak()
-        while True:
-            while pool.is_free and (pair := agenda.next_pair()):
-                pool.submit(*pair)
-            if not pool.is_busy:
-                break
-            agenda.look_ahead()
-            for name, seed, reason in pool.completed():
-                if reason:
-                    failures.append(f"{name} seed {seed}: {reason}")
-                if streak.add(reason) >= self.cfg.fail_fast:
-                    raise InputError(
-                        f"{self.folder.name} stopped: {streak.length} seeds in a row failed: {reason}\n"
-                        "Fix the cause and run the same command again."
-                    )
-                if record := Study.load(self.folder / name).record(seed):
-                    trained.append(record)
-                line, left = agenda.tick_off(name), agenda.left.total()
-                if not line and (not left or time.monotonic() - last_line >= SECONDS_BETWEEN_LINES):
-                    line = f"{name}  {len(trained)} seeds trained, {f'{left} queued' if left else 'done'}"
-                if line:
-                    last_line = time.monotonic()
-                    seconds = (last_line - began) / max(1, len(trained)) * agenda.to_come
-                    print(line + (f"   {format_duration(seconds)} left" if seconds else ""), flush=True)
-        if trained:
-            spent = sum(r.seconds.get("train", 0.0) + r.seconds.get("score", 0.0) for r in trained)
-            whole = self.workers * (time.monotonic() - began)
-            print(f"{100 * spent / whole:.0f} % of {whole:.0f} worker-seconds in training and scoring")
-        return failures
-
 
 class Agenda:
-    """Which seed of which study is next: trial after trial, the baseline while trials have to wait, then the winner."""
+    """The plan of a search: trial after trial, the baseline while trials have to wait, then the winner."""
 
     def __init__(self, search: Search) -> None:
         """Take in what is in the folder: trials of this very search, and others."""
         cfg, self.search = search.cfg, search
         self.trials = {trial.name: trial for trial in read_trials(search.folder)}  # by number, those to come included
         self.started: list[str] = []  # trials of this command, in their order
-        self.queue: deque[Task] = deque()
-        self.baseline_queue: deque[Task] = deque()
-        self.left: Counter[str] = Counter()  # pairs of each study that are queued or trained now
+        self.queues: dict[str, SeedQueue] = {}  # of the trials and the winner, by their studies
+        self.left: Counter[str] = Counter()  # seeds of each study that are queued or trained now
         self.winner: Trial | None = None  # once it is judged
+        self.failures: list[str] = []
+        self.stopped: str | None = None
+        self._sweep = uuid.uuid4().hex
+        self._began = self._last_line = time.monotonic()
+        self._trained, self._spent = 0, 0.0  # seeds of this command, and seconds in training and scoring
         found = list(self.trials.values())
         if cfg.search == "explore":
             points = search.space.sample_points(cfg.trials, cfg.search_seed)
             self.planned = deque(next((t for t in found if t.point == p), None) or self._new(p) for p in points)
             self.total = len(points)
             if self.total < cfg.trials:
-                print(f"trials={cfg.trials}: the space has {self.total} different points; each is a trial")
+                say(f"trials={cfg.trials}: the space has {self.total} different points; each is a trial")
         else:
             self.planned = deque([t for t in found if search.exploits(t)][: cfg.trials])
             self.total = cfg.trials
         if done := sum(all(s in t.scores or s in t.diverged for s in search.seeds) for t in self.planned):
             left = self.total - done
-            print(f"{search.folder.name}: {done} of {self.total} trials have their records, {left} to train")
-        self._enqueue(BASELINE, {}, search.fresh, self.baseline_queue)
+            say(f"{search.folder.name}: {done} of {self.total} trials have their records, {left} to train")
+        self.baseline = self._enqueue(BASELINE, {}, search.fresh)
 
     def _new(self, point: Point) -> Trial:
         number = next((trial.number + 1 for trial in reversed(self.trials.values())), 0)
@@ -197,33 +164,60 @@ class Agenda:
         self.trials[trial.name] = trial
         return trial
 
-    def _enqueue(self, name: str, point: Point, seeds: Sequence[int], queue: deque[Task]) -> None:
-        """Queue the seeds of a study that have no result yet."""
+    def _enqueue(self, name: str, point: Point, seeds: Sequence[int]) -> SeedQueue | None:
+        """A queue of the seeds of a study that have no result yet, if any."""
         folder = self.search.folder / name
         _, todo = find_missing_seeds(folder, seeds)
-        if todo:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                start_sweep(folder, format_seeds(seeds))
-            except OSError as error:
-                raise unwritable_error(folder, error) from error
-            cfg = self.search.compose_config(name, point)
-            queue.extend((cfg, seed) for seed in todo)
-            self.left[name] += len(todo)
+        if not todo:
+            return None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            request_seeds(folder, format_seeds(seeds))
+        except OSError as error:
+            raise unwritable_error(folder, error) from error
+        self.left[name] += len(todo)
+        config = pickle.dumps(self.search.compose_config(name, point))
+        return SeedQueue(f"{TRAINING}:train_job", config, folder, todo, self._sweep)
 
-    def next_pair(self) -> Task | None:
-        """What an idle worker trains next; None where it has to wait, or where nothing is left."""
-        while not self.queue and self._next_trial():
+    def next_task(self) -> Task | None:
+        if self.stopped:
+            return None
+        while not self.queues and self._next_trial():
             pass
-        if not self.queue and not self.baseline_queue:
+        if not self.queues:
             self._judge()
-        queue = self.queue or self.baseline_queue
-        return queue.popleft() if queue else None
+        task = next(filter(None, (queue.next_task() for queue in self.queues.values())), None)
+        self.queues = {name: queue for name, queue in self.queues.items() if len(queue)}
+        return task or (self.baseline.next_task() if self.baseline else None)
 
-    def look_ahead(self) -> None:
-        """Queue the next trial now, while no worker waits for it."""
-        if len(self.queue) < self.search.workers:
-            self._next_trial()
+    def is_done(self) -> bool:
+        if self.stopped:
+            return True
+        waiting = any(map(len, self.queues.values())) or bool(self.baseline and len(self.baseline))
+        return not waiting and len(self.started) == self.total
+
+    def complete(self, task: Task, value: str | None) -> str | None:
+        job: SeedJob = task.payload
+        (seed,), name = job.seeds, job.folder.name
+        record = Study.load(job.folder).record(seed)
+        if value:
+            self.failures.append(f"{name} seed {seed}: {value}")
+        elif record is not None:
+            self._trained += 1
+            self._spent += record.seconds.get("train", 0.0) + record.seconds.get("score", 0.0)
+        self._tick_off(name)
+        return value
+
+    def release(self, task: Task) -> None:
+        release_job(task.payload)
+
+    def give_up(self, task: Task, reason: str) -> None:
+        record_dead_job(task.payload, reason)
+        self.failures.append(f"{task.name}: {reason}")
+        self._tick_off(task.payload.folder.name)
+
+    def stop(self, reason: str) -> None:
+        self.stopped = reason
 
     def _next_trial(self) -> bool:
         """Queue the seeds of the next trial; False where there is none, or none yet."""
@@ -236,7 +230,8 @@ class Agenda:
         if not (folder / "trial.json").exists():
             trial.write(folder)
         self.started.append(trial.name)
-        self._enqueue(trial.name, trial.point, self.search.seeds, self.queue)
+        if queue := self._enqueue(trial.name, trial.point, self.search.seeds):
+            self.queues[trial.name] = queue
         return True
 
     def _suggest_trial(self) -> Trial | None:
@@ -253,7 +248,7 @@ class Agenda:
         known += [(self.trials[name].point, None) for name in self.started[len(earlier) :]]
         point = self.search.space.suggest_point(known, [self.search.cfg.search_seed, place])
         if point is None:
-            print(f"trials={self.total}: {place}, and every point of the space has been tried", flush=True)
+            say(f"trials={self.total}: {place}, and every point of the space has been tried")
             self.total = place
             return None
         return self._new(point)
@@ -264,23 +259,36 @@ class Agenda:
         if waiting or self.winner or not self.search.fresh or not (best := self.best):
             return
         self.winner = best
-        self._enqueue(f"{best.name}-fresh", best.point, self.search.fresh, self.queue)
-        if self.queue:
-            print(f"best: {best.line()}; now {len(self.search.fresh)} fresh seeds", flush=True)
+        name = f"{best.name}-fresh"
+        if queue := self._enqueue(name, best.point, self.search.fresh):
+            self.queues[name] = queue
+            say(f"best: {best.line()}; now {len(self.search.fresh)} fresh seeds")
 
     @property
     def best(self) -> Trial | None:
         """The best trial of all that are in the folder and have a value for the same keys; the first of equals."""
         return best_trial(comparable_trials(self.trials.values(), self.search.space))
 
-    def tick_off(self, name: str) -> str:
-        """Take in that a pair of a study ended; where it was a trial's last, what came of the trial."""
+    def _tick_off(self, name: str) -> None:
+        """Take in that a seed of a study ended, and say what came of a trial with its last one."""
         self.left[name] -= 1
-        if self.left[name] or name not in self.trials:
-            return ""
-        trial = self.trials[name] = Trial.read(self.search.folder / name)
-        best = self.best
-        return trial.line() + (f"   best {best.name} {best.score:.2f} %" if best and best.name != name else "")
+        line, left = "", self.left.total()
+        if not self.left[name] and name in self.trials:
+            trial = self.trials[name] = Trial.read(self.search.folder / name)
+            best = self.best
+            line = trial.line() + (f"   best {best.name} {best.score:.2f} %" if best and best.name != name else "")
+        elif not left or time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            line = f"{name}  {self._trained} seeds trained, {f'{left} queued' if left else 'done'}"
+        if line:
+            self._last_line = time.monotonic()
+            seconds = (self._last_line - self._began) / max(1, self._trained) * self.to_come
+            say(line + (f"   {format_duration(seconds)} left" if seconds else ""))
+
+    def say_time_spent(self) -> None:
+        """Say which part of the workers' time went into training."""
+        if self._trained:
+            whole = self.search.workers * (time.monotonic() - self._began)
+            say(f"{100 * self._spent / whole:.0f} % of {whole:.0f} worker-seconds in training and scoring")
 
     @property
     def to_come(self) -> int:

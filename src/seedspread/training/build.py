@@ -21,6 +21,7 @@ from seedspread.config.resolve import resolve_config
 from seedspread.config.schema import Train
 from seedspread.config.streams import Streams, check_seed
 from seedspread.config.targets import build_object, check_targets
+from seedspread.execution.leases import is_in_use
 from seedspread.records.record import Record
 from seedspread.records.study import Study, study_folder
 from seedspread.training import hardware
@@ -41,7 +42,8 @@ def open_study(cfg: DictConfig) -> tuple[DictConfig, Study]:
     check_config(cfg, Train)
     cfg = resolve_config(cfg)
     check_targets(cfg)
-    return cfg, Study.open(study_folder(cfg.results, cfg.study), study_identity(cfg))
+    folder = study_folder(cfg.results, cfg.study)
+    return cfg, Study.open(folder, study_identity(cfg), in_use=is_in_use(folder))
 
 
 def build_run(

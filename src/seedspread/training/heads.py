@@ -6,9 +6,7 @@ the loss, the optimizer's arithmetic and the record that it has alone.
 
 import math
 import time
-import traceback
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -18,22 +16,17 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn import functional as F
 
-from seedspread.config.errors import InputError, find_input_error
+from seedspread.config.errors import InputError
 from seedspread.data.feature_data import FeatureData, ProbeLoader, ScoreLoader
-from seedspread.execution.failures import FailureStreak
-from seedspread.execution.plan import equal_chunks
-from seedspread.execution.signals import INTERRUPTED
+from seedspread.execution.leases import Worker
 from seedspread.models.linear_probe import LinearProbe, ProbeStack
-from seedspread.records.claims import claim_seed, request_stop, stop_reason
-from seedspread.records.study import Study, record_failure
-from seedspread.training.build import build_run, describe_run
+from seedspread.records.study import Study
+from seedspread.training.build import build_run
 from seedspread.training.callbacks.seed_record import SeedRecord
-from seedspread.training.hardware import collect_garbage
 from seedspread.training.module import METRICS, Batch, Classifier
 from seedspread.training.run import fit
 
 SEEDS_IN_A_STACK = 64  # on a GPU
-STACKS_BETWEEN_COLLECTIONS = 5
 
 
 def stack_size(cfg: DictConfig) -> int:
@@ -61,44 +54,16 @@ def stack_size(cfg: DictConfig) -> int:
     return size
 
 
-def train_stacks(cfg: DictConfig, study: Study, seeds: Iterable[int], size: int) -> int:
-    """As `train_seeds`, with `size` seeds at a time. A stack that raises is a failure of each of its seeds."""
-    failed, streak = 0, FailureStreak()
-    for i, wanted in enumerate(equal_chunks(list(seeds), size)):
-        if INTERRUPTED.is_set():
-            raise KeyboardInterrupt
-        if stop_reason(study.folder):
-            break
-        chunk = [seed for seed in wanted if cfg.overwrite or not study.is_done(seed)]
-        if not chunk:
-            continue  # another process has trained them
-        with ExitStack() as claims:
-            for seed in chunk:
-                claims.enter_context(claim_seed(study.folder, seed))
-            try:
-                train_stack(cfg, study, chunk)
-                streak.add(None)
-            except Exception as error:
-                if (for_all_seeds := find_input_error(error)) is not None:
-                    raise for_all_seeds from None
-                reason, trace = " ".join(f"{type(error).__name__}: {error}".split()), traceback.format_exc()
-                for seed in chunk:
-                    record_failure(study, seed, reason, trace, describe_run(cfg, study, seed))
-                failed += len(chunk)
-                if streak.add(reason) >= cfg.fail_fast:
-                    request_stop(study.folder, f"{streak.length} stacks of seeds in a row failed: {reason}")
-        if i % STACKS_BETWEEN_COLLECTIONS == 0:
-            collect_garbage()
-    return failed
-
-
-def train_stack(cfg: DictConfig, study: Study, seeds: Sequence[int]) -> None:
-    """Train `seeds` of an open study in one step and write a record of each."""
+def train_stack(cfg: DictConfig, study: Study, seeds: Sequence[int], leases: Worker, stamps: Mapping[int, str]) -> None:
+    """As `train_seed`, for several seeds in one step, with a record each."""
     started = time.perf_counter()
-    runs = [build_run(cfg, study, seed) for seed in seeds]
-    classifiers, data, headers, devices = zip(*runs, strict=True)
-    recorders = [SeedRecord(study, {**header, "stacked": len(seeds)}, started, len(seeds)) for header in headers]
-    fit(cfg, StackedClassifier(classifiers), StackedData(data), [StackRecord(recorders)], devices[0])
+    classifiers, data, headers, devices = zip(*(build_run(cfg, study, seed) for seed in seeds), strict=True)
+    recorders = [
+        SeedRecord(study, {**header, "stacked": len(seeds)}, started, len(seeds), stamps[seed])
+        for seed, header in zip(seeds, headers, strict=True)
+    ]
+    callbacks = [StackRecord(recorders)]
+    fit(cfg, StackedClassifier(classifiers), StackedData(data), callbacks, devices[0], leases=leases)
 
 
 class StackedData(L.LightningDataModule):

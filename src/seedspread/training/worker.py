@@ -1,9 +1,10 @@
-"""The loop that trains the seeds of a study in one process, and the one that serves a pool of workers."""
+"""What a worker does with a task of a sweep or a search: prepare a study, check a config, train seeds."""
 
 import os
+import pickle
+import sys
 import traceback
-from collections.abc import Iterable
-from multiprocessing.connection import Connection
+from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -15,102 +16,125 @@ from seedspread.config.explain import explain_error
 from seedspread.config.identity import study_identity
 from seedspread.config.overrides import without_epoch_lines
 from seedspread.config.resolve import resolve_config
-from seedspread.execution.failures import FailureStreak
-from seedspread.execution.pool import CHECK, PREPARE
-from seedspread.execution.signals import INTERRUPTED, watched_parent
-from seedspread.records.claims import claim_seed, request_stop, stop_reason
-from seedspread.records.study import Study, record_failure, study_folder
-from seedspread.training.build import check_buildable, describe_run, open_study, prepare_study
+from seedspread.execution.leases import Worker
+from seedspread.execution.plan import SeedJob
+from seedspread.records.study import Study, record_failure
+from seedspread.training.build import check_buildable, check_recorded_data, describe_run, open_study, prepare_study
 from seedspread.training.hardware import collect_garbage
-from seedspread.training.heads import stack_size, train_stacks
+from seedspread.training.heads import stack_size, train_stack
 from seedspread.training.run import train_seed
 
-SEEDS_BETWEEN_COLLECTIONS = 20
+FITS_BETWEEN_COLLECTIONS = 20
+POISONED = 70  # exit code of a process in which CUDA failed
+
+_fits = 0  # seeds or stacks of this process
+_opened: tuple[tuple[bytes, str], tuple[DictConfig, Study, Worker]] | None = None  # the job's config and sweep
 
 
-def try_seed(cfg: DictConfig, study: Study, seed: int) -> str | None:
-    """Train one seed of an open study; return None, or the reason for its failure, recorded with its traceback.
+def prepare(payload: tuple[bytes, int | None]) -> int:
+    """Open the study of a pickled config and make what its seeds share, the features of a frozen backbone.
 
-    Raises InputError, which concerns all seeds.
+    Returns how many seeds train in one step. What workers return is plain data: the parent does not import torch.
+    With a seed, which is recorded and stands for all: nothing is to be trained, and only the data are compared with
+    those of its record. Raises InputError where the config cannot be, or where the folder holds other results.
     """
-    with claim_seed(study.folder, seed):
-        try:
-            train_seed(cfg, study, seed)
-        except Exception as error:
-            if (for_all_seeds := find_input_error(error)) is not None:
-                raise for_all_seeds from None
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            record_failure(study, seed, reason, traceback.format_exc(), describe_run(cfg, study, seed))
-            return reason
+    config, recorded = payload
+    cfg = _unpickle(config)
+    own, study = open_study(cfg)
+    if recorded is not None and (record := study.record(recorded)):
+        check_recorded_data(own, study, record)
+    elif own.get("backbone") is not None:
+        prepare_study(cfg)
+    return stack_size(own)
+
+
+def identify(config: bytes) -> dict[str, Any]:
+    """The identity of the study of a pickled config, which depends on this machine; nothing is written."""
+    return study_identity(resolve_config(_unpickle(config)))
+
+
+def check(payload: tuple[bytes, str]) -> None:
+    """Raise InputError, which begins with what is checked, where a pickled config cannot be built; writes nothing."""
+    config, what = payload
+    try:
+        check_buildable(_unpickle(config))
+    except Exception as error:
+        raise InputError(f"{what}: {explain_error(error)}") from error
+
+
+def train_job(job: SeedJob) -> str | None:
+    """Train the seeds of `job` that nobody else trains; return the reason of their failure, or None.
+
+    What has come into the place of a seed's record since the job was planned is the work of another: it stays. Raises
+    InputError, which concerns all seeds.
+    """
+    cfg, study, leases = _open(job)
+    held = leases.acquire(job.seeds)
+    try:
+        seeds = [s for s in held if study.stamp(s) == job.seeds[s] and (cfg.overwrite or not study.is_done(s))]
+        return train_leased(cfg, study, seeds, leases, job.seeds) if seeds else None
+    finally:
+        leases.release(held)
+
+
+def train_leased(
+    cfg: DictConfig, study: Study, seeds: Sequence[int], leases: Worker, stamps: dict[int, str]
+) -> str | None:
+    """Train leased seeds of an open study, several in one step; return the reason of their failure, or None.
+
+    The reason and the traceback are recorded. Raises InputError, which concerns all seeds. A process in which CUDA
+    failed ends, since nothing can be trained in it any more.
+    """
+    try:
+        if len(seeds) == 1:
+            train_seed(cfg, study, seeds[0], leases, stamps[seeds[0]])
+        else:
+            train_stack(cfg, study, seeds, leases, stamps)
+    except Exception as error:
+        if (for_all_seeds := find_input_error(error)) is not None:
+            raise for_all_seeds from None
+        trace = traceback.format_exc()
+        if _is_poisoned(error):
+            for seed in seeds:
+                study.write_traceback(seed, trace)
+            print(trace, file=sys.stderr, flush=True)
+            os._exit(POISONED)
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        for seed in seeds:
+            record_failure(study, seed, reason, trace, describe_run(cfg, study, seed), stamps[seed])
+        return reason
+    finally:
+        _collect_now_and_then()
     return None
 
 
-def train_seeds(cfg: DictConfig, seeds: Iterable[int]) -> int:
-    """Train those of `seeds` that have no record yet; return how many failed.
-
-    A seed that raises is recorded as failed, with its reason; its traceback is kept in failed/, and the next seed
-    trains. `fail_fast` failures in a row with one reason stop every worker of the sweep. Raises InputError, which
-    concerns all seeds, and where the sweep that started this worker has ended.
-    """
-    cfg, study = open_study(without_epoch_lines(cfg))
-    if (size := stack_size(cfg)) > 1:
-        return train_stacks(cfg, study, seeds, size)
-    trained = failed = 0
-    streak, parent = FailureStreak(), watched_parent()
-    for seed in seeds:
-        if INTERRUPTED.is_set():
-            raise KeyboardInterrupt
-        if parent is not None and os.getppid() != parent:
-            raise InputError("the sweep that started this worker has ended")
-        if stop_reason(study.folder):
-            break
-        if study.is_done(seed) and not cfg.overwrite:
-            continue  # another process has trained it
-        reason = try_seed(cfg, study, seed)
-        failed += reason is not None
-        if streak.add(reason) >= cfg.fail_fast:
-            request_stop(study.folder, f"{streak.length} seeds in a row failed: {reason}")
-        trained += 1
-        if trained % SEEDS_BETWEEN_COLLECTIONS == 1:
-            collect_garbage()
-    return failed
+def _collect_now_and_then() -> None:
+    global _fits
+    if _fits % FITS_BETWEEN_COLLECTIONS == 0:
+        collect_garbage()
+    _fits += 1
 
 
-def serve(pipe: Connection) -> None:
-    """Execute the tasks that `pipe` receives and send back their results, until its other end is closed.
+def _is_poisoned(error: BaseException) -> bool:
+    """Whether CUDA failed for good; a lack of memory passes."""
+    return "CUDA error" in str(error) and "out of memory" not in str(error)
 
-    The death of the parent closes it too.
-    """
-    setup_globals()
-    ready: DictConfig
-    study: Study | None = None
-    trained = 0
-    while True:
-        try:
-            cfg, task = pipe.recv()
-        except EOFError:
-            return
-        result: Any
-        try:
-            HydraConfig.instance().set_config(cfg)
-            own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-            if task == CHECK:
-                check_buildable(own)
-                result = ""
-            elif task == PREPARE:
-                result = study_identity(resolve_config(own))
-                if own.get("backbone") is not None:
-                    prepare_study(own)
-            else:
-                if study is None or study.folder != study_folder(own.results, own.study):
-                    ready, study = open_study(without_epoch_lines(own))
-                result = try_seed(ready, study, task) or ""
-                trained += 1
-                if trained % SEEDS_BETWEEN_COLLECTIONS == 1:
-                    collect_garbage()
-        except Exception as error:
-            result = InputError(explain_error(error))
-        try:
-            pipe.send(result)
-        except OSError:
-            return
+
+def _open(job: SeedJob) -> tuple[DictConfig, Study, Worker]:
+    """Config, study and leases of a job; those of the job before where it is of the same study."""
+    global _opened
+    if _opened is None or _opened[0] != (job.config, job.sweep):
+        if _opened is not None:
+            _opened[1][2].close()
+        cfg, study = open_study(without_epoch_lines(_unpickle(job.config)))
+        _opened = (job.config, job.sweep), (cfg, study, Worker(study.folder, job.sweep))
+    return _opened[1]
+
+
+def _unpickle(config: bytes) -> DictConfig:
+    """The config itself; what Hydra knows of it is set for this process."""
+    setup_globals()  # Hydra's resolvers
+    cfg = pickle.loads(config)
+    if "hydra" in cfg:
+        HydraConfig.instance().set_config(cfg)
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])

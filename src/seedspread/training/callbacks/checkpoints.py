@@ -1,7 +1,6 @@
 """Checkpoints of a long seed, from which the same command resumes after a kill, to the same bits."""
 
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 
 from seedspread.config.errors import InputError
-from seedspread.records.files import unwritable_error
+from seedspread.records.files import unique_draft, unwritable_error
 from seedspread.records.study import Study
 from seedspread.training.build import Header
 from seedspread.training.callbacks.seed_record import SeedRecord
@@ -66,7 +65,7 @@ class Checkpoints(L.Callback):
 
     def _write(self, trainer: L.Trainer, path: Path) -> None:
         """Write atomically: Lightning's own temporary file may be on another disk; InputError for a full disk."""
-        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        draft = unique_draft(path)
         try:
             path.parent.mkdir(exist_ok=True)
             trainer.save_checkpoint(draft)

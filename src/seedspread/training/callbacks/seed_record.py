@@ -30,8 +30,11 @@ class SeedRecord(L.Callback):
     time up to its checkpoint too. Of `together` seeds that train in one step each has an equal share.
     """
 
-    def __init__(self, study: Study, header: dict[str, Any], started: float, together: int = 1) -> None:
+    def __init__(
+        self, study: Study, header: dict[str, Any], started: float, together: int = 1, replaces: str | None = None
+    ) -> None:
         self.study, self.header, self.started, self.together = study, header, started, together
+        self._replaces = replaces
         self.record: Record | None = None
         self._seconds = {"train": 0.0, "score": 0.0}
         self._before = {"setup": 0.0, "train": 0.0, "score": 0.0}
@@ -104,4 +107,4 @@ class SeedRecord(L.Callback):
             predictions_sha256=hashlib.sha256(predictions.astype("<i8").tobytes()).hexdigest(),
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        self.study.write(self.record, predictions)
+        self.study.write(self.record, predictions, self._replaces)
