@@ -11,9 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from seedspread.config.errors import InputError
+from seedspread.execution.slurm import parse_minutes
 from seedspread.records.study import Study
-from tests.commands.test_sweep import start_sweep, wait_for_end, wait_for_records
 from tests.conftest import ROOT
+from tests.processes import Command
+
+STUCK = 600.0  # seconds after which a sweep is stuck, however slow the machine
 
 RAY = str(Path(sys.executable).with_name("ray"))
 
@@ -35,7 +39,7 @@ def processes_of(folder: Path) -> list[psutil.Process]:
 
 @pytest.fixture
 def two_nodes(monkeypatch):
-    """A real cluster of two nodes on loopback; yields its address and the second node's processes."""
+    """A real cluster on loopback; yields its address, and what joins a second node and returns its processes."""
     pytest.importorskip("ray", reason="the extra .[ray] is not installed")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # else each node would want the token of the first
     place = Path("/tmp") / f"ray-{os.getpid()}"  # Ray's sockets need a short path
@@ -44,8 +48,7 @@ def two_nodes(monkeypatch):
     ends = ["--node-ip-address=127.0.0.1"]
     try:
         start_node(place, "r", "--head", f"--port={port}", "--include-dashboard=false", *ends)
-        second = start_node(place, "r", f"--address=127.0.0.1:{port}", *ends)
-        yield f"127.0.0.1:{port}", second
+        yield f"127.0.0.1:{port}", lambda: start_node(place, "r", f"--address=127.0.0.1:{port}", *ends)
     finally:
         for process in processes_of(place):
             with suppress(psutil.NoSuchProcess):
@@ -53,38 +56,54 @@ def two_nodes(monkeypatch):
         shutil.rmtree(place, ignore_errors=True)
 
 
-@pytest.mark.slow
-def test_a_sweep_on_two_ray_nodes_survives_the_loss_of_one(two_nodes, tmp_path, cache, command):
-    address, second = two_nodes
-    sweep = ["hydra/launcher=ray", f"hydra.launcher.ray.init.address={address}", "seed=range(0,20)", "seeds_per_job=4"]
-    process = start_sweep(tmp_path, cache, *sweep)
-    folder = tmp_path / "results" / "digits" / "seeds"
-    wait_for_records(folder, 4, process)
-    seen = {path: path.stat().st_mtime_ns for path in folder.glob("0*.json")}
-    assert seen, process.communicate()
-    for part in second:
+def wait_for_records(folder: Path, n: int, process: Command) -> None:
+    """Until there are n records below `folder`, or the command has ended."""
+    deadline = time.monotonic() + STUCK
+    while len(list(folder.rglob("seeds/0*.json"))) < n and process.poll() is None:
+        assert time.monotonic() < deadline, f"fewer than {n} records after {STUCK} s"
+        time.sleep(0.02)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Weights of every finished seed below a folder, by the names of study and seed."""
+    studies = [Study.load(path.parent) for path in folder.rglob("study.yaml")]
+    return {f"{s.name} {n}": r.weights_sha256 for s in studies for n, r in s.scan().records.items()}
+
+
+def lose(node: list[psutil.Process]) -> None:
+    for process in node:
         with suppress(psutil.NoSuchProcess):
-            part.kill()
-    _, err = wait_for_end(folder, process)
-    if process.returncode:  # the same command again completes it
-        again = start_sweep(tmp_path, cache, *sweep)
-        _, err = wait_for_end(folder, again)
-        assert again.returncode == 0, err
-    assert all(path.stat().st_mtime_ns == mtime for path, mtime in seen.items())
-    on_ray = {s: r.weights_sha256 for s, r in Study.load(folder.parent).scan().records.items()}
-    assert list(on_ray) == list(range(20))
-    command("-m", "seed=range(0,20)", "jobs=2", "study=here", "experiment=digits", "trainer.max_epochs=2")
-    here = {s: r.weights_sha256 for s, r in Study.load(tmp_path / "results" / "here").scan().records.items()}
-    assert here == on_ray
+            process.kill()
+
+
+@pytest.mark.slow
+def test_a_sweep_and_a_search_on_two_ray_nodes_survive_the_loss_of_one(two_nodes, tmp_path, cache, command, start):
+    address, join = two_nodes
+    fixed = ["experiment=digits", "trainer.max_epochs=2", f"data.cache={cache}", "trainer=cpu", "report=false"]
+    ray = ["executor=ray", f"executor.address={address}"]
+    sweep = ["-m", "seed=range(0,20)", *fixed]
+    search = ["trials=4", "seeds_per_trial=3", "fresh_seeds=3", *fixed]
+    for module, folder, arguments in (("train", "digits", sweep), ("tune", "digits-search", search)):
+        second = join()
+        process = start("seedspread", module, *arguments, *ray, f"results={tmp_path}/ray")
+        wait_for_records(tmp_path / "ray" / folder, 4, process)
+        lose(second)
+        out, err = process.communicate(STUCK)
+        assert process.returncode == 0, out + err
+    here = start("seedspread", "train", *sweep, "jobs=2", f"results={tmp_path}/here")
+    assert here.communicate(STUCK) and here.returncode == 0
+    here = start("seedspread", "tune", *search, "jobs=2", f"results={tmp_path}/here")
+    assert here.communicate(STUCK) and here.returncode == 0
+    assert hashes(tmp_path / "ray") == hashes(tmp_path / "here")
+    assert len(hashes(tmp_path / "ray" / "digits")) == 20
+    assert not list((tmp_path / "ray").rglob("running/*"))
 
 
 def test_a_ray_address_that_does_not_answer_is_named_at_once(command):
     pytest.importorskip("ray", reason="the extra .[ray] is not installed")
-    began = time.monotonic()
-    code, _, err = command(
-        "-m", "seed=0,1", "experiment=digits", "hydra/launcher=ray", "hydra.launcher.ray.init.address=127.0.0.1:9"
-    )
-    assert code == 1 and "no Ray cluster answers there" in err and time.monotonic() - began < 120
+    ray = ["executor=ray", "executor.address=127.0.0.1:9"]
+    code, _, err = command("-m", "seed=0,1", "experiment=digits", *ray)
+    assert code == 1 and "executor.address=127.0.0.1:9: no Ray cluster answers there" in err
 
 
 @pytest.fixture
@@ -106,21 +125,32 @@ def slurm(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_sweep_through_slurm_and_its_preemption(slurm, tmp_path, cache, command):
+def test_a_sweep_through_slurm_survives_a_job_that_is_cancelled(slurm, tmp_path, cache, start):
     pytest.importorskip("submitit", reason="the extra .[slurm] is not installed")
-    sweep = ["hydra/launcher=submitit_slurm", "seed=range(0,12)", "seeds_per_job=6"]
-    process = start_sweep(tmp_path, cache, *sweep)
-    folder = tmp_path / "results" / "digits" / "seeds"
-    wait_for_records(folder, 2, process)
-    subprocess.run(["scancel", "--user=root"], check=True)
-    wait_for_end(folder, process)
-    seen = {path: path.stat().st_mtime_ns for path in folder.glob("0*.json")}
-    again = start_sweep(tmp_path, cache, *sweep)
-    out, err = wait_for_end(folder, again)
-    assert again.returncode == 0, out + err
-    assert all(path.stat().st_mtime_ns == mtime for path, mtime in seen.items())
-    on_slurm = {s: r.weights_sha256 for s, r in Study.load(folder.parent).scan().records.items()}
-    assert list(on_slurm) == list(range(12))
-    command("-m", "seed=range(0,12)", "jobs=1", "study=here", "experiment=digits", "trainer.max_epochs=2")
-    here = {s: r.weights_sha256 for s, r in Study.load(tmp_path / "results" / "here").scan().records.items()}
-    assert here == on_slurm
+    fixed = ["experiment=digits", "trainer.max_epochs=2", f"data.cache={cache}", "trainer=cpu", "report=false"]
+    sweep = ["-m", "seed=range(0,12)", *fixed]
+    jobs = ["executor=slurm", "executor.seeds_per_job=6", "executor.time=10m"]
+    process = start("seedspread", "train", *sweep, *jobs, f"results={tmp_path}/slurm")
+    wait_for_records(tmp_path / "slurm" / "digits", 2, process)
+    listed = subprocess.run(["squeue", "--noheader", "--format=%A", "--states=running"], capture_output=True, text=True)
+    subprocess.run(["scancel", listed.stdout.split()[0]], check=True)
+    out, err = process.communicate(STUCK)
+    assert process.returncode == 0, out + err
+    here = start("seedspread", "train", *sweep, "jobs=2", f"results={tmp_path}/here")
+    assert here.communicate(STUCK) and here.returncode == 0
+    assert hashes(tmp_path / "slurm") == hashes(tmp_path / "here") and len(hashes(tmp_path / "here")) == 12
+    assert not list((tmp_path / "slurm" / ".slurm").glob("*.outcomes"))
+
+
+@pytest.mark.parametrize(
+    "text, minutes",
+    [("90", 90), (45, 45), ("90m", 90), ("4h", 240), ("2d", 2880), ("1-12:30:00", 2190), ("0:30:00", 30)],
+)
+def test_the_time_of_a_job(text, minutes):
+    assert parse_minutes(text) == minutes
+
+
+@pytest.mark.parametrize("text", ["4 hours", "h", "-1", "1.5h", ""])
+def test_a_time_that_is_none(text):
+    with pytest.raises(InputError, match="executor.time="):
+        parse_minutes(text)
