@@ -41,10 +41,6 @@ def suggest_commands(search: Search, found: SearchResults, overrides: Sequence[s
 def main(cfg: DictConfig) -> None:
     """Run the search that `cfg` asks for, or report on its records alone; exit 1 where seeds failed."""
     with plain_errors():
-        if cfg.seeds is not None:
-            raise InputError(
-                "-m or seeds=: a search chooses its own seeds; leave it out, and set seeds_per_trial= and fresh_seeds="
-            )
         overrides = HydraConfig.get().overrides.task
         search = Search(cfg, overrides)
         failures = [] if cfg.report else search.run()
