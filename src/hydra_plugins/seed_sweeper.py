@@ -36,9 +36,11 @@ class MissingLauncher(Launcher):
         self.name, self.package = name, package
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        raise ValueError(
+        from seedspread.config.errors import InputError  # noqa: PLC0415 - at the top, Hydra alone
+
+        raise InputError(
             f"hydra/launcher={self.name} is not installed: pip install hydra-{self.package}-launcher\n"
-            "(seedspread needs none of them: executor=local, executor=ray or executor=slurm)"
+            "seedspread needs no launcher: leave hydra/sweeper= out, and type executor=local, ray or slurm"
         )
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

@@ -417,7 +417,9 @@ class Train(Schema):
     trainer: Trainer = key("Lightning's Trainer")
     callbacks: Callbacks | None = key("Lightning's callbacks")
     logger: Target | None = key("Lightning's logger", identity=False)
-    executor: LocalExecutor | RayExecutor | SlurmExecutor | Target = key("where seeds train", identity=False)
+    executor: LocalExecutor | RayExecutor | SlurmExecutor | Target = key(
+        "where seeds train; executor=slurm --help has Slurm's keys", identity=False
+    )
     space: Target | None = key("what seedspread tune searches", identity=False)
 
 
