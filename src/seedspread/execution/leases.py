@@ -40,9 +40,13 @@ def _machine() -> str:
 
 
 def _start_time(pid: int) -> str | None:
-    """When process `pid` of this machine started, as far as it is known: an id may be given to a later process."""
+    """When process `pid` of this machine started, as far as it is known: an id may be given to a later process.
+
+    A process that was killed keeps its id until its parent waits for it, which in a container may be never: "ended".
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "ended" if fields[0] in "ZX" else fields[19]
     except (OSError, IndexError):
         return None
 
