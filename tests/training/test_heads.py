@@ -152,6 +152,16 @@ def test_what_treats_all_gradients_as_one_is_refused_for_stacks(probe, setting):
     assert stack_size(on_gpu) == 1
 
 
+def test_a_gradient_scaler_is_not_shared_by_the_heads_of_a_stack(probe):
+    """It would skip the step of all heads where the gradient of one overflows."""
+    on_gpu = resolve_config(probe("stack=2"))
+    on_gpu.trainer.accelerator, on_gpu.trainer.precision = "gpu", "16-mixed"
+    with pytest.raises(InputError, match="stack=2: trainer.precision=16-mixed would treat the gradients of all heads"):
+        stack_size(on_gpu)
+    on_gpu.stack = "auto"
+    assert stack_size(on_gpu) == 1
+
+
 def test_a_sweep_extracts_first_and_stacks_where_set(command, probe_cache, checkpoint, tmp_path):
     arguments = [
         "experiment=cifar_probe", "trainer.max_epochs=1", "data=imagenet", f"data.root={probe_cache}/in",

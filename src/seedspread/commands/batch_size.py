@@ -29,8 +29,6 @@ from seedspread.training.batch_size import (  # noqa: TID253 - processes of thei
 def main(cfg: DictConfig) -> None:
     """Measure, print the table and the recommended size, and write both."""
     with plain_errors():
-        if cfg.seeds is not None:
-            raise InputError("-m or seeds=: sizes are measured one after the other, of one config; leave it out")
         check_config(cfg, BatchSize)
         with open_dict(cfg):  # what is left is the config of a seed
             start, gain, within = (cfg.pop(key) for key in ("start", "gain", "within"))

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,7 +94,8 @@ class SweepMonitor:
         if self._points:
             self._points.close()
         if self._sweep is not None:
-            self._bars.stop()
+            with suppress(OSError):  # the terminal was closed
+                self._bars.stop()
 
     def is_recorded(self, seed: int) -> bool:
         """Whether `seed` has a record of this sweep, or of another that runs now."""

@@ -83,6 +83,8 @@ class SlurmExecutor:
     def __exit__(self, *_: object) -> None:
         if left := [job.id for job in self._jobs if job.tasks]:
             subprocess.run(["scancel", *left], check=False)
+        for job in list(self._jobs):
+            self._forget(job)
 
     def has_room(self) -> bool:
         return len(self._jobs) + bool(self._batch) < self.workers or 0 < len(self._batch) < self._per_job
@@ -122,8 +124,11 @@ class SlurmExecutor:
                 job.read = end
                 yield job.tasks.popleft(), outcome
             if not job.tasks:
-                self._jobs.remove(job)
-                job.outcomes.unlink(missing_ok=True)
+                self._forget(job)
+
+    def _forget(self, job: _Job) -> None:
+        self._jobs.remove(job)
+        job.outcomes.unlink(missing_ok=True)
 
     def _find_dead_jobs(self) -> Iterator[tuple[Task, Outcome]]:
         """The task under which each job ended that left the queue; the tasks after it are submitted again."""
@@ -133,7 +138,7 @@ class SlurmExecutor:
         for job in list(self._jobs):
             job.absent = 0 if job.id in listed.stdout.split() else job.absent + 1
             if job.absent >= ASKED_TWICE and job.tasks:
-                self._jobs.remove(job)
+                self._forget(job)
                 self._batch += list(job.tasks)[1:]
                 yield job.tasks[0], Outcome(died=f"job {job.id} of Slurm ended; its log is in {self._folder}")
 

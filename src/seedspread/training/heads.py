@@ -40,9 +40,11 @@ def stack_size(cfg: DictConfig) -> int:
         and cfg.ckpt_path is None
     )
     clip = cfg.trainer.get("gradient_clip_val")
-    jointly = f"trainer.gradient_clip_val={clip}" if clip is not None else None
+    jointly = [f"trainer.gradient_clip_val={clip}"] if clip is not None else []
+    if cfg.trainer.precision == "16-mixed":  # the scaler skips the step of all where one gradient overflows
+        jointly.append("trainer.precision=16-mixed")
     if "gradient_norms" in (cfg.callbacks or {}):
-        jointly = jointly or "callbacks=gradient_norms"
+        jointly.append("callbacks=gradient_norms")
     if cfg.stack == "auto":
         return SEEDS_IN_A_STACK if plain and not jointly and cfg.trainer.accelerator == "gpu" else 1
     if (size := cfg.stack) > 1 and not plain:
@@ -50,7 +52,7 @@ def stack_size(cfg: DictConfig) -> int:
             f"stack={size}: needs linear probes on kept features, without a logger or kept checkpoints; set stack=1"
         )
     if size > 1 and jointly:
-        raise InputError(f"stack={size}: {jointly} would treat the gradients of all heads as one; set stack=1")
+        raise InputError(f"stack={size}: {jointly[0]} would treat the gradients of all heads as one; set stack=1")
     return size
 
 
