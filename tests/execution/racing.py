@@ -2,9 +2,9 @@
 
     python racing.py FOLDER PROCESSES SEEDS KILLS [apart]
 
-Each takes a lease, works under a lock of the kernel on a file of the seed, and records the seed. The kernel frees a lock
-when its process ends, so that a lock which is taken proves a second living holder. `apart`: each process claims to be on
-a machine of its own, so that nobody sees who is gone, and leases expire. Imports no torch: the processes are forked.
+Each takes a lease, works under a lock of the kernel on a file of the seed, and records the seed. The kernel frees a
+lock when its process ends, so that a lock which is taken proves a second living holder. `apart`: each process claims to
+be on a machine of its own, so that nobody sees who is gone, and leases expire. Imports no torch: it forks.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ def race(folder: Path, seeds: int, apart: bool, draw: random.Random) -> None:
     if apart:
         worker.holder = replace(worker.holder, machine=f"machine of {os.getpid()}")
     log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    while missing := sorted(set(range(seeds)) - {int(name) for name in os.listdir(folder / "done") if name.isdigit()}):
+    while missing := [seed for seed in range(seeds) if not (folder / "done" / str(seed)).exists()]:
         time.sleep(0.5 * draw.random())
         for seed in draw.sample(missing, min(5, len(missing))):
             if not observer.is_free(seed) or not worker.acquire([seed]):

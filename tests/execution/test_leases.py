@@ -24,6 +24,10 @@ def wait_until(condition):
         time.sleep(0.01)
 
 
+def running(folder):
+    return [path.name for path in (folder / "running").iterdir()]
+
+
 class Clock:
     """The clock of an observer, set by hand."""
 
@@ -67,7 +71,7 @@ def test_a_lease_has_one_holder_until_it_is_given_back(tmp_path):
     assert observer.is_free(4) and other.acquire([4]) == [4]
     one.close()
     other.close()
-    assert not os.listdir(tmp_path / "running") and not is_in_use(tmp_path)
+    assert not running(tmp_path) and not is_in_use(tmp_path)
 
 
 def test_the_leases_of_a_sweep_are_removed_by_its_parent_and_no_others(tmp_path):
@@ -175,7 +179,7 @@ def test_the_observer_that_judged_an_older_lease_puts_a_fresh_one_back(tmp_path,
     write_lease(tmp_path, 3, fresh)
     assert not Observer(tmp_path)._take_over(lease_path(tmp_path, 3), dead)
     assert [lease.holder for lease in read_leases(tmp_path)] == [fresh]
-    assert os.listdir(tmp_path / "running") == ["000003.json"]
+    assert running(tmp_path) == ["000003.json"]
 
 
 def test_a_holder_that_wakes_up_leaves_its_seed_to_the_one_that_took_it_over(tmp_path):
@@ -199,11 +203,11 @@ def test_a_heart_appears_where_a_lease_outlives_a_beat_and_goes_with_it(tmp_path
         wait_until(lambda: heart.exists() and json.loads(heart.read_text())["beats"] > 2)
         assert [lease.progress for lease in read_leases(tmp_path)] == [{"done": 0.5, "epoch": 3}]
         worker.release([3])
-        assert not os.listdir(tmp_path / "running")
+        assert not running(tmp_path)
     worker.close()
     resting = Worker(tmp_path, beat=PATIENCE)
     resting.acquire([3])
-    assert os.listdir(tmp_path / "running") == ["000003.json"]
+    assert running(tmp_path) == ["000003.json"]
     resting.close()
 
 

@@ -156,7 +156,7 @@ def _train_study(sweep: StudySweep, executor: Executor, quiet: bool) -> str | No
         [stack] = call(executor, [check])
     request_seeds(folder, format_seeds(seeds))
     if todo:
-        queue = SeedQueue(f"{TRAINING}:train_job", config, folder, todo, uuid.uuid4().hex)
+        queue = SeedQueue(f"{TRAINING}:train_job", config, folder, todo, uuid.uuid4().hex, 60 * cfg.lease_minutes)
         with SweepMonitor(folder, todo, before, _points(folder) if cfg.report else None, quiet) as monitor:
             noun = "seeds" if stack == 1 else "stacks of seeds"
             run_plan(SweepPlan(queue, monitor, stack, executor.workers), executor, cfg.fail_fast, noun)

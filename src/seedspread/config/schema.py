@@ -22,6 +22,7 @@ PERCENT = "percent, from 0 to below 100"
 MOST_THREADS = 1024
 A_SIDE: Any = {"least": 1, "most": 4096, "unit": "pixels"}  # of a picture
 SEED: Any = {"least": 0, "most": LARGEST_SEED, "needed": A_SEED}
+SHORTEST_LEASE = 0.25  # minutes: three heartbeats of seedspread.execution.leases
 
 
 @dataclass(frozen=True)
@@ -400,6 +401,12 @@ class Train(Schema):
     seeds_per_job: Any = key("", refused="say executor=slurm executor.seeds_per_job=")
     report: bool = key("write the report after a sweep", identity=False)
     stack: int | Auto = key("seeds of a linear probe in one step; auto: 64 on a GPU", least=1, identity=False)
+    lease_minutes: float = key(
+        "time without a heartbeat after which another sweep trains a worker's seed",
+        least=SHORTEST_LEASE,
+        unit="minutes",
+        identity=False,
+    )
     fail_fast: int = key("consecutive failures with one reason that stop a sweep", least=1, identity=False)
     threads: int = key("CPU threads of one seed; results depend on them", least=1, most=MOST_THREADS)
     memory_format: Literal["auto", "channels_last", "contiguous"] = key("layout of images; auto: by precision")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seedspread.config.overrides import shorten_seeds
-from seedspread.execution.leases import Observer, release_lease
+from seedspread.execution.leases import EXPIRY, Observer, release_lease
 from seedspread.execution.monitor import SweepMonitor
 from seedspread.execution.task import Task
 from seedspread.records.progress import Progress
@@ -50,13 +50,21 @@ class SeedQueue:
     that somebody has recorded is left out.
     """
 
-    def __init__(self, function: str, config: bytes, folder: Path, seeds: Iterable[int], sweep: str) -> None:
-        """`function` is what a worker calls with a SeedJob: a reference as in Task."""
+    def __init__(
+        self,
+        function: str,
+        config: bytes,
+        folder: Path,
+        seeds: Iterable[int],
+        sweep: str,
+        expiry: float = EXPIRY,
+    ) -> None:
+        """`function` is what a worker calls with a SeedJob: a reference as in Task. `expiry`: of leases, in seconds."""
         self.folder = folder
         self._function, self._config, self._sweep = function, config, sweep
         self._waiting = deque(seeds)
         self._later: deque[tuple[float, int]] = deque()  # when to look again, and the seed
-        self._observer = Observer(folder)
+        self._observer = Observer(folder, expiry)
         self._stamps: dict[int, str] = {}
         if (folder / "study.yaml").exists():
             study = Study.load(folder)

@@ -177,7 +177,7 @@ class Agenda:
             raise unwritable_error(folder, error) from error
         self.left[name] += len(todo)
         config = pickle.dumps(self.search.compose_config(name, point))
-        return SeedQueue(f"{TRAINING}:train_job", config, folder, todo, self._sweep)
+        return SeedQueue(f"{TRAINING}:train_job", config, folder, todo, self._sweep, 60 * self.search.cfg.lease_minutes)
 
     def next_task(self) -> Task | None:
         if self.stopped:
