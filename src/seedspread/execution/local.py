@@ -4,9 +4,11 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -18,6 +20,15 @@ from seedspread.execution.task import Outcome, Task, work
 SECONDS_TO_END = 5.0  # for a worker that has nothing to do; then it is killed
 
 
+@dataclass(frozen=True)
+class _Worker:
+    """A process, our end of its pipe, and its place: the GPU that it sees."""
+
+    process: BaseProcess
+    pipe: Connection
+    place: str
+
+
 class LocalExecutor:
     """Up to `workers` processes, which start with the tasks that they are needed for.
 
@@ -26,13 +37,13 @@ class LocalExecutor:
     """
 
     def __init__(self, workers: int, preload: Sequence[str] = (), gpus: Sequence[str] = ()) -> None:
-        self.workers, self._gpus = workers, gpus
-        self._context: Any = multiprocessing.get_context("spawn" if gpus else "forkserver")
-        self._idle: list[tuple[Connection, BaseProcess, str]] = []
-        self._busy: dict[Connection, tuple[BaseProcess, str, Task]] = {}
-        self._places = deque(str(gpus[i % len(gpus)]) if gpus else "" for i in range(workers))
+        self.workers, self._forks = workers, not gpus
+        self._context: Any = multiprocessing.get_context("forkserver" if self._forks else "spawn")
+        self._places = deque(gpus[i % len(gpus)] if gpus else "" for i in range(workers))  # that no process has
+        self._idle: list[_Worker] = []
+        self._busy: dict[Connection, tuple[_Worker, Task]] = {}
         request_huge_pages()
-        if not gpus:
+        if self._forks:
             self._context.set_forkserver_preload(list(preload))
             with deaf_to_the_terminal():
                 multiprocessing.forkserver.ensure_running()  # type: ignore[attr-defined]  # imports from now on
@@ -42,15 +53,15 @@ class LocalExecutor:
 
     def __exit__(self, *error: object) -> None:
         with deaf_to_the_terminal():  # a second Ctrl-C would leave some of them running
-            processes = [process for _, process, _ in self._idle] + [process for process, _, _ in self._busy.values()]
-            for process, _, _ in self._busy.values():
-                process.kill()
-            for pipe in (*(pipe for pipe, _, _ in self._idle), *self._busy):
-                pipe.close()  # an idle worker ends
-            for process in processes:
-                process.join(SECONDS_TO_END)
-                process.kill()
-                process.join()
+            busy = [worker for worker, _ in self._busy.values()]
+            for worker in busy:
+                worker.process.kill()
+            for worker in (*self._idle, *busy):
+                worker.pipe.close()  # an idle worker ends
+            for worker in (*self._idle, *busy):
+                worker.process.join(SECONDS_TO_END)
+                worker.process.kill()
+                worker.process.join()
 
     def has_room(self) -> bool:
         return bool(self._idle or self._places)
@@ -59,51 +70,44 @@ class LocalExecutor:
         return bool(self._busy)
 
     def submit(self, task: Task) -> None:
-        pipe, process, place = self._idle.pop() if self._idle else self._start_worker()
+        worker = self._idle.pop() if self._idle else self._start_worker()
         try:
-            pipe.send(task)
+            worker.pipe.send(task)
         except OSError:  # it died while idle
-            self._places.append(place)
-            pipe, process, place = self._start_worker()
-            pipe.send(task)
-        self._busy[pipe] = process, place, task
+            self._places.append(worker.place)
+            worker = self._start_worker()
+            worker.pipe.send(task)
+        self._busy[worker.pipe] = worker, task
 
     def wait(self, seconds: float) -> list[tuple[Task, Outcome]]:
         if not self._busy:
-            threading.Event().wait(seconds)
+            time.sleep(seconds)
+            return []
         ended = []
-        for ready in wait(list(self._busy), seconds) if self._busy else []:
-            assert isinstance(ready, Connection)
-            pipe, (process, place, task) = ready, self._busy.pop(ready)
+        for pipe in wait(list(self._busy), seconds):
+            assert isinstance(pipe, Connection)
+            worker, task = self._busy.pop(pipe)
             try:
                 outcome = pipe.recv()
-                self._idle.append((pipe, process, place))
+                self._idle.append(worker)
             except (EOFError, OSError):
-                process.join()
-                code = process.exitcode or 0
-                died = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-                outcome = Outcome(died=died)
-                self._places.append(place)
+                worker.process.join()
+                code = worker.process.exitcode or 0
+                outcome = Outcome(died=f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
+                self._places.append(worker.place)
             ended.append((task, outcome))
         return ended
 
-    def _start_worker(self) -> tuple[Connection, BaseProcess, str]:
+    def _start_worker(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         place = self._places.popleft()
-        # The forked have the environment and the folder that the process had which they are forked from.
-        ours_now = (str(Path.cwd()), {} if self._gpus else dict(os.environ))
-        process = self._context.Process(target=_serve, args=(theirs, *ours_now))
-        before = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if place:
-            os.environ["CUDA_VISIBLE_DEVICES"] = place
+        # What is forked has the environment of the process that it is forked from, as it was when that started.
+        environment = dict(os.environ) if self._forks else {"CUDA_VISIBLE_DEVICES": place}
+        process = self._context.Process(target=_serve, args=(theirs, str(Path.cwd()), environment))
         with deaf_to_the_terminal():
             process.start()
-        if place:
-            os.environ.pop("CUDA_VISIBLE_DEVICES")
-            if before is not None:
-                os.environ["CUDA_VISIBLE_DEVICES"] = before
         theirs.close()  # so that the pipe ends when the worker dies
-        return ours, process, place
+        return _Worker(process, ours, place)
 
 
 def _serve(pipe: Connection, folder: str, environment: dict[str, str]) -> None:
