@@ -163,10 +163,11 @@ def _train_study(sweep: StudySweep, executor: Executor, quiet: bool) -> str | No
     study = Study.load(folder)
     if stopped := stop_reason(folder):
         return f"{cfg.study} stopped: {stopped}\nFix the cause and run the same command again."
-    failed = [seed for seed in Progress.of(study.scan().records.values()).failed if seed in set(seeds)]
+    records, asked = study.scan().records, set(seeds)
+    failed = [seed for seed in Progress.of(records.values()).failed if seed in asked]
     if failed:
         return f"{cfg.study}: {len(failed)} of {len(seeds)} seeds failed; the same command tries them again"
-    if left := [seed for seed in seeds if not study.is_done(seed)]:
+    if left := [seed for seed in seeds if seed not in records]:
         missing = f"{len(left)} of {len(seeds)} seeds have no record (seed {shorten_seeds(left)})"
         return f"{cfg.study}: {missing}; the same command trains them"
     return None

@@ -1,5 +1,6 @@
 """Plans of seeds: which seed of a study a free worker trains next."""
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -66,9 +67,10 @@ class SeedQueue:
         self._later: deque[tuple[float, int]] = deque()  # when to look again, and the seed
         self._observer = Observer(folder, expiry)
         self._stamps: dict[int, str] = {}
-        if (folder / "study.yaml").exists():
+        if (folder / "study.yaml").exists() and (folder / "seeds").is_dir():
             study = Study.load(folder)
-            self._stamps = {seed: stamp for seed in self._waiting if (stamp := study.stamp(seed))}
+            there = {entry.name for entry in os.scandir(folder / "seeds")}  # one listing, not a look for each seed
+            self._stamps = {seed: study.stamp(seed) for seed in self._waiting if study.record_path(seed).name in there}
         self._observer.tidy()
 
     def __len__(self) -> int:
