@@ -24,6 +24,19 @@ class Raise(L.Callback):
             raise RuntimeError("out of luck")
 
 
+class Remove(L.Callback):
+    """At the end of the first of `seeds` the record of `victim` is removed, once."""
+
+    def __init__(self, seeds: list[int], victim: int, done: str) -> None:
+        self.seeds, self.victim, self.done = list(seeds), victim, Path(done)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        recorder = next(c for c in trainer.callbacks if isinstance(c, SeedRecord))
+        if recorder.header["seed"] in self.seeds and not self.done.exists():
+            self.done.write_text("")
+            recorder.study.record_path(self.victim).unlink()
+
+
 class Die(L.Callback):
     """SIGKILL in each of `seeds`, `times` times."""
 

@@ -91,7 +91,7 @@ def test_bad_input_gets_one_or_two_lines_and_a_non_zero_exit(command, arguments,
     assert code == 1
     assert says in err and err.startswith("error: ")
     assert 1 <= len(err.strip().splitlines()) <= 2 and "Traceback" not in err
-    assert not list(tmp_path.glob("results/*/seeds/*"))
+    assert not list(tmp_path.glob("results/*")), "a study that never began leaves no folder"
 
 
 def test_a_traceback_is_shown_when_asked_for(start):

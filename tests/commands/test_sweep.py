@@ -1,17 +1,21 @@
-"""Sweeps: resuming, failures, kills; through the real sweeper and launchers."""
+"""Sweeps: resuming, failures, kills; through the real sweeper and real workers."""
 
 import os
 import random
 import re
+import runpy
 import shlex
 import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
+from seedspread.commands.reproduce import main as reproduce_main
 from seedspread.records.progress import Progress
 from seedspread.records.record import Record
 from seedspread.records.study import Study
@@ -24,9 +28,9 @@ def seeds_of(tmp_path, study="digits"):
     return {s: r.weights_sha256 for s, r in Study.load(tmp_path / "results" / study).scan().records.items()}
 
 
-def test_in_process_two_workers_and_alone_give_the_same_networks(command, tmp_path):
-    assert command("-m", "seed=range(0,6)", "jobs=1", "study=one", *QUICK)[0] == 0
-    assert command("-m", "seed=range(0,6)", "jobs=2", "study=two", *QUICK)[0] == 0
+def test_one_worker_two_and_none_give_the_same_networks(command, tmp_path):
+    for study, jobs in (("one", 1), ("two", 2)):
+        assert command("-m", "seed=range(0,6)", f"jobs={jobs}", f"study={study}", *QUICK)[0] == 0
     assert command("seed=4", "study=alone", *QUICK)[0] == 0
     one, two = seeds_of(tmp_path, "one"), seeds_of(tmp_path, "two")
     assert one == two and len(set(one.values())) == 6
@@ -93,6 +97,14 @@ def test_hydras_own_sweeper_still_works(command, tmp_path):
     assert code == 0 and list(seeds_of(tmp_path)) == [0, 1]
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("hydra_plugins.hydra_joblib_launcher") is None, reason="no launcher is installed")
+def test_hydras_own_sweeper_trains_the_same_networks_through_a_launcher(command, tmp_path):
+    assert command("-m", "hydra/sweeper=basic", "hydra/launcher=joblib", "seed=0,1", "study=there", *QUICK)[0] == 0
+    assert command("-m", "seed=0,1", "study=here", *QUICK)[0] == 0
+    assert seeds_of(tmp_path, "there") == seeds_of(tmp_path, "here") and len(seeds_of(tmp_path, "here")) == 2
+
+
 def test_cfg_job_prints_and_trains_nothing(command, tmp_path):
     code, out, _ = command("--cfg", "job", "seed=3", *QUICK)
     assert code == 0 and "seed: 3" in out and not (tmp_path / "results").exists()
@@ -123,13 +135,13 @@ def test_a_failed_seed_is_recorded_the_sweep_goes_on_and_the_same_command_tries_
 
 
 def test_five_failures_in_a_row_with_one_reason_stop_the_sweep(command, tmp_path):
-    sweep = ("-m", "seed=range(0,20)", "jobs=1", *raising(tmp_path, *range(3, 20)), *QUICK)
+    sweep = ("-m", "seed=range(0,12)", "jobs=1", *raising(tmp_path, *range(2, 12)), *QUICK)
     code, _, err = command(*sweep)
     assert code == 1 and "digits stopped: 5 seeds in a row failed: RuntimeError: out of luck" in err
-    assert len(seeds_of_status(tmp_path, "failed")) == 5 and len(seeds_of_status(tmp_path, "finished")) == 3
+    assert len(seeds_of_status(tmp_path, "failed")) == 5 and len(seeds_of_status(tmp_path, "finished")) == 2
     (tmp_path / "mended").write_text("")
     assert command(*sweep)[0] == 0
-    assert len(seeds_of_status(tmp_path, "finished")) == 20
+    assert len(seeds_of_status(tmp_path, "finished")) == 12
 
 
 def seeds_of_status(tmp_path, status):
@@ -153,11 +165,11 @@ def dying(tmp_path, seed, times):
 
 
 def test_a_worker_that_dies_loses_the_seed_it_was_on_and_the_sweep_goes_on(command, tmp_path):
-    code, _, _ = command("-m", "seed=range(0,8)", "jobs=2", *dying(tmp_path, 3, times=1), *QUICK)
-    assert code == 0 and len(seeds_of_status(tmp_path, "finished")) == 8
+    code, _, _ = command("-m", "seed=range(0,6)", "jobs=2", *dying(tmp_path, 3, times=2), *QUICK)
+    assert code == 0 and len(seeds_of_status(tmp_path, "finished")) == 6
+    assert (tmp_path / "3").read_text() == "xx"
 
 
-@pytest.mark.slow
 def test_a_seed_that_kills_its_worker_every_time_is_recorded_as_failed(command, tmp_path):
     code, out, err = command("-m", "seed=range(0,3)", "jobs=2", *dying(tmp_path, 2, times=99), *QUICK)
     assert code == 1 and "1 of 3 seeds failed" in err
@@ -171,10 +183,17 @@ def test_a_seed_that_kills_its_worker_every_time_is_recorded_as_failed(command, 
         (["seed=range(5,0)"], "seed=range(5,0): no seeds"),
         (["seed=range(0,2,0.5)"], "seed=0.0: a seed is a whole number"),
         (["seed=0,1.5"], "seed=1.5: a seed is a whole number"),
-        (["seed=0,1", "seeds_per_job=0"], "seeds_per_job=0: a whole number of at least 1"),
+        (["seed=0,1", "seeds_per_job=50"], "seeds_per_job: say executor=slurm executor.seeds_per_job="),
+        (["seed=0,1", "executor.seeds_per_job=50"], "executor.seeds_per_job: a setting of executor=slurm"),
+        (["seed=0,1", "executor=slurm", "executor.seeds_per_job=0"], "executor.seeds_per_job=0: a whole number of at"),
         (["seed=0,1", "fail_fast=0"], "fail_fast=0: a whole number of at least 1"),
         (["seed=0,1", "jobs=0"], "jobs=0: a whole number of at least 1"),
-        (["seeds=5,6"], "seeds=5,6: the sweeper sets seeds"),
+        (["seeds=5,6"], "seeds: name seeds with seed=, and with -m several: 'seed=range(0,20)'"),
+        (["+seeds=[5,6]"], "seeds=[5, 6]: name seeds with seed="),
+        (["seed=0,1", "hydra/launcher=joblib"], "hydra/launcher=joblib: seedspread has executors of its own; type for"),
+        (["seed=0,1", "hydra/launcher=ray"], "type for example executor=ray executor.address=auto executor.gpus=1"),
+        (["seed=0,1", "hydra/launcher=submitit_slurm"], "type for example executor=slurm executor.partition=gpu"),
+        (["seed=0,1", "hydra.launcher.ray.init.address=host:6379"], "type for example executor=ray executor.address="),
         (["seed=0,1", "model.pooling=sum", "jobs=1"], "model.pooling=sum: choose one of max, avg"),
         (["seed=0,1", "jobs=two"], "jobs=two: a whole number of at least 1"),
         (["seed=0,1", "results=/proc/nowhere"], "cannot write to /proc/nowhere/digits"),
@@ -186,7 +205,26 @@ def test_a_seed_that_kills_its_worker_every_time_is_recorded_as_failed(command, 
 def test_bad_input_is_told_before_any_training(command, tmp_path, arguments, says):
     code, _, err = command("-m", *arguments, *QUICK)
     assert code == 1 and says in err and len(err.strip().splitlines()) <= 2
-    assert not list(tmp_path.glob("results/*/seeds/0*"))
+    assert not list(tmp_path.glob("results/*")), "a study that never began leaves no folder"
+
+
+def test_a_launcher_that_is_not_installed_is_answered_with_what_installs_it(command, tmp_path):
+    missing = {"_target_": "hydra_plugins.seed_sweeper.MissingLauncher", "name": "absent", "package": "ray"}
+    ConfigStore.instance().store(group="hydra/launcher", name="absent", node=missing, provider="a test")
+    code, _, err = command("-m", "hydra/sweeper=basic", "hydra/launcher=absent", "seed=0,1", *QUICK)
+    assert code == 1 and err.startswith("error: hydra/launcher=absent is not installed: pip install hydra-ray-launcher")
+    assert "executor=ray" in err and len(err.strip().splitlines()) == 2
+    assert not list(tmp_path.glob("results/*"))
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_launchers_are_registered_where_their_plugins_are_missing(installed, monkeypatch):
+    registered = []
+    monkeypatch.setattr(ConfigStore, "store", lambda self, **node: registered.append(f"{node['group']}={node['name']}"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if installed else None)
+    runpy.run_path(str(ROOT / "src" / "hydra_plugins" / "seed_sweeper.py"))
+    missing = [f"hydra/launcher={name}" for name in ("joblib", "ray", "submitit_slurm", "submitit_local")]
+    assert registered == ["hydra/sweeper=seeds", *([] if installed else missing)]
 
 
 def start_sweep(tmp_path, cache, *arguments):
@@ -248,23 +286,24 @@ def test_a_sweep_whose_shell_ends_trains_every_seed(tmp_path, cache):
     assert "digits, 8 seeds" in told and list(seeds_of(tmp_path)) == list(range(8))
 
 
-def test_a_job_that_ends_well_without_all_of_its_seeds_is_no_success(command, tmp_path, monkeypatch):
-    """As where a cluster loses the node under a worker, which then stops."""
-    from seedspread.training.worker import train_seeds
-
-    monkeypatch.setattr(
-        "seedspread.training.worker.train_seeds", lambda cfg, seeds: train_seeds(cfg, [s for s in seeds if s < 1])
-    )
-    code, _, err = command("-m", "seed=range(0,4)", "jobs=1", *QUICK)
-    assert code == 1 and "digits: 3 of 4 seeds have no record (seed 1-3); the same command trains them" in err
+def removing(tmp_path, seed, victim):
+    fault = "callbacks.fault"
+    return (
+        f"+{fault}._target_=tests.faults.Remove", f"+{fault}.seeds=[{seed}]",
+        f"+{fault}.victim={victim}", f"+{fault}.done={tmp_path}/removed",
+    )  # fmt: skip
 
 
-def test_seeds_that_a_job_left_out_are_handed_out_again(command, tmp_path, monkeypatch):
-    from seedspread.training.worker import train_seeds
+def test_a_sweep_at_whose_end_records_are_missing_is_no_success(command, tmp_path):
+    sweep = ("-m", "seed=range(0,4)", "jobs=1", *removing(tmp_path, 3, victim=1), *QUICK)
+    code, _, err = command(*sweep)
+    assert code == 1 and "digits: 1 of 4 seeds have no record (seed 1); the same command trains them" in err
+    assert command(*sweep)[0] == 0 and list(seeds_of(tmp_path)) == [0, 1, 2, 3]
 
-    monkeypatch.setattr("seedspread.training.worker.train_seeds", lambda cfg, seeds: train_seeds(cfg, seeds[:2]))
-    assert command("-m", "seed=range(0,5)", "jobs=1", *QUICK)[0] == 0
-    assert list(seeds_of(tmp_path)) == list(range(5))
+
+def test_a_seed_whose_task_ended_without_its_record_is_handed_out_again(command, tmp_path):
+    assert command("-m", "seed=range(0,3)", "jobs=1", *removing(tmp_path, 1, victim=1), *QUICK)[0] == 0
+    assert list(seeds_of(tmp_path)) == [0, 1, 2] and (tmp_path / "removed").exists()
 
 
 @pytest.mark.slow
@@ -295,17 +334,24 @@ def test_thirty_kills_lose_nothing_and_train_nothing_twice(tmp_path, cache, comm
     assert seeds_of(tmp_path, "whole") == killed
 
 
-def test_several_seeds_end_with_their_summary(command, tmp_path):
+def test_several_seeds_end_with_their_summary_and_what_to_type_next(command, invoked, tmp_path):
     code, out, err = command("-m", "seed=range(0,3)", "jobs=1", *QUICK)
     lines = out.splitlines()
     assert code == 0 and [line[:9] for line in lines[:3]] == [f"seed    {n}" for n in range(3)]
     assert "digits, 3 seeds: accuracy" in out and "±" in out and "min" in out and "max" in out
     assert f"records in {tmp_path}/results/digits/seeds" in out
     assert not err
+    wider, again = lines[-2:]
+    assert wider == "next: the same command with 'seed=range(0,30)' adds seeds"
+    typed, reproduce, *arguments = shlex.split(again, comments=True)
+    assert (typed, reproduce) == ("seedspread", "reproduce") and f"results={tmp_path}/results" in arguments
+    code, out, err = invoked(reproduce_main, *arguments)
+    assert code == 0 and "the same bits" in out, err
 
 
 def test_a_stream_is_swept_within_one_study(command, tmp_path):
-    assert command("-m", "seed=0", "streams.order=range(0,3)", *QUICK)[0] == 0
+    code, out, _ = command("-m", "seed=0", "streams.order=range(0,3)", *QUICK)
+    assert code == 0 and "with 'streams.order=range(0,30)' adds seeds" in out
     records = Study.load(tmp_path / "results" / "digits-order").scan().records
     assert [record.streams["order"] for record in records.values()] == [0, 1, 2]
     assert all(set(r.streams.values()) - {r.streams["order"]} <= {0} for r in records.values())
@@ -334,4 +380,4 @@ def test_several_seeds_are_held_in_a_study_each(command, tmp_path):
 )
 def test_streams_that_cannot_be_swept_are_refused(command, tmp_path, arguments, says):
     code, _, err = command("-m", *arguments, *QUICK)
-    assert code == 1 and says in err and not list(tmp_path.glob("results/*/seeds/0*"))
+    assert code == 1 and says in err and not list(tmp_path.glob("results/*"))

@@ -191,7 +191,7 @@ def test_trials_that_diverge_are_results(tune, tmp_path):
         (["+space.optimizer.rate={range:[1,2],scale:log,role:nuisance}"], "the experiment has no optimizer.rate"),
         (["+space.schedule={range:[cosine,square],scale:choice,role:scientific}"], "schedule=square: there is no"),
         (["report=true"], "no trial with a finished seed"),
-        (["seeds=[1,2]"], "-m or seeds=: a search chooses its own seeds"),
+        (["seeds=[1,2]"], "seeds: name seeds with seed="),
         (["space.loss.smoothing.range=[0,3]"], "space.loss.smoothing.range=[0, 3]: loss.smoothing=3"),
         (["+space.model.width={range:[4,-4],scale:choice,role:nuisance}"], "space.model.width.range=[4, -4]: "),
     ],

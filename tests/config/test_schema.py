@@ -15,9 +15,11 @@ from seedspread.config.compose import CONF, compose_config
 from seedspread.config.errors import InputError
 from seedspread.config.help import format_help
 from seedspread.config.identity import flatten, restore_config, study_identity
-from seedspread.config.schema import IF_SET, SCHEMAS, Auto, Schema, Target, Train, key
+from seedspread.config.schema import IF_SET, SCHEMAS, Auto, LocalExecutor, Schema, Target, Train, key
 from seedspread.config.targets import check_targets
 from seedspread.training.module import METRICS
+
+GIVEN_BY_THE_CODE = {"streams", "device", "workers", "preload"}
 
 
 def described(schema: type = Train) -> set[type]:
@@ -35,7 +37,7 @@ def test_a_schema_has_the_parameters_of_its_object(schema):
     if schema.open:
         assert keys <= parameters
     else:  # what no config can hold is given by the code
-        assert keys == parameters - {"streams", "device"}
+        assert keys == parameters - GIVEN_BY_THE_CODE - ({"gpus"} if schema is LocalExecutor else set())
 
 
 def test_the_trainers_keys_are_lightnings():

@@ -10,7 +10,8 @@ import time
 import pytest
 
 from seedspread.config.errors import InputError
-from seedspread.records.files import check_writable, unwritable_error, write_atomically
+from seedspread.records import files
+from seedspread.records.files import check_writable, create_whole, publish, unwritable_error, write_atomically
 
 
 def test_a_killed_writer_leaves_the_old_contents_or_the_new(tmp_path):
@@ -66,10 +67,34 @@ def test_a_name_that_is_too_long_and_a_path_under_a_file_have_fixes_of_their_own
 
 
 @pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="needs /dev/full")
-def test_a_full_disk_is_found_before_anything_trains(tmp_path):
+def test_a_full_disk_is_found_before_anything_trains(tmp_path, monkeypatch):
     """The probe holds bytes: a full disk creates empty files."""
     (tmp_path / "seeds").mkdir()
-    (tmp_path / "seeds" / f".probe.{os.getpid()}").symlink_to("/dev/full")
+    (probe := tmp_path / "seeds" / ".probe").symlink_to("/dev/full")
+    monkeypatch.setattr(files, "unique_draft", lambda path: probe)
     with pytest.raises(InputError, match="No space left on device. Free some space"):
         check_writable(tmp_path)
     assert list((tmp_path / "seeds").iterdir()) == []
+
+
+@pytest.mark.parametrize("write", [publish, create_whole])
+@pytest.mark.parametrize("code", [None, errno.EPERM, errno.ENOTSUP])
+def test_of_several_writers_of_a_file_one_succeeds(write, code, tmp_path, monkeypatch):
+    """Also where the file system has no links."""
+    if code:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(code, os.strerror(code))))
+    target = tmp_path / "000003.json"
+    assert [write(target, data) for data in (b"first", b"second")] == [True, False]
+    assert target.read_bytes() == b"first" and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("code", [errno.EEXIST, errno.EIO])
+def test_a_link_whose_answer_was_lost_counts(code, tmp_path, monkeypatch):
+    link = os.link
+
+    def lost(*names):
+        link(*names)
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", lost)
+    assert publish(tmp_path / "000003.json", b"mine") and (tmp_path / "000003.json").read_bytes() == b"mine"

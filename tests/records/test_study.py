@@ -10,7 +10,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from seedspread.records.claims import claim_seed
 
 from seedspread.config.errors import InputError
 from seedspread.config.identity import compute_digest
@@ -116,8 +115,8 @@ def test_another_config_is_refused_with_the_keys_that_differ(study):
 
 
 def test_a_study_that_another_process_works_on_keeps_its_config(study):
-    with claim_seed(study.folder, 0), pytest.raises(InputError, match="holds results of another config"):
-        Study.open(study.folder, {"threads": 2})
+    with pytest.raises(InputError, match="holds results of another config"):
+        Study.open(study.folder, {"threads": 2}, in_use=True)
     assert Study.load(study.folder).config == CONFIG
 
 

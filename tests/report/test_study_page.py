@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from seedspread.records.claims import start_sweep
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
 from seedspread.config.errors import InputError
+from seedspread.records.requests import request_seeds
 from seedspread.report.figures import FIGURES, draw_figures
 from seedspread.report.study_page import write_reports, write_side_by_side
 from tests import browser
@@ -67,7 +67,7 @@ def test_the_same_study_gives_the_same_bytes(study):
 
 
 def test_no_seed_is_dropped_in_silence(study):
-    start_sweep(study.folder, "0-29")
+    request_seeds(study.folder, "0-29")
     add_seed(study, 24, 0.1, status="diverged")
     add_seed(study, 25, 0.1, status="failed")
     study.record_path(27).write_text('{"torn')

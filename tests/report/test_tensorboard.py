@@ -1,11 +1,13 @@
 """The one TensorBoard run of a study: bands, margin charts, images, and a real browser."""
 
+from contextlib import closing
+
 import pytest
-from seedspread.records.claims import claim_seed
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.util.tensor_util import make_ndarray
 
+from seedspread.execution.leases import Worker
 from seedspread.execution.monitor import SweepMonitor
 from seedspread.records.progress import Progress
 from seedspread.records.scores import Scores
@@ -77,15 +79,17 @@ def test_while_a_sweep_runs_the_scores_so_far_are_told(study, monkeypatch):
     monkeypatch.setattr("seedspread.execution.monitor.SECONDS_BETWEEN_POINTS", 0.0)
     write_reports([study])
     before = Progress.of(study.scan().records.values())
+    worker = Worker(study.folder)
+    worker.acquire([25])
     with (
-        claim_seed(study.folder, 25),
+        closing(worker),
         SweepMonitor(study.folder, [24, 25], before, lambda: RunningBands(study.folder)) as watch,
     ):
         add_seed(study, 24, 0.5)
-        watch.missing()
+        watch.look()
         write_reports([study])  # in between
         add_seed(study, 25, 0.6)
-        watch.missing()
+        watch.look()
     events = events_of(study.folder)
     assert scalar(events, "seeds_done/mean")[26] == pytest.approx(found_in(study).mean)
     assert len(charted(events)) == 2 * (3 * 4 + 1)  # of the report, which the running sweep leaves

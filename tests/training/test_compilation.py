@@ -8,7 +8,7 @@ from seedspread.commands.train import train
 from seedspread.config.errors import InputError
 from seedspread.records.study import Study
 from seedspread.training import compilation
-from seedspread.training.worker import train_seeds
+from tests.training.inline import train_seeds
 
 
 @pytest.mark.filterwarnings("ignore:.*enable_autograd_cache")

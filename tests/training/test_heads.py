@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from seedspread.records.claims import stop_reason
 
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError, find_input_error
 from seedspread.config.resolve import resolve_config, trains_in_stacks
 from seedspread.models.linear_probe import LinearProbe
+from seedspread.records.requests import stop_reason
 from seedspread.records.study import Study
-from seedspread.training import heads
 from seedspread.training.heads import StackedLoader, stack_size
-from seedspread.training.worker import train_seeds
+from seedspread.training.worker import train_stack
 from tests.conftest import SHARED
+from tests.training.inline import train_seeds
 
 
 def test_a_probe_is_recorded_as_any_seed_and_repeats(probe):
@@ -93,15 +93,14 @@ def test_a_stack_that_fails_is_recorded_for_each_seed_and_tried_again(probe, mon
 
 
 def test_only_stacks_that_fail_in_a_row_for_one_reason_stop_a_sweep(probe, monkeypatch):
+    reasons = iter(["one", None, "two", "three", "three"])
 
-    train_stack, reasons = heads.train_stack, iter(["one", None, "two", "three", "three"])
-
-    def flaky(cfg, study, seeds):
+    def flaky(*stack):
         if reason := next(reasons):
             raise RuntimeError(reason)
-        train_stack(cfg, study, seeds)
+        train_stack(*stack)
 
-    monkeypatch.setattr(heads, "train_stack", flaky)
+    monkeypatch.setattr("seedspread.training.worker.train_stack", flaky)
     cfg = probe("stack=2", "fail_fast=2", "streams.init=7")
     assert train_seeds(cfg, range(12)) == 8
     study = Study.load(Path(cfg.results) / cfg.study)

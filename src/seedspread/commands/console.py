@@ -4,13 +4,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
 from seedspread.config.explain import explain_error
-from seedspread.records.study import list_studies
+from seedspread.records.study import last_active, list_studies
 
+STUDIES_IN_A_MESSAGE = 8
 _SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
@@ -36,8 +38,10 @@ def study_names(cfg: DictConfig) -> list[str]:
 
 
 def describe_studies(results: str) -> str:
-    """The names of the studies in a folder of results, for an error that asks for one."""
-    return ", ".join(list_studies(results)) or "none"
+    """The names of the latest studies in a folder of results, for an error that asks for one."""
+    latest = sorted(list_studies(results), key=lambda name: last_active(Path(results, name)), reverse=True)
+    more = len(latest) - STUDIES_IN_A_MESSAGE
+    return (", ".join(latest[:STUDIES_IN_A_MESSAGE]) + (f" and {more} more" if more > 0 else "")) or "none"
 
 
 def run_command(main: Callable[[], Any]) -> None:

@@ -7,6 +7,7 @@ the config of a study once, and hands its seeds to an executor: processes of thi
 
 import itertools
 import pickle
+import shlex
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -46,6 +47,7 @@ class StudySweep:
 
     cfg: DictConfig
     seeds: list[int]
+    swept: str = "seed"  # or the stream that they are seeds of
 
     @property
     def folder(self) -> Path:
@@ -84,7 +86,7 @@ class SeedSweep:
         if streams:
             names = [f"streams.{name}" for name in self.config.streams]
             sweeps = [
-                self._compose([*fixed, *held], combination, parse_seeds(streams[0]), suffix)
+                self._compose([*fixed, *held], combination, parse_seeds(streams[0]), streams[0].key_or_group, suffix)
                 for combination in combinations
                 for suffix, held in _hold_other_streams(streams[0].key_or_group, names, fixed, seeds)
             ]
@@ -94,7 +96,12 @@ class SeedSweep:
         return [str(sweep.cfg.study) for sweep in sweeps]
 
     def _compose(
-        self, fixed: list[str], combination: tuple[tuple[str, str], ...], seeds: list[int], suffix: str = ""
+        self,
+        fixed: list[str],
+        combination: tuple[tuple[str, str], ...],
+        seeds: list[int],
+        swept: str = "seed",
+        suffix: str = "",
     ) -> StudySweep:
         """The sweep of one study, checked."""
         overrides = [*fixed, *(f"{key}={value}" for key, value in combination)]
@@ -105,7 +112,7 @@ class SeedSweep:
             with open_dict(cfg):
                 cfg.study = name
                 cfg.hydra.overrides.task = overrides
-        sweep = StudySweep(cfg, seeds)
+        sweep = StudySweep(cfg, seeds, swept)
         sweep.check()
         return sweep
 
@@ -132,7 +139,7 @@ def train_studies(sweeps: Sequence[StudySweep], quiet: bool = False) -> None:
             say("\n" + summarise_study(study))
             if sweep.cfg.report:
                 several += _report(study)
-            if not failure:
+            if not failure and sweep is sweeps[-1]:
                 for line in suggest_commands(study, sweep):
                     say(line)
     if len(several) > 1:
@@ -231,7 +238,9 @@ def suggest_commands(study: Study, sweep: StudySweep) -> Iterator[str]:
     progress = Progress.of(study.scan().records.values())
     if not progress.scores:
         return
-    yield f"next: the same command with 'seed=range(0,{10 * max(2, len(sweep.seeds))})' adds seeds"
+    wider = f"range({min(sweep.seeds)},{max(sweep.seeds) + 1 + 9 * max(2, len(sweep.seeds))})"
+    yield f"next: the same command with '{sweep.swept}={wider}' adds seeds"
     best = max(progress.scores, key=progress.scores.__getitem__)
-    where = "" if sweep.cfg.results == "results" else f" results={format_value(str(sweep.cfg.results))}"
-    yield f"      seedspread reproduce study={study.name} seed={best}{where}   # the best seed once more: the same bits"
+    where = [] if sweep.cfg.results == "results" else [f"results={format_value(str(sweep.cfg.results))}"]
+    again = shlex.join(["seedspread", "reproduce", f"study={format_value(study.name)}", f"seed={best}", *where])
+    yield f"      {again}   # the best seed once more: the same bits"

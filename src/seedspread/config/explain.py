@@ -7,6 +7,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from seedspread.config.check import suggest_key
 from seedspread.config.errors import find_input_error
+from seedspread.config.schema import LocalExecutor, RayExecutor, SlurmExecutor, Train, keys_of
 
 # Hydra's launchers, and what to type instead.
 LAUNCHERS = {
@@ -23,6 +24,22 @@ def explain_launcher(launcher: tuple[str, str]) -> str:
     return f"{typed}: seedspread has executors of its own; type for example {instead}"
 
 
+def _explain_unknown(name: str) -> str:
+    """What to type in place of a key that this config does not have and others do, or did; empty for other keys."""
+    if name.startswith("hydra.launcher."):
+        return f"{name}: executors have settings of their own; type for example {LAUNCHERS['ray'][1]}"
+    keys = keys_of(Train)
+    if name in keys and keys[name].refused:
+        return f"{name}: {keys[name].refused}"
+    group, _, setting = name.partition(".")
+    owners = [
+        schema.target.split(".")[-2]
+        for schema in (LocalExecutor, RayExecutor, SlurmExecutor)
+        if group == "executor" and setting in keys_of(schema)
+    ]
+    return f"{name}: a setting of {' and '.join(f'executor={owner}' for owner in owners)}" if owners else ""
+
+
 def explain_error(error: BaseException) -> str:
     """`error` in one or two lines: what is wrong, and where known the fix."""
     if (found := find_input_error(error)) is not None:
@@ -37,10 +54,9 @@ def explain_error(error: BaseException) -> str:
             "Values with spaces, commas or = need quotes of their own within those of the shell: \"study='a, b=c'\""
         )
     if isinstance(error, HydraException) and (unknown := re.match(r"Could not override '([^']+)'", lines[0])):
-        if unknown[1].startswith("hydra.launcher."):
-            return f"{unknown[1]}: executors have settings of their own; type for example {LAUNCHERS['ray'][1]}"
-        hint = suggest_key(unknown[1]) or "--help lists them"
-        return f"{lines[0].rstrip('.')}: there is no such key; {hint}"
+        return _explain_unknown(unknown[1]) or (
+            f"{lines[0].rstrip('.')}: there is no such key; {suggest_key(unknown[1]) or '--help lists them'}"
+        )
     if isinstance(error, OmegaConfBaseException) and error.full_key:
         return f"{error.full_key}: {lines[0]}"
     if isinstance(error, HydraException | OmegaConfBaseException):

@@ -45,6 +45,12 @@ def list_studies(results: str | Path) -> list[str]:
     return sorted(path.parent.name for path in Path(results).glob("*/study.yaml"))
 
 
+def last_active(folder: Path) -> float:
+    """When files last came or went in the folder of a study, or in those of a search: seconds since the epoch."""
+    places = (folder, *(place for name in ("seeds", "running", "*/seeds", "*/running") for place in folder.glob(name)))
+    return max(place.stat().st_mtime for place in places)
+
+
 @dataclass
 class Scan:
     """What seeds/ holds: the records that count, by seed, and the other files by name, each with the reason."""

@@ -1,7 +1,7 @@
 """Which source of randomness matters: the spread of five studies with n runs each.
 
 Init alone, order alone, augmentation alone, all together, and nothing varied with determinism off. Each study is a
-sweep like any other: it resumes, and has a report of its own.
+sweep like any other: it resumes, and `seedspread report study=NAME` reports it.
 """
 
 from collections.abc import Sequence

@@ -10,6 +10,7 @@ from seedspread.records.record import Record
 from seedspread.records.requests import asked_seeds, stop_reason
 from seedspread.records.study import Study
 
+MOST_PROBLEMS = 10  # files of a study that do not count, a line each
 RECENT = 50  # records that the rate is computed from
 
 
@@ -41,7 +42,10 @@ def describe_status(study: Study) -> str:
     ]
     if reason := stop_reason(study.folder):
         lines.append(f"  stopped: {reason}")
-    lines += [f"  not counted: {name}: {reason}" for name, reason in scan.problems.items()]
+    problems = [f"  not counted: {name}: {reason}" for name, reason in scan.problems.items()]
+    lines += problems[:MOST_PROBLEMS]
+    if len(problems) > MOST_PROBLEMS:
+        lines.append(f"  not counted: {len(problems) - MOST_PROBLEMS} more")
     return "\n".join(lines)
 
 
