@@ -1,25 +1,23 @@
 """`seedspread sources`: one source of randomness varied at a time, and its variance."""
 
-import subprocess
-import sys
-from types import SimpleNamespace
-
 import numpy as np
+import pytest
 
-from seedspread.commands import console, sources
-from seedspread.commands.sources import plan_sweeps
+from seedspread.commands import sources
+from seedspread.commands.sources import plan_studies
+from seedspread.records.study import Study
 from seedspread.report.document import parts_to_markdown
 from seedspread.report.sources import ALL, NOTHING, Source, sources_sentence, sources_table
 from seedspread.statistics import Interval, std_interval
 
 
 def test_the_design_varies_one_source_at_a_time():
-    design = plan_sweeps("digits", 5, ["init", "other"])
-    assert design["order alone"] == ("digits-order", ["study=digits", "seed=0", "streams.order=range(0,5)"])
-    assert design[ALL] == ("digits", ["study=digits", "seed=range(0,5)"])
+    design = plan_studies("digits", ["init", "order", "augment", "other"])
+    assert design["order alone"] == ("digits-order", ["streams.init=0", "streams.augment=0", "streams.other=0"])
+    assert design[ALL] == ("digits", [])
     name, off = design[NOTHING]
     assert name == "digits-nothing" and "trainer.deterministic=false" in off
-    assert {"streams.init=0", "streams.other=0"} < set(off)
+    assert {"streams.init=0", "streams.order=0", "streams.augment=0", "streams.other=0"} < set(off)
 
 
 def test_variances_by_source_are_those_of_the_scores():
@@ -36,39 +34,46 @@ def test_variances_by_source_are_those_of_the_scores():
     assert sources[0].variance_interval == Interval(*(side**2 for side in std_interval(scores[0])))
 
 
-def test_the_whole_design_runs_and_resumes(invoked, start, tmp_path, cache, monkeypatch):
-    def run(command, cwd, env):
-        """As subprocess.run, without importing torch five times."""
-        assert command[:3] == [sys.executable, "-m", "seedspread"]
-        sweep = start(*command[2:], cwd=cwd, env=env)
-        _, err = sweep.communicate(timeout=300)
-        return subprocess.CompletedProcess(command, sweep.returncode, "", err)
+@pytest.fixture
+def design(invoked, tmp_path, cache):
+    """Run `seedspread sources` on one epoch of digits; exit code, standard output, standard error."""
+    fixed = [f"results={tmp_path}/results", f"data.cache={cache}", "trainer=cpu", "jobs=1"]
+    quick = ["experiment=digits", "trainer.max_epochs=1", "model.width=4"]
+    return lambda *arguments: invoked(sources.main, *quick, *fixed, *arguments)
 
-    monkeypatch.setattr(subprocess, "run", run)
-    fixed = [f"results={tmp_path}/results", f"data.cache={cache}", "trainer=cpu", "jobs=1", "report=false"]
-    design = ["experiment=digits", "trainer.max_epochs=1", *fixed]
-    code, out, err = invoked(sources.main, *design, "n=2")
-    assert code == 0, err
-    folder = tmp_path / "results" / "digits-sources"
-    assert {path.name for path in folder.iterdir()} == {
+
+def test_the_whole_design_runs_in_a_few_lines_and_resumes(design, tmp_path):
+    assert design("n=2")[0] == 0
+    results = tmp_path / "results"
+    before = {path: path.stat().st_mtime_ns for path in results.glob("*/seeds/*.json")}
+    code, out, err = design("n=3")
+    assert code == 0 and not err
+    assert {path: path.stat().st_mtime_ns for path in before} == before and len(before) == 10
+    assert "digits-order: 2 of 3 seeds have their records, 1 to train" in out
+    assert len(out.splitlines()) <= 25 and "next:" not in out
+    assert out.count("| nothing, determinism off | 3 |") == 1
+    assert {path.name for path in results.iterdir()} == {
+        "digits", "digits-init", "digits-order", "digits-augment", "digits-nothing", "digits-sources",
+    }  # fmt: skip
+    assert {path.name for path in (results / "digits-sources").iterdir()} == {
         "index.html",
         *(f"sources.{kind}" for kind in ("md", "csv", "png", "svg")),
     }
-    assert out.count("| nothing, determinism off | 2 |") == 1
-    for given in ("seed=3", "++seed=3", "++streams.init=1"):
-        code, _, err = invoked(sources.main, *design, given)
-        assert code == 1 and f"{given}: the design sets seeds and streams" in err
+    held = Study.load(results / "digits-order").scan().records
+    assert [set(record.streams.values()) for record in held.values()] == [{0}, {0, 1}, {0, 2}]
+    assert [record.streams["order"] for record in held.values()] == [0, 1, 2]
 
 
-def test_the_sweeps_of_a_design_print_no_tracebacks(monkeypatch):
-    """run_command sets HYDRA_FULL_ERROR=1 for Hydra in its own process; the sweeps that it starts do not inherit it."""
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    started = []
-    done = subprocess.CompletedProcess([], 0)
-    monkeypatch.setattr(subprocess, "run", lambda command, cwd, env: started.append(env) or done)
-    monkeypatch.setattr(sources.HydraConfig, "get", lambda: SimpleNamespace(runtime=SimpleNamespace(cwd=".")))
-    for asked in (False, True):
-        monkeypatch.setattr(console, "_SHOW_TRACEBACK", asked)
-        sources.run_sweeps({"init alone": ("study", ["streams.init=range(0,2)"])}, [])
-    assert "HYDRA_FULL_ERROR" not in started[0] and "PATH" in started[0]
-    assert started[1]["HYDRA_FULL_ERROR"] == "1"
+@pytest.mark.parametrize("given", ["seed=3", "++seed=3", "++streams.init=1"])
+def test_seeds_and_streams_are_those_of_the_design(design, tmp_path, given):
+    code, _, err = design(given)
+    assert code == 1 and f"{given}: the design sets seeds and streams" in err
+    assert not list(tmp_path.glob("results/*"))
+
+
+def test_failed_runs_of_a_design_are_named_without_a_traceback(design, tmp_path):
+    fault = ("_target_=tests.faults.Raise", "seeds=[1]", f"unless={tmp_path}/mended")
+    code, out, err = design("n=2", *(f"+callbacks.fault.{setting}" for setting in fault))
+    assert code == 1 and "Traceback" not in out + err
+    assert "digits-order: 1 of 2 seeds failed; the same command tries them again" in err
+    assert len(err.splitlines()) == 5, "each study has its line"

@@ -1,19 +1,89 @@
-"""Chunks of seeds."""
+"""Which seed is next."""
 
-from hypothesis import given
+from types import SimpleNamespace
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seedspread.execution.plan import balanced_chunks, equal_chunks
+from seedspread.execution import plan
+from seedspread.execution.leases import Worker
+from seedspread.execution.monitor import SweepMonitor
+from seedspread.execution.plan import SeedQueue, SweepPlan, find_missing_seeds, record_dead_job
+from seedspread.execution.task import Task
+from seedspread.records.progress import Progress
+from seedspread.records.requests import request_stop
+from seedspread.records.study import Study
+from tests.synthetic import CONFIG, add_seed
 
 
-@given(st.integers(1, 3000), st.integers(1, 16))
-def test_chunks_hold_every_seed_once_keep_everyone_busy_and_are_few(n, workers):
-    chunks = balanced_chunks(range(n), workers)
-    assert [seed for chunk in chunks for seed in chunk] == list(range(n))
-    sizes = [len(chunk) for chunk in chunks]
-    assert sizes == sorted(sizes, reverse=True) and len(chunks) >= min(n, workers)
-    assert len(chunks) <= 12 * workers
+def queue_of(folder, seeds):
+    return SeedQueue("module:function", b"config", folder, seeds, "sweep")
 
 
-def test_chunks_of_a_size():
-    assert [len(chunk) for chunk in equal_chunks(range(120), 50)] == [50, 50, 20]
+def seeds_of(task: Task | None) -> list[int] | None:
+    return task and list(task.payload.seeds)
+
+
+@settings(max_examples=50)
+@given(n=st.integers(1, 300), workers=st.integers(1, 16), stack=st.integers(1, 64))
+def test_every_seed_is_handed_out_once_in_stacks_that_end_together(tmp_path_factory, n, workers, stack):
+    study = Study.open(tmp_path_factory.mktemp("study"), CONFIG)
+    handed = SweepPlan(
+        queue_of(study.folder, range(n)), SweepMonitor(study.folder, range(n), Progress()), stack, workers
+    )
+    tasks = []
+    while not handed.is_done():
+        tasks.append(handed.next_task())
+    sizes = [len(seeds_of(task)) for task in tasks]
+    assert [seed for task in tasks for seed in seeds_of(task)] == list(range(n)) and handed.next_task() is None
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] <= stack and (workers == 1 or sizes[-1] == 1)
+    assert len(sizes) >= min(n, workers), "nobody is idle while another has a whole stack"
+    assert len({task.name for task in tasks}) == len(tasks)
+
+
+def test_a_seed_that_another_worker_trains_waits_until_its_lease_is_free(study, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(plan, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    other = Worker(study.folder, "another sweep")
+    other.acquire([30])
+    queue = queue_of(study.folder, [30, 31])
+    assert seeds_of(queue.next_task()) == [31] and queue.next_task() is None and len(queue) == 1
+    now[0] += plan.SECONDS_TO_ASK
+    assert queue.next_task() is None and len(queue) == 1
+    other.close()
+    now[0] += plan.SECONDS_TO_ASK
+    assert seeds_of(queue.next_task()) == [30] and len(queue) == 0
+
+
+def test_a_seed_that_another_sweep_recorded_is_left_out(study):
+    queue = queue_of(study.folder, [30, 31, 32])
+    monitor = SweepMonitor(study.folder, [30, 31, 32], Progress())
+    add_seed(study, 31, 0.8)
+    monitor.look()
+    assert seeds_of(queue.next_task(3, monitor.is_recorded)) == [30, 32]
+
+
+def test_a_stopped_study_hands_out_nothing_more(study):
+    handed = SweepPlan(queue_of(study.folder, [30]), SweepMonitor(study.folder, [30], Progress()), 1, 1)
+    assert not handed.is_done()
+    request_stop(study.folder, "out of luck")
+    assert handed.is_done() and handed.next_task() is None
+
+
+def test_seeds_without_a_result_are_missing_and_those_that_failed_too(study):
+    add_seed(study, 24, 0.1, status="failed")
+    add_seed(study, 25, 0.1, status="diverged")
+    known, missing = find_missing_seeds(study.folder, range(20, 27))
+    assert missing == [24, 26] and list(known.scores) == [20, 21, 22, 23] and list(known.diverged) == [25]
+    assert find_missing_seeds(study.folder, range(3), overwrite=True)[1] == [0, 1, 2]
+    assert find_missing_seeds(study.folder / "nowhere", [5, 3]) == (Progress(), [5, 3])
+
+
+def test_a_job_whose_workers_died_is_recorded_unless_another_sweep_was_faster(study):
+    job = queue_of(study.folder, [30, 31]).next_task(2).payload
+    study.write_traceback(30, "Traceback of the last death\n")
+    add_seed(study, 31, 0.8)
+    record_dead_job(job, "its worker died 3 times (signal SIGKILL)")
+    assert study.record(30).status == "failed" and "its worker died" in study.record(30).reason
+    assert "last death" in (study.folder / "failed" / "000030.txt").read_text()
+    assert study.record(31).status == "finished"

@@ -1,23 +1,34 @@
-"""Interrupts."""
+"""Interrupts, and terminals that go away."""
 
+import os
 import signal
 import time
 
 import pytest
 
+from seedspread.execution.scheduler import call
 from seedspread.execution.signals import INTERRUPTED, handle_interrupts
+from seedspread.execution.task import Task
+from tests.training.inline import InlineExecutor
+
+TASKS = [Task("tests.execution.test_signals:interrupt", i, f"task {i}") for i in range(3)]
+ran = []
 
 
-def test_an_interrupt_that_python_drops_ends_the_sweep_before_the_next_seed(small):
-    from seedspread.training.worker import train_seeds
-
+def interrupt(payload: int) -> None:
+    """A task during which an interrupt comes whose exception Python drops."""
+    ran.append(payload)
     INTERRUPTED.set()
+
+
+def test_an_interrupt_that_python_drops_ends_the_plan_before_the_next_task():
+    ran.clear()
     try:
         with pytest.raises(KeyboardInterrupt):
-            train_seeds(small(), [0, 1])
+            call(InlineExecutor(), TASKS)
     finally:
         INTERRUPTED.clear()
-    assert train_seeds(small(), [0]) == 0
+    assert ran == [0]
 
 
 def test_an_interrupt_within_a_del_comes_a_moment_later_and_without_a_traceback(capsys):
@@ -32,3 +43,17 @@ def test_an_interrupt_within_a_del_comes_a_moment_later_and_without_a_traceback(
         with pytest.raises(KeyboardInterrupt):
             time.sleep(5)
     assert "Exception ignored" not in capsys.readouterr().err
+    assert not INTERRUPTED.is_set()
+
+
+def test_a_closed_terminal_interrupts_nothing_and_nohup_stays():
+    for before in (signal.SIG_DFL, signal.SIG_IGN):
+        handler = signal.signal(signal.SIGHUP, before)
+        try:
+            with handle_interrupts():
+                os.kill(os.getpid(), signal.SIGHUP)
+                assert not INTERRUPTED.is_set()
+                assert (signal.getsignal(signal.SIGHUP) == signal.SIG_IGN) == (before == signal.SIG_IGN)
+            assert signal.getsignal(signal.SIGHUP) == before
+        finally:
+            signal.signal(signal.SIGHUP, handler)
