@@ -28,10 +28,12 @@ status: setup  ## how far the studies are
 	@$(BIN)/seedspread status
 
 report: setup  ## STUDY=digits, or STUDY=[cifar_short,cifar_long]: tables, figures and TensorBoard bands
-	@$(BIN)/seedspread report 'study=$(or $(STUDY),null)'
+	@$(if $(STUDY),,echo 'name a study: make report STUDY=digits' >&2;) \
+		$(BIN)/seedspread report 'study=$(or $(STUDY),null)'
 
 compare: setup  ## BASELINE=one CANDIDATE=other: is it better, and how sure
-	@$(BIN)/seedspread compare 'baseline=$(or $(BASELINE),null)' 'candidate=$(or $(CANDIDATE),null)' $(EXTRA)
+	@$(if $(and $(BASELINE),$(CANDIDATE)),,echo 'name two: make compare BASELINE=one CANDIDATE=other' >&2;) \
+		$(BIN)/seedspread compare 'baseline=$(or $(BASELINE),null)' 'candidate=$(or $(CANDIDATE),null)' $(EXTRA)
 
 power: setup  ## STD=0.23 DIFFERENCE=0.1: how many seeds show it
 	@$(BIN)/seedspread power std=$(or $(STD),null) difference=$(or $(DIFFERENCE),null) $(EXTRA)

@@ -1,10 +1,14 @@
 """`seedspread report`, and the report at the end of a sweep."""
 
+import os
 import subprocess
 import sys
 
+from seedspread.commands.compare import main as compare_main
+from seedspread.commands.console import STUDIES_IN_A_MESSAGE
 from seedspread.commands.report import main
 from seedspread.records.scores import Scores
+from seedspread.records.study import Study
 from tests.conftest import ROOT
 
 
@@ -25,6 +29,18 @@ def test_the_command_says_where_the_report_is_or_what_to_type(study, invoked, tm
     ):
         code, _, err = invoked(main, *arguments, results)
         assert code == 1 and says in err and len(err.strip().splitlines()) <= 2
+
+
+def test_an_error_that_asks_for_a_study_names_the_latest_few(invoked, tmp_path):
+    results = tmp_path / "results"
+    for day in range(STUDIES_IN_A_MESSAGE + 3):
+        folder = Study.open(results / f"study-{day}", {"width": day}).folder
+        for place in (folder, folder / "seeds"):
+            os.utime(place, (86400 * day,) * 2)
+    latest = ", ".join(f"study-{day}" for day in reversed(range(3, STUDIES_IN_A_MESSAGE + 3)))
+    for entry, arguments in ((main, []), (compare_main, ["baseline=study-0"])):
+        code, _, err = invoked(entry, f"results={results}", *arguments)
+        assert code == 1 and f"has {latest} and 3 more" in err and len(err.strip().splitlines()) == 1
 
 
 def test_a_report_that_fails_does_not_end_a_sweep(command, tmp_path, monkeypatch):

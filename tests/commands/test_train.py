@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from seedspread.commands.train import train
 from seedspread.config.errors import InputError
 from seedspread.config.resolve import resolve_config
 from seedspread.config.streams import Streams
+from seedspread.execution.leases import Worker
 from seedspread.records.study import Study
+from seedspread.training.build import open_study
 from seedspread.training.weights_hash import weights_sha256
 from tests.conftest import ROOT
 from tests.data.pictures import files, folder
@@ -121,6 +124,18 @@ def test_two_configs_never_mix(small):
         train(small("seed=1", "streams.init=7"))
     # where things lie and how they are shown does not count
     train(small("seed=1", "trainer.enable_model_summary=true", "callbacks.epoch_lines.after=1"))
+
+
+def test_a_seed_that_is_being_trained_is_refused_and_its_study_keeps_its_config(small):
+    _, study = open_study(small())
+    with closing(Worker(study.folder)) as other:
+        other.acquire([0])
+        with pytest.raises(InputError, match="seed 0 is being trained by another process: "):
+            train(small("seed=0"))
+        with pytest.raises(InputError, match=r"loss.weight: 2.0 there, 1.0 now"):
+            train(small("seed=1", "loss.weight=1.0"))
+    train(small("seed=0", "loss.weight=1.0"))
+    assert Study.load(study.folder).config["loss"]["weight"] == 1.0
 
 
 def test_a_loss_that_is_not_finite_ends_the_seed_as_diverged(small, capsys):

@@ -15,11 +15,25 @@ from seedspread.config.compose import CONF, compose_config
 from seedspread.config.errors import InputError
 from seedspread.config.help import format_help
 from seedspread.config.identity import flatten, restore_config, study_identity
-from seedspread.config.schema import IF_SET, SCHEMAS, Auto, LocalExecutor, Schema, Target, Train, key
+from seedspread.config.schema import (
+    IF_SET,
+    SCHEMAS,
+    Auto,
+    LocalExecutor,
+    RayExecutor,
+    Schema,
+    SlurmExecutor,
+    Target,
+    Train,
+    key,
+)
 from seedspread.config.targets import check_targets
 from seedspread.training.module import METRICS
 
-GIVEN_BY_THE_CODE = {"streams", "device", "workers", "preload"}
+GIVEN_BY_THE_CODE = {  # what no config can hold
+    LocalExecutor: {"workers", "preload", "gpus"}, RayExecutor: {"workers", "preload"},
+    SlurmExecutor: {"workers", "preload"},
+}  # fmt: skip
 
 
 def described(schema: type = Train) -> set[type]:
@@ -36,8 +50,8 @@ def test_a_schema_has_the_parameters_of_its_object(schema):
     keys = set(schema.keys)
     if schema.open:
         assert keys <= parameters
-    else:  # what no config can hold is given by the code
-        assert keys == parameters - GIVEN_BY_THE_CODE - ({"gpus"} if schema is LocalExecutor else set())
+    else:
+        assert keys == parameters - GIVEN_BY_THE_CODE.get(schema, {"streams", "device"})
 
 
 def test_the_trainers_keys_are_lightnings():
