@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import lightning as L
@@ -48,3 +49,16 @@ class Die(L.Callback):
         if seed_of(trainer) in self.seeds and deaths < self.times:
             self.count.write_text("x" * (deaths + 1))
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Wait(L.Callback):
+    """Note the start of each seed in a file, and wait until another file exists."""
+
+    def __init__(self, starts: str, until: str) -> None:
+        self.starts, self.until = Path(starts), Path(until)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        with self.starts.open("a") as file:
+            file.write(f"{seed_of(trainer)}\n")
+        while not self.until.exists():
+            time.sleep(0.01)

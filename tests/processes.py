@@ -1,6 +1,7 @@
 """Commands as processes of their own, forked from one that has imported torch and Lightning: no five seconds each."""
 
 import atexit
+import itertools
 import multiprocessing
 import os
 import runpy
@@ -13,6 +14,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parent.parent
+_NUMBERS = itertools.count()  # of commands
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["seedspread.training.worker", "seedspread.training.run", "timm"])
 
@@ -37,7 +39,7 @@ def _run(module: str, arguments: list[str], environment: dict[str, str], cwd: st
         atexit._run_exitfuncs()  # multiprocessing leaves them out; joblib ends its workers there
 
 
-def _session(pid: int) -> int | None:
+def find_session(pid: int) -> int | None:
     try:
         return os.getsid(pid)
     except OSError:
@@ -48,10 +50,18 @@ class Command:
     """`python -m MODULE ARGUMENTS`, started; what subprocess.Popen offers, as far as tests need it."""
 
     def __init__(
-        self, folder: Path, module: str, *arguments: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT
+        self,
+        folder: Path,
+        module: str,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
+        output: str | None = None,
     ) -> None:
-        files = (folder / f"{len(list(folder.iterdir()))}.{name}" for name in ("out", "err"))
-        self._out, self._err = files
+        """`output`: a terminal, which becomes that of the command, or a pipe; else `communicate` returns it."""
+        number = next(_NUMBERS)
+        files = (folder / f"{number}.{name}" for name in ("out", "err"))
+        self._out, self._err = (Path(output),) * 2 if output else files
         given = dict(os.environ if env is None else env)
         self._process = _CONTEXT.Process(
             target=_run, args=(module, list(arguments), given, str(cwd), str(self._out), str(self._err))
@@ -76,7 +86,7 @@ class Command:
         """Standard output and error, once the command and all that it started have ended."""
         deadline = time.monotonic() + timeout
         self.wait(timeout)
-        while any(_session(pid) == self.pid for pid in psutil.pids()):
+        while any(find_session(pid) == self.pid for pid in psutil.pids()):
             if time.monotonic() > deadline:
                 raise subprocess.TimeoutExpired("processes of a command", timeout)
             time.sleep(0.02)
