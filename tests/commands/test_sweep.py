@@ -135,13 +135,13 @@ def test_a_failed_seed_is_recorded_the_sweep_goes_on_and_the_same_command_tries_
 
 
 def test_five_failures_in_a_row_with_one_reason_stop_the_sweep(command, tmp_path):
-    sweep = ("-m", "seed=range(0,12)", "jobs=1", *raising(tmp_path, *range(2, 12)), *QUICK)
+    sweep = ("-m", "seed=range(0,9)", "jobs=1", *raising(tmp_path, *range(1, 9)), *QUICK)
     code, _, err = command(*sweep)
     assert code == 1 and "digits stopped: 5 seeds in a row failed: RuntimeError: out of luck" in err
-    assert len(seeds_of_status(tmp_path, "failed")) == 5 and len(seeds_of_status(tmp_path, "finished")) == 2
+    assert len(seeds_of_status(tmp_path, "failed")) == 5 and len(seeds_of_status(tmp_path, "finished")) == 1
     (tmp_path / "mended").write_text("")
     assert command(*sweep)[0] == 0
-    assert len(seeds_of_status(tmp_path, "finished")) == 12
+    assert len(seeds_of_status(tmp_path, "finished")) == 9
 
 
 def seeds_of_status(tmp_path, status):
@@ -213,7 +213,7 @@ def test_a_launcher_that_is_not_installed_is_answered_with_what_installs_it(comm
     ConfigStore.instance().store(group="hydra/launcher", name="absent", node=missing, provider="a test")
     code, _, err = command("-m", "hydra/sweeper=basic", "hydra/launcher=absent", "seed=0,1", *QUICK)
     assert code == 1 and err.startswith("error: hydra/launcher=absent is not installed: pip install hydra-ray-launcher")
-    assert "executor=ray" in err and len(err.strip().splitlines()) == 2
+    assert "type executor=local, ray or slurm" in err and len(err.strip().splitlines()) == 2
     assert not list(tmp_path.glob("results/*"))
 
 
@@ -346,7 +346,7 @@ def test_several_seeds_end_with_their_summary_and_what_to_type_next(command, inv
     typed, reproduce, *arguments = shlex.split(again, comments=True)
     assert (typed, reproduce) == ("seedspread", "reproduce") and f"results={tmp_path}/results" in arguments
     code, out, err = invoked(reproduce_main, *arguments)
-    assert code == 0 and "the same bits" in out, err
+    assert code == 0 and "identical: weights, predictions" in out, err
 
 
 def test_a_stream_is_swept_within_one_study(command, tmp_path):
