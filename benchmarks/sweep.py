@@ -14,8 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -227,13 +226,6 @@ def read_memory() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
-@contextmanager
-def timed(times: list[float]) -> Iterator[None]:
-    began = time.perf_counter()
-    yield
-    times.append(time.perf_counter() - began)
-
-
 def engine_alone(tasks: int, rounds: int, workers: int = 8) -> None:
     """Tasks that do nothing, and then seeds with leases and records but without training."""
     with initialize_config_dir(str(Path(CONF)), version_base="1.3"):
@@ -243,16 +235,22 @@ def engine_alone(tasks: int, rounds: int, workers: int = 8) -> None:
         "seeds with lease and record": lambda executor, folder: record_many(executor, config, folder, tasks),
     }
     took: dict[str, list[float]] = {name: [] for name in measures}
+    own: dict[str, list[float]] = {name: [] for name in measures}
     memory: list[float] = []
     with LocalExecutor(workers) as executor:
         call(executor, [Task("benchmarks.sweep:answer", (config, i), str(i)) for i in range(10 * workers)])
         for _ in range(rounds):
             for name, measure in measures.items():
-                with tempfile.TemporaryDirectory() as folder, timed(took[name]):
+                with tempfile.TemporaryDirectory() as folder:
+                    began, spent = time.perf_counter(), time.process_time()
                     memory = measure(executor, Path(folder)) or memory
+                    took[name].append(time.perf_counter() - began)
+                    own[name].append(time.process_time() - spent)
     print(f"{tasks} tasks, {workers} local workers, {len(config)} bytes of config with each")
     for name, times in took.items():
-        print(f"  {name}: {format_range([tasks / seconds for seconds in times], 0)} tasks a second")
+        rate = format_range([tasks / seconds for seconds in times], 0)
+        cost = format_range([1000 * seconds / tasks for seconds in own[name]], 2)
+        print(f"  {name}: {rate} tasks a second; processor time of the parent {cost} ms a task")
     print(f"  memory of the parent: {memory[0]:.1f} MiB after 1,000 tasks, {memory[-1]:.1f} MiB after {tasks}")
 
 

@@ -374,7 +374,7 @@ class SlurmExecutor(Schema):
     memory: str | None = key("memory of a job, for example 8G")
     seeds_per_job: int = key("seeds that a job trains one after another", least=1)
     folder: str = key("folder of logs that the nodes share")
-    options: Any = key("further options of sbatch: executor.options={account:lab}")
+    options: Any | None = key("further options of sbatch: executor.options={account:lab}")
 
 
 # The commands

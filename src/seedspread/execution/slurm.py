@@ -49,7 +49,7 @@ class SlurmExecutor:
         memory: str | None,
         seeds_per_job: int,
         folder: str,
-        options: Mapping[str, Any],
+        options: Mapping[str, Any] | None,
         workers: int | None = None,
         preload: Sequence[str] = (),
     ) -> None:
@@ -63,15 +63,14 @@ class SlurmExecutor:
         request_huge_pages()
         self._folder = Path(folder).resolve()
         self._slurm = submitit.SlurmExecutor(self._folder)
-        wanted = {"partition": partition, "gpus_per_node": gpus or None, "additional_parameters": dict(options) or None}
+        further = {**({"mem": memory} if memory else {}), **(options or {})}
+        wanted = {"partition": partition, "gpus_per_node": gpus or None, "additional_parameters": further}
         self._slurm.update_parameters(
             job_name="seedspread",
             time=parse_minutes(time),
             cpus_per_task=cpus,
             **{key: value for key, value in wanted.items() if value},
         )
-        if memory:
-            self._slurm.update_parameters(additional_parameters={"mem": memory, **options})
         self.workers, self._per_job = workers or MOST_JOBS, seeds_per_job
         self._batch: list[Task] = []
         self._jobs: list[_Job] = []
