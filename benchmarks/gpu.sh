@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # All that is to be measured on a GPU, in one call of at most 9 minutes: bash benchmarks/gpu.sh [FOLDER for the JSON files]
-# Runs where torch, torchvision, lightning, scikit-learn and rich are installed; what Hydra needs may lie as wheels in
+# Runs where torch, torchvision, lightning, scikit-learn, timm, optuna and rich are installed; Hydra may lie as wheels in
 # wheels/: pip wheel --no-deps -w wheels hydra-core==1.3.8 omegaconf==2.3.1 antlr4-python3-runtime==4.9.3
-# hydra-joblib-launcher joblib. Without a GPU it runs at a small size. PYTHON=PATH names another Python;
-# LIMIT=SECONDS and PATIENCE=10 give a slow machine more time in all and ten times the share of each part.
+# Without a GPU it runs at a small size. PYTHON=PATH names another Python; LIMIT=SECONDS and PATIENCE=10 give a slow
+# machine more time in all and ten times the share of each part.
 set -uo pipefail
 out=$(realpath -m "${1:-$(dirname "$0")/../logs/gpu}")
 mkdir -p "$out" && [ -w "$out" ] || { echo "cannot write to $out; name another folder" >&2; exit 1; }
@@ -12,9 +12,9 @@ python=${PYTHON:-$(command -v python || command -v python3)}
 ends=$((SECONDS + ${LIMIT:-500}))
 lost=0
 
-if ! "$python" -c 'import hydra, omegaconf, joblib, hydra_plugins.hydra_joblib_launcher' 2>/dev/null; then
-    "$python" -m pip install --quiet --no-index --find-links wheels --no-deps hydra-core omegaconf antlr4-python3-runtime \
-        hydra-joblib-launcher joblib || exit 1
+if ! "$python" -c 'import hydra, omegaconf' 2>/dev/null; then
+    "$python" -m pip install --quiet --no-index --find-links wheels --no-deps hydra-core omegaconf antlr4-python3-runtime ||
+        exit 1
 fi
 small=$("$python" -c 'import torch; print("" if torch.cuda.is_available() else "--small")') || exit 1
 command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,clocks.sm,power.limit --format=csv
