@@ -213,11 +213,12 @@ class Sampled(SweepPlan):
     """A sweep's plan that notes the memory of this process after 1,000 tasks and after each further thousand."""
 
     done = 0
+    memory: Sequence[float] = ()
 
     def complete(self, task: Task, value: str | None) -> str | None:
         self.done += 1
         if self.done % 1000 == 0:
-            self.memory = [*getattr(self, "memory", []), read_memory()]
+            self.memory = [*self.memory, read_memory()]
         return super().complete(task, value)
 
 
@@ -230,13 +231,13 @@ def engine_alone(tasks: int, rounds: int, workers: int = 8) -> None:
     """Tasks that do nothing, and then seeds with leases and records but without training."""
     with initialize_config_dir(str(Path(CONF)), version_base="1.3"):
         config = pickle.dumps(compose("train", ["experiment=digits"], return_hydra_config=True))
-    measures: dict[str, Callable[[LocalExecutor, Path], list[float]]] = {
+    measures: dict[str, Callable[[LocalExecutor, Path], Sequence[float]]] = {
         "tasks that do nothing": lambda executor, _: answer_many(executor, config, tasks),
         "seeds with lease and record": lambda executor, folder: record_many(executor, config, folder, tasks),
     }
     took: dict[str, list[float]] = {name: [] for name in measures}
     own: dict[str, list[float]] = {name: [] for name in measures}
-    memory: list[float] = []
+    memory: Sequence[float] = ()
     with LocalExecutor(workers) as executor:
         call(executor, [Task("benchmarks.sweep:answer", (config, i), str(i)) for i in range(10 * workers)])
         for _ in range(rounds):
@@ -254,12 +255,12 @@ def engine_alone(tasks: int, rounds: int, workers: int = 8) -> None:
     print(f"  memory of the parent: {memory[0]:.1f} MiB after 1,000 tasks, {memory[-1]:.1f} MiB after {tasks}")
 
 
-def answer_many(executor: LocalExecutor, config: bytes, tasks: int) -> list[float]:
+def answer_many(executor: LocalExecutor, config: bytes, tasks: int) -> Sequence[float]:
     call(executor, [Task("benchmarks.sweep:answer", (config, i), str(i)) for i in range(tasks)])
-    return []
+    return ()
 
 
-def record_many(executor: LocalExecutor, config: bytes, folder: Path, seeds: int) -> list[float]:
+def record_many(executor: LocalExecutor, config: bytes, folder: Path, seeds: int) -> Sequence[float]:
     study = Study.open(folder / "trivial", {"trivial": True})
     queue = SeedQueue("benchmarks.sweep:record_job", config, study.folder, range(seeds), str(folder))
     with SweepMonitor(study.folder, range(seeds), Progress()) as monitor:

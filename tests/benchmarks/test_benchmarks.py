@@ -10,9 +10,12 @@ import psutil
 import pytest
 import torch
 
-from benchmarks import run, step
+from benchmarks import run, step, sweep
 from benchmarks.rivals import _varied, _varied_each
 from seedspread.data.augment import Augmentation
+from seedspread.execution.leases import read_leases
+from seedspread.execution.local import LocalExecutor
+from seedspread.records.study import Study
 from tests.conftest import ROOT
 
 
@@ -55,6 +58,13 @@ def test_a_sweep_of_the_benchmarks_ends_in_time_and_what_fails_is_no_figure(tmp_
     assert step.child("benchmarks.step", "--child", "[]") is None
     late, bad, child = step.lost
     assert late.endswith("no time left") and "data.batch_size=0" in bad and "TypeError" in child
+
+
+def test_the_engine_that_the_benchmark_times_records_every_seed(tmp_path):
+    with LocalExecutor(2) as executor:
+        sweep.record_many(executor, b"", tmp_path, 60)
+    study = Study.load(tmp_path / "trivial")
+    assert list(study.scan().records) == list(range(60)) and not read_leases(study.folder)
 
 
 def test_figures_that_could_not_be_kept_are_told_before_they_are_measured(tmp_path, start):
