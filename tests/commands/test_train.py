@@ -185,7 +185,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(small, checkpoint, tmp_path):
     ):
         with pytest.raises(InputError, match=says):
             train(small("study=no", f"ckpt_path='{checkpoint}'", *overrides))
-    assert not list((tmp_path / "results" / "no" / "seeds").iterdir())
+    assert not (tmp_path / "results" / "no").exists()
 
 
 @pytest.mark.parametrize("logger", ["tensorboard", "csv"])
