@@ -4,6 +4,8 @@ import os
 import pty
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 
@@ -14,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from seedspread.commands.train import train
 from seedspread.execution.leases import read_leases
 from seedspread.records.study import Study
-from tests.conftest import CONF
+from tests.conftest import CONF, ROOT
 from tests.processes import find_session
 from tests.writes import Writes
 
@@ -207,7 +209,9 @@ def test_failures_in_a_row_are_counted_over_all_workers(command, tmp_path):
 def test_hydras_own_sweeper_with_joblib_trains_the_same_seeds(stage, expected):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="hydra-joblib-launcher is not installed")
     stage.open_gate()
-    process = stage.start_sweep("hydra/sweeper=basic", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    out, err = process.communicate(PATIENCE)
-    assert process.returncode == 0, out + err
+    launcher = ["hydra/sweeper=basic", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    # Not forked as the others are: joblib's workers would outlive it by their idle time of minutes.
+    sweep = [sys.executable, "-m", "src.train", "-m", *stage.arguments, *launcher]
+    done = subprocess.run(sweep, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
     stage.check(expected)
