@@ -19,15 +19,20 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["seedspread.training.worker", "seedspread.training.run", "timm"])
 
 
-def _run(module: str, arguments: list[str], environment: dict[str, str], cwd: str, out: str, err: str) -> None:
+def _run(
+    module: str, arguments: list[str], environment: dict[str, str], cwd: str, out: str, err: str, own_workers: bool
+) -> None:
     """What `python -m MODULE ARGUMENTS` does, in a session of its own."""
     os.setsid()
     for number, path in ((1, out), (2, err)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)
         os.close(file)
-    # What the command starts is its own, in its session, and not forked from the server of these tests.
-    multiprocessing.forkserver._forkserver.__init__()
+    server = multiprocessing.forkserver._forkserver
+    if own_workers:
+        server.__init__()
+    else:  # Python would start another server, which imports torch anew
+        server.ensure_running = multiprocessing.forkserver.ensure_running = lambda: None
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
@@ -57,14 +62,19 @@ class Command:
         env: Mapping[str, str] | None = None,
         cwd: Path = ROOT,
         output: str | None = None,
+        own_workers: bool = False,
     ) -> None:
-        """`output`: a terminal, which becomes that of the command, or a pipe; else `communicate` returns it."""
+        """`output`: a terminal, which becomes that of the command, or a pipe; else `communicate` returns it.
+
+        With `own_workers` what the command starts is in its session, as it is for users, and imports torch itself;
+        else its workers are forked from the server of these tests, in a moment.
+        """
         number = next(_NUMBERS)
         files = (folder / f"{number}.{name}" for name in ("out", "err"))
         self._out, self._err = (Path(output),) * 2 if output else files
         given = dict(os.environ if env is None else env)
         self._process = _CONTEXT.Process(
-            target=_run, args=(module, list(arguments), given, str(cwd), str(self._out), str(self._err))
+            target=_run, args=(module, list(arguments), given, str(cwd), str(self._out), str(self._err), own_workers)
         )
         self._process.start()
         self.pid = self._process.pid

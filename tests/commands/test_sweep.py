@@ -272,6 +272,7 @@ def test_ctrl_c_and_sigterm_end_a_sweep_and_say_how_to_resume(tmp_path, cache, s
     assert len(scan.records) >= 3 and not scan.problems
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_shell_ends_trains_every_seed(tmp_path, cache):
     command = [sys.executable, "-m", "src.train", "-m", "seed=range(0,8)", "jobs=1", "report=false", *QUICK]
     command += [f"results={tmp_path}/results", f"data.cache={cache}", "trainer=cpu"]

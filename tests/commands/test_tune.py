@@ -96,7 +96,7 @@ def test_two_searches_do_not_share_a_folder(tune, tmp_path):
 @pytest.fixture
 def start_search(start, tmp_path, cache):
     fixed = [f"results={tmp_path}/results", f"data.cache={cache}"]
-    return lambda *arguments: start("seedspread", "tune", *QUICK, *arguments, *fixed)
+    return lambda *arguments: start("seedspread", "tune", *QUICK, *arguments, *fixed, own_workers=True)
 
 
 def wait_for(folder: Path, records: int, process: Command) -> None:

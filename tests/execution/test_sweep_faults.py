@@ -112,6 +112,7 @@ def close(process, end):
     os.close(end)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, strike", [("file", hang_up), ("terminal", close), ("pipe", close)])
 def test_a_sweep_continues_without_its_terminal(stage, expected, tmp_path, kind, strike):
     end = output = None
@@ -122,7 +123,7 @@ def test_a_sweep_continues_without_its_terminal(stage, expected, tmp_path, kind,
         output = str(tmp_path / "pipe")
         os.mkfifo(output)
         end = os.open(output, os.O_RDONLY | os.O_NONBLOCK)
-    process = stage.start_sweep("jobs=1", output=output)
+    process = stage.start_sweep("jobs=1", output=output, own_workers=True)
     wait_until(lambda: stage.leases(), process)
     if kind == "terminal":
         os.close(theirs)
@@ -144,8 +145,9 @@ def session_of(process):
     return found
 
 
+@pytest.mark.slow
 def test_the_workers_of_a_killed_sweep_end_and_the_same_command_trains_the_rest(stage, expected, command):
-    process = stage.start_sweep("jobs=2")
+    process = stage.start_sweep("jobs=2", own_workers=True)
     wait_until(lambda: len(stage.leases()) == 2, process)
     assert len(session_of(process)) >= 4, "the parent, the process that workers are forked from, and they"
     stage.open_gate()
