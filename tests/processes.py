@@ -15,8 +15,8 @@ import psutil
 
 ROOT = Path(__file__).parent.parent
 _NUMBERS = itertools.count()  # of commands
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["seedspread.training.worker", "seedspread.training.run", "timm"])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["seedspread.training.worker", "seedspread.training.run", "timm"])
 
 
 def _run(
@@ -73,7 +73,7 @@ class Command:
         files = (folder / f"{number}.{name}" for name in ("out", "err"))
         self._out, self._err = (Path(output),) * 2 if output else files
         given = dict(os.environ if env is None else env)
-        self._process = _CONTEXT.Process(
+        self._process = CONTEXT.Process(
             target=_run, args=(module, list(arguments), given, str(cwd), str(self._out), str(self._err), own_workers)
         )
         self._process.start()

@@ -59,7 +59,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_measuring(batch_size,
 
 def test_many_runs_at_once_are_refused(batch_size):
     code, _, err = batch_size("-m")
-    assert code == 1 and "-m or seeds=: sizes are measured one after the other" in err, err
+    assert code == 1 and "-m: seedspread batch_size chooses the runs that it starts; leave -m out" in err, err
 
 
 @pytest.mark.parametrize(

@@ -1,41 +1,37 @@
 """The slots of concurrent processes, and the GPU that trains."""
 
 import getpass
-import subprocess
-import sys
 import tempfile
-import textwrap
 
 import torch
 
 from seedspread.training import environment, hardware
-from tests.conftest import ROOT
+from tests.processes import CONTEXT
+
+
+def hold_slot(folder, pipe):
+    pipe.send([hardware.claim_slot(folder), hardware.claim_slot(folder)])
+    pipe.recv()
 
 
 def test_concurrent_processes_hold_different_slots_and_release_them(tmp_path):
-    script = textwrap.dedent(f"""
-        from pathlib import Path
-        from seedspread.training.hardware import claim_slot
-        print(claim_slot(Path({str(tmp_path)!r})), claim_slot(Path({str(tmp_path)!r})), flush=True)
-        input()
-    """)
-
     def start():
-        child = subprocess.Popen(
-            [sys.executable, "-c", script], cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        return child, child.stdout.readline().split()
+        ours, theirs = CONTEXT.Pipe()
+        process = CONTEXT.Process(target=hold_slot, args=(tmp_path, theirs))
+        process.start()
+        return process, ours, ours.recv()
 
-    first, slots = start()
-    assert slots == ["0", "0"]
-    second, slots = start()
-    assert slots == ["1", "1"]
+    first, _, slots = start()
+    assert slots == [0, 0]
+    second, release_second, slots = start()
+    assert slots == [1, 1]
     first.kill()
-    first.wait()
-    third, slots = start()
-    assert slots == ["0", "0"]
-    for child in (second, third):
-        child.communicate("\n", timeout=300)
+    first.join()
+    third, release_third, slots = start()
+    assert slots == [0, 0]
+    for process, release in ((second, release_second), (third, release_third)):
+        release.send(None)
+        process.join()
 
 
 def test_a_slot_is_claimed_where_the_user_has_no_name(tmp_path, monkeypatch):

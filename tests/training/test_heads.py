@@ -169,12 +169,14 @@ def test_a_sweep_extracts_first_and_stacks_where_set(command, probe_cache, check
         "backbone.size=24", "backbone.resize=24", f"results={tmp_path}/results", f"data.cache={tmp_path}/cache",
     ]  # fmt: skip
     code, out, err = command("-m", "seed=range(0,3)", "jobs=1", "stack=8", *arguments)
-    assert code == 0, err
-    assert out.index("train, 36 pictures x 2 views: done") < out.index("seed    0") < out.index("cifar_probe, 3 seeds")
-    records = Study.load(tmp_path / "results/cifar_probe").scan().records
-    assert [record.stacked for record in records.values()] == [3, 3, 3]
+    assert code == 0 and "cifar_probe, 3 seeds" in out, err
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*") if path.is_file()}
+    study = Study.load(tmp_path / "results/cifar_probe")
+    assert written and max(written.values()) < min(path.stat().st_mtime_ns for path in study.folder.glob("seeds/*"))
+    assert [record.stacked for record in study.scan().records.values()] == [3, 3, 3]
     code, out, err = command("-m", "seed=range(0,5)", "jobs=2", *arguments)
-    assert code == 0 and "3 of 5 seeds have their records, 2 to train" in out and "pictures x 2 views" not in out
+    assert code == 0 and "3 of 5 seeds have their records, 2 to train" in out
+    assert {path: path.stat().st_mtime_ns for path in written} == written, "features are extracted once"
 
 
 def test_a_batch_beyond_the_subset_is_refused_before_extraction(probe, tmp_path):

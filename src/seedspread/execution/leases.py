@@ -124,14 +124,20 @@ def is_in_use(folder: Path) -> bool:
 
 @contextmanager
 def discard_unused(folder: Path) -> Iterator[None]:
-    """Where the block fails, remove the folder of a study that it has made and that holds nothing yet."""
+    """Where the block fails, remove the folder of a study that it has made and that holds no work yet."""
     existed = folder.exists()
     try:
         yield
     except BaseException:
-        if not existed and folder.is_dir() and not any(folder.glob("seeds/[0-9]*")) and not is_in_use(folder):
+        if not existed and not _holds_work(folder) and not is_in_use(folder):
             shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _holds_work(folder: Path) -> bool:
+    """Whether there is more than a command writes before its first step: a record, a checkpoint, a traceback."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.parent.name != "running")
+    return any(path.name not in ("study.yaml", "asked", "stop", "index.npz") for path in files)
 
 
 class Worker:
