@@ -30,3 +30,16 @@ def test_gpus_of_nvidia_and_amd_are_counted(config, monkeypatch, tmp_path):
     assert resolve.count_gpus(config()) == 0
     (tmp_path / "kfd").touch()  # ROCm
     assert resolve.count_gpus(config()) == 3 and resolve.count_gpus(config("trainer=cpu")) == 0
+
+
+def test_seeds_at_once_are_set_or_as_many_as_the_place_has_room_for(config, monkeypatch):
+    monkeypatch.setattr(resolve, "count_cores", lambda: 8)
+    monkeypatch.setattr(resolve, "count_gpus", lambda cfg: 0)
+    assert resolve.count_workers(config("threads=3")) == (2, 0) and resolve.count_workers(config("jobs=5")) == (5, 0)
+    monkeypatch.setattr(resolve, "count_gpus", lambda cfg: 2)
+    assert resolve.count_workers(config("workers_per_gpu=3")) == (6, 2)
+    cluster = "executor=ray"
+    assert resolve.count_workers(config(cluster)) == (None, 0) and resolve.count_workers(config(cluster, "jobs=4")) == (
+        4,
+        0,
+    )

@@ -40,7 +40,7 @@ class InlineExecutor(Executor):
 def train_seeds(cfg: DictConfig, seeds: Sequence[int]) -> int:
     """Train what is missing of `seeds` as a sweep does, in this process; return how many failed."""
     sweep = StudySweep(cfg, list(seeds))
-    with patch("seedspread.commands.sweep.start_executor", lambda _: InlineExecutor()):
+    with patch("seedspread.commands.sweep.start_executor", lambda *_: InlineExecutor()):
         try:
             train_studies([sweep], quiet=True)
         except InputError:

@@ -24,8 +24,9 @@ from seedspread.config.check import check_config
 from seedspread.config.errors import InputError
 from seedspread.config.explain import LAUNCHERS, explain_error, explain_launcher
 from seedspread.config.overrides import format_seeds, format_value, name_study, parse_seeds, shorten_seeds
+from seedspread.config.resolve import count_workers, is_local
 from seedspread.config.schema import Train
-from seedspread.execution.executors import TRAINING, is_local, start_executor
+from seedspread.execution.executors import TRAINING, start_executor
 from seedspread.execution.leases import discard_unused
 from seedspread.execution.monitor import ScorePoints, SweepMonitor
 from seedspread.execution.plan import SeedQueue, SweepPlan, find_missing_seeds
@@ -128,7 +129,7 @@ def train_studies(sweeps: Sequence[StudySweep], quiet: bool = False) -> None:
         for sweep in sweeps:
             made.enter_context(discard_unused(sweep.folder))
             check_writable(sweep.folder)
-        executor = made.enter_context(start_executor(sweeps[0].cfg))
+        executor = made.enter_context(start_executor(sweeps[0].cfg, *count_workers(sweeps[0].cfg)))
         for sweep in sweeps:
             if failure := _train_study(sweep, executor, quiet):
                 failures.append(failure)

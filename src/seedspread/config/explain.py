@@ -7,7 +7,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from seedspread.config.check import suggest_key
 from seedspread.config.errors import find_input_error
-from seedspread.config.schema import LocalExecutor, RayExecutor, SlurmExecutor, Train, keys_of
+from seedspread.config.schema import LocalExecutor, RayExecutor, SlurmExecutor, Train
 
 # Hydra's launchers, and what to type instead.
 LAUNCHERS = {
@@ -28,14 +28,13 @@ def _explain_unknown(name: str) -> str:
     """What to type in place of a key that this config does not have and others do, or did; empty for other keys."""
     if name.startswith("hydra.launcher."):
         return f"{name}: executors have settings of their own; type for example {LAUNCHERS['ray'][1]}"
-    keys = keys_of(Train)
-    if name in keys and keys[name].refused:
-        return f"{name}: {keys[name].refused}"
+    if name in Train.keys and Train.keys[name].refused:
+        return f"{name}: {Train.keys[name].refused}"
     group, _, setting = name.partition(".")
     owners = [
         schema.target.split(".")[-2]
         for schema in (LocalExecutor, RayExecutor, SlurmExecutor)
-        if group == "executor" and setting in keys_of(schema)
+        if group == "executor" and setting in schema.keys
     ]
     return f"{name}: a setting of {' and '.join(f'executor={owner}' for owner in owners)}" if owners else ""
 

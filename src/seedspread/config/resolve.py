@@ -69,13 +69,21 @@ def resolve_config(cfg: DictConfig) -> DictConfig:
     return cfg
 
 
-def count_workers(cfg: DictConfig) -> int:
-    """How many processes train at once on this machine: `jobs`; by default one a GPU, or one for `threads` cores."""
-    if cfg.jobs != "auto":
-        return cfg.jobs
-    if found := count_gpus(cfg):
-        return found * cfg.workers_per_gpu
-    return max(1, count_cores() // cfg.threads)
+def is_local(cfg: DictConfig) -> bool:
+    """Whether seeds train on this machine."""
+    return str(cfg.executor._target_).endswith(".LocalExecutor")
+
+
+def count_workers(cfg: DictConfig) -> tuple[int | None, int]:
+    """How many seeds train at once, and how many GPUs of this machine they share.
+
+    That is `jobs`; by default one a GPU, or one for `threads` cores; None for as many as a cluster has room for.
+    """
+    given = None if cfg.jobs == "auto" else cfg.jobs
+    if not is_local(cfg):
+        return given, 0
+    gpus = count_gpus(cfg)
+    return given or gpus * cfg.workers_per_gpu or max(1, count_cores() // cfg.threads), gpus
 
 
 def count_cores() -> int:
@@ -95,8 +103,3 @@ def count_gpus(cfg: DictConfig) -> int:
 
         return torch.cuda.device_count() if torch.cuda.is_available() else 0
     return 0
-
-
-def trains_in_stacks(cfg: DictConfig) -> bool:
-    """Whether several seeds train in one step, which a worker wants in one chunk."""
-    return cfg.get("backbone") is not None and (count_gpus(cfg) > 0 if cfg.stack == "auto" else cfg.stack != 1)

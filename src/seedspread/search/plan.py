@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from seedspread.config.check import check_config
 from seedspread.config.errors import InputError
 from seedspread.config.overrides import format_seeds, format_value, override_key
+from seedspread.config.resolve import count_workers
 from seedspread.config.schema import Tune
 from seedspread.execution.executors import TRAINING, start_executor
 from seedspread.execution.monitor import SECONDS_BETWEEN_LINES
@@ -94,7 +95,7 @@ class Search:
         Raises InputError where one seed after another fails for one reason, or where a config cannot be.
         """
         with handle_interrupts(), ExitStack() as held:
-            executor = held.enter_context(start_executor(self.cfg))
+            executor = held.enter_context(start_executor(self.cfg, *count_workers(self.cfg)))
             self.workers = executor.workers
             baseline = self._check(executor)
             held.enter_context(_lock_search(self.folder))
