@@ -17,9 +17,12 @@ from seedspread.commands.console import run_command
 from seedspread.commands.train import main
 from seedspread.data import extractor, features
 from seedspread.records.study import Study
+from seedspread.training import worker  # noqa: F401 - imported before the server is forked
 from tests import synthetic
 from tests.data.pictures import files, folder
-from tests.processes import Command
+from tests.processes import Command, fork_server
+
+fork_server()
 
 settings.register_profile("any machine", deadline=None)  # a busy disk is no failure
 settings.load_profile("any machine")

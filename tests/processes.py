@@ -1,14 +1,17 @@
-"""Commands as processes of their own, forked from one that has imported torch and Lightning: no five seconds each."""
+"""Commands and workers as processes of their own, forked from one that has imported torch: no five seconds each."""
 
 import atexit
 import itertools
 import multiprocessing
 import os
 import runpy
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import arbitrary_address
 from pathlib import Path
 
 import psutil
@@ -16,7 +19,26 @@ import psutil
 ROOT = Path(__file__).parent.parent
 _NUMBERS = itertools.count()  # of commands
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["seedspread.training.worker", "seedspread.training.run", "timm"])
+
+
+def fork_server() -> None:
+    """Fork the server that this process and its commands fork theirs from; Python's own would import torch again."""
+    server = forkserver._forkserver
+    if server._forkserver_pid is not None:
+        return
+    resource_tracker.ensure_running()
+    listener, address = socket.socket(socket.AF_UNIX), arbitrary_address("AF_UNIX")
+    listener.bind(address)
+    listener.listen()
+    alive, ours = os.pipe()
+    if (pid := os.fork()) == 0:
+        os.close(ours)
+        sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, closefd=False) for n in (1, 2))  # not pytest's
+        forkserver.main(listener.detach(), alive, [])
+        os._exit(0)
+    os.close(alive)
+    listener.close()
+    server._forkserver_address, server._forkserver_alive_fd, server._forkserver_pid = address, ours, pid
 
 
 def _run(
@@ -28,16 +50,18 @@ def _run(
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)
         os.close(file)
-    server = multiprocessing.forkserver._forkserver
+    server = forkserver._forkserver
     if own_workers:
         server.__init__()
-    else:  # Python would start another server, which imports torch anew
-        server.ensure_running = multiprocessing.forkserver.ensure_running = lambda: None
+    else:  # Python would start another server
+        server.ensure_running = forkserver.ensure_running = lambda: None
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:] = [cwd, *(path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path), *sys.path]
     sys.argv = [module, *arguments]
+    for name in [name for name in sys.modules if name.startswith("seedspread.commands")]:
+        del sys.modules[name]  # they read the environment when they are imported
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:

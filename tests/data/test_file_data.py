@@ -1,8 +1,6 @@
 """Picture files decoded by workers: the same bytes for any number of them."""
 
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,14 +9,14 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from PIL import Image
 
-from seedspread.commands.train import train
+from seedspread.commands.train import main, train
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
 from seedspread.data.file_data import _list_pictures
 from seedspread.data.picture_data import load_pictures
 from seedspread.data.picture_files import read_picture_files
 from seedspread.data.pictures import Pictures, build_picture_set
-from tests.conftest import CONF, ROOT
+from tests.conftest import CONF
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +113,12 @@ def test_runs_with_0_and_2_workers_belong_to_one_study_and_train_the_same_networ
     assert alone.config_digest == shared.config_digest
 
 
-def test_a_sweep_of_several_workers_trains_on_pictures_that_workers_decode(folder, tmp_path):
+def test_a_sweep_of_several_workers_trains_on_pictures_that_workers_decode(folder, invoked, tmp_path):
     pictures = ["data=picture_files", f"data.root={folder}", "data.size=16", "data.resize=18", "data.batch_size=7"]
     fixed = ["trainer=cpu", "trainer.max_epochs=1", "model.width=4", f"results={tmp_path}/results", "report=false"]
     swept = ["-m", "seed=0,1", "jobs=2", "study=swept", *pictures, *fixed, "data.workers=1"]
-    command = [sys.executable, "-m", "src.train", *swept]  # not forked: how processes start is what is tested
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0 and "swept, 2 seeds: accuracy" in done.stdout, done.stderr
+    code, out, err = invoked(main, *swept)
+    assert code == 0 and "swept, 2 seeds: accuracy" in out, err
 
 
 @pytest.mark.parametrize(
