@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import random
 import shlex
 import signal
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from seedspread.commands.train import main as train_main
 from seedspread.commands.tune import main
+from seedspread.records.record import Record
 from seedspread.records.study import Study
 from seedspread.search.judge import judge_winner
 from seedspread.search.plan import read_space
@@ -121,6 +123,29 @@ def test_a_killed_search_goes_on_and_ends_with_the_same_networks(tmp_path, start
     killed, points = hashes(folder), [trial.point for trial in read_trials(folder)]
     folder.rename(tmp_path / "killed")
     assert tune(*QUICK, "trials=3", "fresh_seeds=0")[0] == tune(*QUICK, "search=exploit", "trials=3")[0] == 0
+    assert [trial.point for trial in read_trials(folder)] == points and hashes(folder) == killed
+
+
+@pytest.mark.slow
+def test_thirty_kills_of_a_search_lose_nothing_and_train_nothing_twice(tmp_path, start, cache, tune):
+    """SIGKILL to the search at random moments; its workers see that it is gone, and end."""
+    folder, draw = tmp_path / "results" / "digits-search", random.Random(0)
+    search = [*QUICK, "trials=40", "seeds_per_trial=2", "fresh_seeds=4"]
+    seen: dict[Path, int] = {}
+    for _ in range(30):
+        process = start("seedspread", "tune", *search, f"results={tmp_path}/results", f"data.cache={cache}")
+        wait_for(folder, len(seen) + draw.choice([0, 1, 1, 1, 2]), process)
+        time.sleep(draw.random() / 2)
+        process.send_signal(signal.SIGKILL)
+        process.wait(120)
+        for path in folder.glob("*/seeds/0*.json"):
+            assert Record.parse(path.read_bytes()).status == "finished", "whole, whenever the search was killed"
+            assert seen.setdefault(path, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
+    assert tune(*search)[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in seen} == seen
+    killed, points = hashes(folder), [trial.point for trial in read_trials(folder)]
+    folder.rename(tmp_path / "killed")
+    assert tune(*search)[0] == 0
     assert [trial.point for trial in read_trials(folder)] == points and hashes(folder) == killed
 
 

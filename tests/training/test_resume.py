@@ -2,8 +2,6 @@
 
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import lightning as L
@@ -16,7 +14,7 @@ from seedspread.commands.train import train
 from seedspread.config.errors import InputError
 from seedspread.records.study import Study, study_folder
 from seedspread.training import run as training_run
-from tests.conftest import CONF, ROOT
+from tests.conftest import CONF
 
 EVERY_STEP = "checkpoint.every_minutes=1e-9"
 
@@ -220,7 +218,7 @@ def test_checkpoints_are_no_part_of_a_study(small):
     train(small("seed=1", "checkpoint.keep=true"))
 
 
-def train_with_kills(arguments, checkpoint, times, rng):
+def train_with_kills(start, arguments, checkpoint, times, rng):
     """Run a command to its end, killed up to `times` times by SIGKILL; how often it was killed.
 
     Each run is killed after a random number of new checkpoints and a random delay, in a step or while the next one is
@@ -233,16 +231,17 @@ def train_with_kills(arguments, checkpoint, times, rng):
         except FileNotFoundError:
             return set()
 
-    command, kills = [sys.executable, "-m", "src.train", *arguments], 0
+    kills = 0
     while True:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        process = start("src.train", *arguments)
         if kills < times:
             seen, last = written(), rng.randint(1, 60)
             while process.poll() is None and len(seen) <= last:
                 seen |= written()
                 time.sleep(0.001)
             time.sleep(rng.uniform(0, 0.02))
-            process.kill()
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
         if process.wait(600) != -signal.SIGKILL:
             assert process.returncode == 0
             return kills
@@ -255,17 +254,17 @@ def train_with_kills(arguments, checkpoint, times, rng):
     [("experiment=digits", "trainer.max_epochs=50"), ("experiment=cifar_quick", "trainer.max_epochs=8")],
     ids=["digits", "cifar_quick"],
 )
-def test_25_kills_at_random_moments_leave_the_same_bits(tmp_path, cache, cifar_pictures, setting):
+def test_25_kills_at_random_moments_leave_the_same_bits(tmp_path, cache, cifar_pictures, start, setting):
     fixed = [*setting, "seed=5", f"data.cache={cache}", f"results={tmp_path}/results", "trainer=cpu"]
     if "experiment=cifar_quick" in setting:
         fixed.append(f"data.source={cifar_pictures}")
-    subprocess.run([sys.executable, "-m", "src.train", *fixed, "study=whole"], cwd=ROOT, check=True)
+    assert start("src.train", *fixed, "study=whole").wait(600) == 0
     whole = Study.load(tmp_path / "results" / "whole").record(5)
     rng, kills = random.Random(0), 0
     for part in range(8):
         folder = tmp_path / "results" / f"part{part}"
         checkpoint = folder / "checkpoints" / "000005.ckpt"
-        kills += train_with_kills([*fixed, f"study=part{part}", EVERY_STEP], checkpoint, 5, rng)
+        kills += train_with_kills(start, [*fixed, f"study=part{part}", EVERY_STEP], checkpoint, 5, rng)
         record = Study.load(folder).record(5)
         assert same(record, whole) and record.resumed_from
         if kills >= 25:
