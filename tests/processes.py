@@ -34,8 +34,10 @@ def fork_server() -> None:
     if (pid := os.fork()) == 0:
         os.close(ours)
         sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, closefd=False) for n in (1, 2))  # not pytest's
-        forkserver.main(listener.detach(), alive, [])
-        os._exit(0)
+        try:
+            forkserver.main(listener.detach(), alive, [])
+        finally:
+            os._exit(0)  # nothing of the tests' own process runs on
     os.close(alive)
     listener.close()
     server._forkserver_address, server._forkserver_alive_fd, server._forkserver_pid = address, ours, pid
