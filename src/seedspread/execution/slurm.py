@@ -1,7 +1,5 @@
 """Tasks in jobs of Slurm, several a job."""
 
-import os
-import pickle
 import re
 import shutil
 import subprocess
@@ -14,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from seedspread.config.errors import InputError
+from seedspread.execution.job import read_outcomes, run_job
 from seedspread.execution.local import request_huge_pages
-from seedspread.execution.task import Outcome, Task, work
+from seedspread.execution.task import Outcome, Task
 
 MOST_JOBS = 100  # in the queue at once
 SECONDS_TO_ASK = 5.0  # between two questions to Slurm
@@ -64,13 +63,9 @@ class SlurmExecutor:
         self._folder = Path(folder).resolve()
         self._slurm = submitit.SlurmExecutor(self._folder)
         further = {**({"mem": memory} if memory else {}), **(options or {})}
-        wanted = {"partition": partition, "gpus_per_node": gpus or None, "additional_parameters": further}
-        self._slurm.update_parameters(
-            job_name="seedspread",
-            time=parse_minutes(time),
-            cpus_per_task=cpus,
-            **{key: value for key, value in wanted.items() if value},
-        )
+        wanted = {"partition": partition, "gpus_per_node": gpus, "additional_parameters": further}
+        given = {key: value for key, value in wanted.items() if value}
+        self._slurm.update_parameters(job_name="seedspread", time=parse_minutes(time), cpus_per_task=cpus, **given)
         self.workers, self._per_job = workers or MOST_JOBS, seeds_per_job
         self._batch: list[Task] = []
         self._jobs: list[_Job] = []
@@ -140,29 +135,6 @@ class SlurmExecutor:
                 self._forget(job)
                 self._batch += list(job.tasks)[1:]
                 yield job.tasks[0], Outcome(died=f"job {job.id} of Slurm ended; its log is in {self._folder}")
-
-
-def run_job(tasks: Sequence[Task], folder: str, outcomes: Path) -> None:
-    """What a job does: its tasks, with an outcome each; what it did before Slurm started it again is left out."""
-    os.chdir(folder)
-    done = len(list(read_outcomes(outcomes, 0)))
-
-    def report(task: Task, outcome: Outcome) -> None:
-        with outcomes.open("ab") as file:
-            pickle.dump(outcome, file)
-
-    work(tasks[done:], report)
-
-
-def read_outcomes(path: Path, start: int) -> Iterator[tuple[Outcome, int]]:
-    """The whole outcomes in a file from byte `start` on, each with the byte after it."""
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            while True:
-                yield pickle.load(file), file.tell()
-    except (FileNotFoundError, EOFError, pickle.UnpicklingError):
-        return  # what is written now is read the next time
 
 
 def parse_minutes(text: str | int) -> int:
