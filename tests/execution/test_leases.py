@@ -211,6 +211,17 @@ def test_a_heart_appears_where_a_lease_outlives_a_beat_and_goes_with_it(tmp_path
     resting.close()
 
 
+def test_a_heart_beats_on_where_the_progress_cannot_be_said(tmp_path):
+    """It is asked in a thread of its own, at any moment of the training; a worker that lives keeps its lease."""
+    worker = Worker(tmp_path, beat=0.05)
+    worker.progress = lambda: 1 / 0
+    worker.acquire([3])
+    heart = tmp_path / "running" / f"{worker.holder.worker}.heart"
+    wait_until(lambda: heart.exists() and json.loads(heart.read_text())["beats"] > 2)
+    assert [lease.progress for lease in read_leases(tmp_path)] == [{}]
+    worker.close()
+
+
 def test_tidying_removes_what_the_dead_left_and_nothing_else(tmp_path, ended):
     living = Worker(tmp_path)
     living.acquire([1])

@@ -87,3 +87,14 @@ def test_a_job_whose_workers_died_is_recorded_unless_another_sweep_was_faster(st
     assert study.record(30).status == "failed" and "its worker died" in study.record(30).reason
     assert "last death" in (study.folder / "failed" / "000030.txt").read_text()
     assert study.record(31).status == "finished"
+
+
+def test_a_damaged_record_that_moves_away_while_the_sweep_looks_is_no_error(study, capsys):
+    study.record_path(3).write_text("{")
+    monitor = SweepMonitor(study.folder, [3], Progress())
+    study.move_to_damaged(study.record_path(3))
+    monitor.read_records([3])
+    assert not monitor.is_recorded(3)
+    add_seed(study, 3, 0.5)
+    monitor.read_records([3])
+    assert monitor.is_recorded(3) and "seed    3" in capsys.readouterr().out

@@ -3,10 +3,12 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
+from seedspread.execution import plan as execution_plan
+from seedspread.records.study import Study
 from seedspread.search.plan import Agenda, Search
 from seedspread.search.trials import Trial, best_trial, read_trials
 from tests.conftest import CONF
-from tests.search.synthetic import write_search
+from tests.search.synthetic import CONFIG, write_search
 
 
 @pytest.fixture
@@ -46,3 +48,14 @@ def test_a_space_is_no_part_of_what_a_study_is(small):
     from seedspread.config.resolve import resolve_config
 
     assert "space" in small() and "space" not in study_identity(resolve_config(small()))
+
+
+def test_a_seed_of_a_search_that_another_command_trains_is_asked_for_again(search, monkeypatch):
+    monkeypatch.setattr(execution_plan, "SECONDS_TO_ASK", 0.0)
+    agenda = Agenda(search("trials=1", "seeds_per_trial=2", "fresh_seeds=0"))
+    first, second = agenda.next_task(), agenda.next_task()
+    assert agenda.is_done()
+    for task in (first, second):
+        Study.open(task.payload.folder, CONFIG)
+    assert agenda.complete(first, None) is None and not agenda.failures
+    assert not agenda.is_done() and agenda.next_task().payload.seeds == first.payload.seeds

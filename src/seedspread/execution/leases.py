@@ -193,8 +193,15 @@ class Worker:
             with self._lock, suppress(OSError):  # a full disk, or a server away for a while: the next may succeed
                 if self._held:
                     self._beats += 1
-                    draft.write_text(json.dumps({"beats": self._beats, "progress": dict(self.progress())}))
+                    draft.write_text(json.dumps({"beats": self._beats, "progress": self._measure_progress()}))
                     draft.replace(path)
+
+    def _measure_progress(self) -> dict[str, float]:
+        """How far the work is; nothing where that cannot be said at this moment: the heart beats on."""
+        try:
+            return dict(self.progress())
+        except Exception:  # it is asked while another thread works on what it looks at
+            return {}
 
 
 def release_lease(folder: Path, seed: int, worker: str = "", sweep: str = "") -> None:

@@ -43,9 +43,12 @@ def format_progress(progress: Mapping[str, float]) -> str:
     return "  ".join(parts)
 
 
-def _identify(file: os.DirEntry[str] | Path) -> tuple[int, int]:
-    """What changes when another file takes its place: modification time in ns, and inode."""
-    stat = file.stat()
+def _identify(file: os.DirEntry[str] | Path) -> tuple[int, int] | None:
+    """What changes when another file takes its place: modification time in ns, and inode; None where it has gone."""
+    try:
+        stat = file.stat()
+    except FileNotFoundError:  # a damaged record moves away before the new one comes
+        return None
     return stat.st_mtime_ns, stat.st_ino
 
 
@@ -101,7 +104,7 @@ class SweepMonitor:
         """Whether `seed` has a record of this sweep, or of another that runs now."""
         return seed not in self.waiting
 
-    def _find_records(self) -> dict[int, tuple[int, int]]:
+    def _find_records(self) -> dict[int, tuple[int, int] | None]:
         """What stands in the places of the records of awaited seeds."""
         found = {}
         with os.scandir(self.folder / "seeds") as entries:

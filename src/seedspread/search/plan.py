@@ -134,7 +134,7 @@ class Agenda:
         cfg, self.search = search.cfg, search
         self.trials = {trial.name: trial for trial in read_trials(search.folder)}  # by number, those to come included
         self.started: list[str] = []  # trials of this command, in their order
-        self.queues: dict[str, SeedQueue] = {}  # of the trials and the winner, by their studies
+        self._queues: dict[str, SeedQueue] = {}  # by study: trials, then the winner; the baseline comes last
         self.left: Counter[str] = Counter()  # seeds of each study that are queued or trained now
         self.winner: Trial | None = None  # once it is judged
         self.failures: list[str] = []
@@ -155,7 +155,7 @@ class Agenda:
         if done := sum(all(s in t.scores or s in t.diverged for s in search.seeds) for t in self.planned):
             left = self.total - done
             say(f"{search.folder.name}: {done} of {self.total} trials have their records, {left} to train")
-        self.baseline = self._enqueue(BASELINE, {}, search.fresh)
+        self._enqueue(BASELINE, {}, search.fresh)
 
     def _new(self, point: Point) -> Trial:
         number = next((trial.number + 1 for trial in reversed(self.trials.values())), 0)
@@ -165,12 +165,12 @@ class Agenda:
         self.trials[trial.name] = trial
         return trial
 
-    def _enqueue(self, name: str, point: Point, seeds: Sequence[int]) -> SeedQueue | None:
-        """A queue of the seeds of a study that have no result yet, if any."""
+    def _enqueue(self, name: str, point: Point, seeds: Sequence[int]) -> bool:
+        """Queue the seeds of a study that have no result yet; whether there are any."""
         folder = self.search.folder / name
         _, todo = find_missing_seeds(folder, seeds)
         if not todo:
-            return None
+            return False
         try:
             folder.mkdir(parents=True, exist_ok=True)
             request_seeds(folder, format_seeds(seeds))
@@ -178,34 +178,40 @@ class Agenda:
             raise unwritable_error(folder, error) from error
         self.left[name] += len(todo)
         config = pickle.dumps(self.search.compose_config(name, point))
-        return SeedQueue(f"{TRAINING}:train_job", config, folder, todo, self._sweep, 60 * self.search.cfg.lease_minutes)
+        expiry = 60 * self.search.cfg.lease_minutes
+        self._queues[name] = SeedQueue(f"{TRAINING}:train_job", config, folder, todo, self._sweep, expiry)
+        return True
 
     def next_task(self) -> Task | None:
         if self.stopped:
             return None
-        while not self.queues and self._next_trial():
+        while not self._trial_queues() and self._next_trial():
             pass
-        if not self.queues:
+        if not self._trial_queues():
             self._judge()
-        task = next(filter(None, (queue.next_task() for queue in self.queues.values())), None)
-        self.queues = {name: queue for name, queue in self.queues.items() if len(queue)}
-        return task or (self.baseline.next_task() if self.baseline else None)
+        last = [self._queues[BASELINE]] if BASELINE in self._queues else []
+        return next(filter(None, (queue.next_task() for queue in self._trial_queues() + last)), None)
+
+    def _trial_queues(self) -> list[SeedQueue]:
+        """The queues of trials and of the winner that are not empty."""
+        return [queue for name, queue in self._queues.items() if name != BASELINE and len(queue)]
 
     def is_done(self) -> bool:
         if self.stopped:
             return True
-        waiting = any(map(len, self.queues.values())) or bool(self.baseline and len(self.baseline))
-        return not waiting and len(self.started) == self.total
+        return not any(map(len, self._queues.values())) and len(self.started) == self.total
 
     def complete(self, task: Task, value: str | None) -> str | None:
         job: SeedJob = task.payload
         (seed,), name = job.seeds, job.folder.name
-        record = Study.load(job.folder).record(seed)
         if value:
             self.failures.append(f"{name} seed {seed}: {value}")
-        elif record is not None:
+        elif record := Study.load(job.folder).record(seed):
             self._trained += 1
             self._spent += record.seconds.get("train", 0.0) + record.seconds.get("score", 0.0)
+        else:  # another command trains it
+            self._queues[name].put_off(seed)
+            return None
         self._tick_off(name)
         return value
 
@@ -231,8 +237,7 @@ class Agenda:
         if not (folder / "trial.json").exists():
             trial.write(folder)
         self.started.append(trial.name)
-        if queue := self._enqueue(trial.name, trial.point, self.search.seeds):
-            self.queues[trial.name] = queue
+        self._enqueue(trial.name, trial.point, self.search.seeds)
         return True
 
     def _suggest_trial(self) -> Trial | None:
@@ -260,9 +265,7 @@ class Agenda:
         if waiting or self.winner or not self.search.fresh or not (best := self.best):
             return
         self.winner = best
-        name = f"{best.name}-fresh"
-        if queue := self._enqueue(name, best.point, self.search.fresh):
-            self.queues[name] = queue
+        if self._enqueue(f"{best.name}-fresh", best.point, self.search.fresh):
             say(f"best: {best.line()}; now {len(self.search.fresh)} fresh seeds")
 
     @property
