@@ -35,8 +35,9 @@ from seedspread.execution.signals import handle_interrupts, say
 from seedspread.execution.task import Executor, Task
 from seedspread.records.files import check_writable
 from seedspread.records.progress import Progress, summarise_study
+from seedspread.records.record import Status
 from seedspread.records.requests import request_seeds, stop_reason
-from seedspread.records.study import Study, study_folder
+from seedspread.records.study import Scan, Study, study_folder
 
 if TYPE_CHECKING:
     from seedspread.report.findings import Findings
@@ -131,17 +132,20 @@ def train_studies(sweeps: Sequence[StudySweep], quiet: bool = False) -> None:
             check_writable(sweep.folder)
         executor = made.enter_context(start_executor(sweeps[0].cfg, *count_workers(sweeps[0].cfg)))
         for sweep in sweeps:
-            if failure := _train_study(sweep, executor, quiet):
-                failures.append(failure)
+            _train_missing(sweep, executor, quiet)
             study = Study.load(sweep.folder)
+            scan = study.scan()
+            if failure := _find_failure(sweep, scan):
+                failures.append(failure)
+            progress = Progress.of(scan.records.values())
             if quiet:
-                say(f"{study.name}: {Progress.of(study.scan().records.values()).describe()}")
+                say(f"{study.name}: {progress.describe()}")
                 continue
-            say("\n" + summarise_study(study))
+            say("\n" + summarise_study(study, scan))
             if sweep.cfg.report:
                 several += _report(study)
             if not failure and sweep is sweeps[-1]:
-                for line in suggest_commands(study, sweep):
+                for line in suggest_commands(sweep, progress):
                     say(line)
     if len(several) > 1:
         from seedspread.report.study_page import write_side_by_side  # noqa: PLC0415 - matplotlib
@@ -152,8 +156,8 @@ def train_studies(sweeps: Sequence[StudySweep], quiet: bool = False) -> None:
         raise InputError("\n".join(failures))
 
 
-def _train_study(sweep: StudySweep, executor: Executor, quiet: bool) -> str | None:
-    """Train what is missing of one study; return what went wrong."""
+def _train_missing(sweep: StudySweep, executor: Executor, quiet: bool) -> None:
+    """Train what is missing of one study."""
     cfg, seeds, folder = sweep.cfg, sweep.seeds, sweep.folder
     before, todo = find_missing_seeds(folder, seeds, cfg.overwrite)
     if len(todo) < len(seeds):
@@ -168,16 +172,18 @@ def _train_study(sweep: StudySweep, executor: Executor, quiet: bool) -> str | No
         with SweepMonitor(folder, todo, before, _points(folder) if cfg.report else None, quiet) as monitor:
             noun = "seeds" if stack == 1 else "stacks of seeds"
             run_plan(SweepPlan(queue, monitor, stack, executor.workers), executor, cfg.fail_fast, noun)
-    study = Study.load(folder)
-    if stopped := stop_reason(folder):
-        return f"{cfg.study} stopped: {stopped}\nFix the cause and run the same command again."
-    records, asked = study.scan().records, set(seeds)
-    failed = [seed for seed in Progress.of(records.values()).failed if seed in asked]
-    if failed:
-        return f"{cfg.study}: {len(failed)} of {len(seeds)} seeds failed; the same command tries them again"
-    if left := [seed for seed in seeds if seed not in records]:
+
+
+def _find_failure(sweep: StudySweep, scan: Scan) -> str | None:
+    """What went wrong with a study: it was stopped, seeds failed, or seeds have no record."""
+    name, seeds = sweep.cfg.study, sweep.seeds
+    if stopped := stop_reason(sweep.folder):
+        return f"{name} stopped: {stopped}\nFix the cause and run the same command again."
+    if left := [seed for seed in seeds if seed not in scan.records]:
         missing = f"{len(left)} of {len(seeds)} seeds have no record (seed {shorten_seeds(left)})"
-        return f"{cfg.study}: {missing}; the same command trains them"
+        return f"{name}: {missing}; the same command trains them"
+    if failed := [seed for seed in seeds if scan.records[seed].status == Status.FAILED]:
+        return f"{name}: {len(failed)} of {len(seeds)} seeds failed; the same command tries them again"
     return None
 
 
@@ -234,14 +240,15 @@ def _choices(override: Override) -> list[tuple[str, str]]:
     return [(override.get_key_element(), value) for value in values]
 
 
-def suggest_commands(study: Study, sweep: StudySweep) -> Iterator[str]:
+def suggest_commands(sweep: StudySweep, progress: Progress) -> Iterator[str]:
     """What to type after a sweep that has a score: more seeds, and the best seed again."""
-    progress = Progress.of(study.scan().records.values())
     if not progress.scores:
         return
     wider = f"range({min(sweep.seeds)},{max(sweep.seeds) + 1 + 9 * max(2, len(sweep.seeds))})"
     yield f"next: the same command with '{sweep.swept}={wider}' adds seeds"
     best = max(progress.scores, key=progress.scores.__getitem__)
     where = [] if sweep.cfg.results == "results" else [f"results={format_value(str(sweep.cfg.results))}"]
-    again = shlex.join(["seedspread", "reproduce", f"study={format_value(study.name)}", f"seed={best}", *where])
+    again = shlex.join(
+        ["seedspread", "reproduce", f"study={format_value(str(sweep.cfg.study))}", f"seed={best}", *where]
+    )
     yield f"      {again}   # the best seed once more: the same bits"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from seedspread.records.record import Record, Status
-from seedspread.records.study import Study
+from seedspread.records.study import Scan, Study
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,8 @@ class Progress:
         return "   ".join(parts)
 
 
-def summarise_study(study: Study) -> str:
+def summarise_study(study: Study, scan: Scan) -> str:
     """The summary after a sweep: scores, seeds that diverged or failed, files that do not count, and the folder."""
-    scan = study.scan()
     progress = Progress.of(scan.records.values())
     n = len(progress.scores)
     lines = [f"{study.name}, {n} seed{'s' * (n != 1)}: {'accuracy ' if n else ''}{progress.describe()}"]
