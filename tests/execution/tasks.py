@@ -40,3 +40,18 @@ def fail_together(payload: tuple[str, str]) -> str:
 def sleep(place: str) -> None:
     Path(place, str(os.getpid())).touch()
     time.sleep(600)
+
+
+class _Interrupt:
+    """Unpickled as a Ctrl-C that arrives at that moment."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return _interrupt, (str(os.getpid()),)
+
+
+def _interrupt(pid: str) -> None:
+    raise KeyboardInterrupt(pid)
+
+
+def interrupt_the_reader(payload: object) -> _Interrupt:
+    return _Interrupt()

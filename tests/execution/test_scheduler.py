@@ -167,6 +167,13 @@ def test_workers_end_with_their_executor_whether_idle_or_busy(tmp_path):
     assert not psutil.pid_exists(idle)
 
 
+def test_a_worker_ends_with_its_executor_where_ctrl_c_comes_as_its_outcome_is_read():
+    """It was neither idle nor busy then: the parent waited for its end, and it for the parent's."""
+    with pytest.raises(KeyboardInterrupt) as interrupt, LocalExecutor(1) as executor:
+        call(executor, tasks("interrupt_the_reader", [None]))
+    assert not psutil.pid_exists(int(str(interrupt.value)))
+
+
 def test_an_idle_worker_that_was_killed_is_replaced(executor):
     [(idle, *_)] = call(executor, tasks("describe_process", [""]))
     os.kill(idle, signal.SIGKILL)

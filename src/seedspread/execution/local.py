@@ -40,6 +40,7 @@ class LocalExecutor:
         self.workers, self._forks = workers, not gpus
         self._context: Any = multiprocessing.get_context("forkserver" if self._forks else "spawn")
         self._places = deque(gpus[i % len(gpus)] if gpus else "" for i in range(workers))  # that no process has
+        self._workers: list[_Worker] = []  # all that run, whatever an interrupt leaves undone of what follows
         self._idle: list[_Worker] = []
         self._busy: dict[Connection, tuple[_Worker, Task]] = {}
         request_huge_pages()
@@ -53,15 +54,15 @@ class LocalExecutor:
 
     def __exit__(self, *error: object) -> None:
         with deaf_to_the_terminal():  # a second Ctrl-C would leave some of them running
-            busy = [worker for worker, _ in self._busy.values()]
-            for worker in busy:
-                worker.process.kill()
-            for worker in (*self._idle, *busy):
-                worker.pipe.close()  # an idle worker ends
-            for worker in (*self._idle, *busy):
-                worker.process.join(SECONDS_TO_END)
-                worker.process.kill()
-                worker.process.join()
+            for worker in self._workers:
+                if worker not in self._idle and worker.process.pid is not None:
+                    worker.process.kill()
+                worker.pipe.close()  # an idle worker ends, and one that was about to start
+            for worker in self._workers:
+                if worker.process.pid is not None:
+                    worker.process.join(SECONDS_TO_END)
+                    worker.process.kill()
+                    worker.process.join()
 
     def has_room(self) -> bool:
         return bool(self._idle or self._places)
@@ -74,7 +75,7 @@ class LocalExecutor:
         try:
             worker.pipe.send(task)
         except OSError:  # it died while idle
-            self._places.append(worker.place)
+            self._forget(worker)
             worker = self._start_worker()
             worker.pipe.send(task)
         self._busy[worker.pipe] = worker, task
@@ -94,7 +95,7 @@ class LocalExecutor:
                 worker.process.join()
                 code = worker.process.exitcode or 0
                 outcome = Outcome(died=f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
-                self._places.append(worker.place)
+                self._forget(worker)
             ended.append((task, outcome))
         return ended
 
@@ -104,10 +105,16 @@ class LocalExecutor:
         # What is forked has the environment of the process that it is forked from, as it was when that started.
         environment = dict(os.environ) if self._forks else {"CUDA_VISIBLE_DEVICES": place}
         process = self._context.Process(target=_serve, args=(theirs, str(Path.cwd()), environment))
+        worker = _Worker(process, ours, place)
+        self._workers.append(worker)
         with deaf_to_the_terminal():
             process.start()
         theirs.close()  # so that the pipe ends when the worker dies
-        return _Worker(process, ours, place)
+        return worker
+
+    def _forget(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        self._places.append(worker.place)
 
 
 def _serve(pipe: Connection, folder: str, environment: dict[str, str]) -> None:
