@@ -45,8 +45,8 @@ class Difference:
     @classmethod
     def of(cls, value: float, error: float, degrees_of_freedom: float, level: float) -> "Difference":
         """By Student's distribution; without any variance p is 1 for no difference and 0 for one."""
-        half = float(stats.t.ppf((1 + level) / 2, degrees_of_freedom)) * error
-        p = 2 * float(stats.t.sf(abs(value) / error, degrees_of_freedom)) if error else float(value == 0)
+        half = float(special.stdtrit(degrees_of_freedom, (1 + level) / 2)) * error
+        p = 2 * float(special.stdtr(degrees_of_freedom, -abs(value) / error)) if error else float(value == 0)
         return cls(value, error, degrees_of_freedom, Interval(value - half, value + half), p)
 
 
@@ -91,7 +91,7 @@ def effect_size(baseline: Array, candidate: Array, level: float = 0.95) -> tuple
         return math.nan, UNKNOWN
     correction = math.exp(special.gammaln(degrees / 2) - special.gammaln((degrees - 1) / 2)) / math.sqrt(degrees / 2)
     g = float(correction * (other.mean() - one.mean()) / pooled)
-    half = float(stats.norm.ppf((1 + level) / 2)) * math.sqrt((n + m) / (n * m) + g**2 / (2 * (n + m)))
+    half = float(special.ndtri((1 + level) / 2)) * math.sqrt((n + m) / (n * m) + g**2 / (2 * (n + m)))
     return g, Interval(g - half, g + half)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 Array = np.ndarray
 
@@ -40,6 +40,9 @@ def sample_std(values: Array) -> Array:
     return np.where(np.ptp(values, axis=0) == 0, 0.0, values.std(axis=0, ddof=1))
 
 
+# Quantiles come from scipy.special: those of scipy.stats are the same bits, a hundred times slower, in each of the many
+# thousand intervals of a simulation.
+
 # In simulations of 10 to 200 normal, gamma(8) and t(8) scores these intervals cover 92 to 97 %: Student's for the mean,
 # Bonett's for the std, the percentile bootstrap for median and interquartile mean. BCa covers 80 to 86 % for the std of
 # 10 scores, and no more than the percentile bootstrap for the others.
@@ -50,10 +53,10 @@ def mean_interval(scores: Array, level: float = 0.95) -> Interval:
     if len(scores) < 2:
         return UNKNOWN
     mean = float(scores.mean())
-    if is_constant(scores):  # SciPy gives nan for a scale of 0
+    if is_constant(scores):  # where rounding leaves a std slightly above 0
         return Interval(mean, mean)
-    low, high = stats.t.interval(level, len(scores) - 1, loc=mean, scale=stats.sem(scores))
-    return Interval(float(low), float(high))
+    half = float(special.stdtrit(len(scores) - 1, (1 + level) / 2)) * float(scores.std(ddof=1)) / math.sqrt(len(scores))
+    return Interval(mean - half, mean + half)
 
 
 def log_variance_error(scores: Array) -> tuple[float, float]:
@@ -69,7 +72,7 @@ def log_variance_error(scores: Array) -> tuple[float, float]:
     spread = scores - scores.mean()
     middle = stats.trim_mean(scores, 1 / (2 * math.sqrt(n - 4)))
     kurtosis = n * ((scores - middle) ** 4).sum() / (spread**2).sum() ** 2
-    factor = n / (n - stats.norm.ppf(0.975))
+    factor = n / (n - special.ndtri(0.975))
     return factor, float(factor * math.sqrt(max(0.0, (kurtosis - (n - 3) / n) / (n - 1))))
 
 
@@ -78,7 +81,7 @@ def std_interval(scores: Array, level: float = 0.95) -> Interval:
     factor, error = log_variance_error(scores)
     if math.isnan(error):
         return UNKNOWN
-    middle, z = math.sqrt(factor * scores.var(ddof=1)), stats.norm.ppf((1 + level) / 2)
+    middle, z = math.sqrt(factor * scores.var(ddof=1)), special.ndtri((1 + level) / 2)
     return Interval(float(middle * math.exp(-z * error / 2)), float(middle * math.exp(z * error / 2)))
 
 
@@ -91,7 +94,7 @@ def std_ratio(one: Array, other: Array, level: float = 0.95) -> tuple[float, Int
         return math.nan, UNKNOWN
     (c1, e1), (c2, e2) = log_variance_error(one), log_variance_error(other)
     ratio = float(one.std(ddof=1) / other.std(ddof=1))
-    middle, z = ratio * math.sqrt(c1 / c2), stats.norm.ppf((1 + level) / 2)
+    middle, z = ratio * math.sqrt(c1 / c2), special.ndtri((1 + level) / 2)
     half = z * math.hypot(e1, e2) / 2
     return ratio, Interval(float(middle * math.exp(-half)), float(middle * math.exp(half)))
 
