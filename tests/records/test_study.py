@@ -253,7 +253,7 @@ def test_a_record_that_cannot_count_is_counted_nowhere_named_everywhere_and_trai
     before, todo = find_missing_seeds(study.folder, [0, 1, 2])
     assert todo == [1] and list(before.scores) == [0, 2]
     assert describe_status(study).count("90.15 ± 0.00 %") == 1 and why in describe_status(study)
-    assert "digits, 2 seeds" in summarise_study(study) and why in summarise_study(study)
+    assert "digits, 2 seeds" in summarise_study(study, study.scan()) and why in summarise_study(study)
     scores = Scores.of(study)
     assert scores.seeds.tolist() == [0, 2] and list(scores.problems) == ["000001.json"]
     study.write(make_record(study, 1))
