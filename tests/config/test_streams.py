@@ -33,7 +33,7 @@ def test_neighbouring_seeds_are_uncorrelated():
 
 
 def test_a_stream_set_on_its_own_leaves_the_others():
-    assert Streams.of(0, init=None, order=7).seeds() == {"init": 0, "order": 7, "augment": 0, "other": 0}
+    assert Streams.of(0, init=None, order=7).seeds() == {"init": 0, "order": 7, "augment": 0, "other": 0, "split": 0}
     with pytest.raises(InputError, match="the streams are init, order, augment, other"):
         Streams.of(0, dropout=1)
 

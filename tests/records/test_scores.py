@@ -31,7 +31,7 @@ def test_a_study_without_a_finished_seed_is_an_error(make_study):
         (lambda r: r["curves"]["val/loss"].pop(), "its metrics have curves of different lengths"),
         (lambda r: r["final"].update({"val/acc": None}), "finished, but without its final val/acc"),
         (lambda r: r["final"].update({"val/acc": 7.5}), "val/acc is not between 0 and 1"),
-        (lambda r: r["curves"]["val/loss"].__setitem__(1, None), "a metric is no finite number"),
+        (lambda r: r["curves"]["val/loss"].__setitem__(1, "0.3"), "a metric is no finite number"),
     ],
 )
 def test_a_record_that_cannot_be_is_named_and_not_counted(study, damage, why):

@@ -170,7 +170,7 @@ def test_a_damaged_study_yaml_is_named(study, edit):
         (b'{"schema": 99, "seed": 3, "status": "finished"}', "not a record"),
         (make_record(Study(Path("digits"), CONFIG), 4).to_json(), "holds seed 4"),
         (make_record(Study(Path("digits"), {}), 3).to_json(), "another config"),
-        (make_record(Study(Path("digits"), CONFIG), 3, final={"val/acc": 7.5}).to_json(), "incomplete (KeyError"),
+        (make_record(Study(Path("digits"), CONFIG), 3, final={"val/acc": 7.5}).to_json(), "val/acc is not between 0 and 1"),
     ],
 )
 def test_what_is_no_record_is_named_never_counted_never_deleted(study, contents, reason):
@@ -253,7 +253,7 @@ def test_a_record_that_cannot_count_is_counted_nowhere_named_everywhere_and_trai
     before, todo = find_missing_seeds(study.folder, [0, 1, 2])
     assert todo == [1] and list(before.scores) == [0, 2]
     assert describe_status(study).count("90.15 ± 0.00 %") == 1 and why in describe_status(study)
-    assert "digits, 2 seeds" in summarise_study(study, study.scan()) and why in summarise_study(study)
+    assert "digits, 2 seeds" in summarise_study(study, study.scan()) and why in summarise_study(study, study.scan())
     scores = Scores.of(study)
     assert scores.seeds.tolist() == [0, 2] and list(scores.problems) == ["000001.json"]
     study.write(make_record(study, 1))

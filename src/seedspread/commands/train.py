@@ -65,7 +65,7 @@ def train(config: DictConfig | Sequence[str]) -> Record:
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="train")
 def main(cfg: DictConfig) -> float | None:
-    """Train one seed and return its `cfg.metric`, for sweepers that optimise."""
+    """Train one seed and return its `cfg.metric.name`, for sweepers that optimise."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:  # the sweeper reports what went wrong
         return _train_and_score(cfg)
     with plain_errors():
@@ -73,4 +73,4 @@ def main(cfg: DictConfig) -> float | None:
 
 
 def _train_and_score(cfg: DictConfig) -> float | None:
-    return train(cfg).final[cfg.metric]
+    return train(cfg).final[cfg.metric.name]

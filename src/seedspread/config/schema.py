@@ -148,6 +148,17 @@ class StreamSeeds(Schema):
     order: int | None = key("order of the training examples", **SEED)
     augment: int | None = key("augmentation", **SEED)
     other: int | None = key("dropout and whatever else draws while training", **SEED, identity=IF_SET)
+    split: int | None = key("which training examples validate", **SEED, identity=IF_SET)
+
+
+class Metric(Schema):
+    name: str = key("name that the module logs; every other logged metric is recorded as well")
+    direction: Literal["auto", "maximize", "minimize"] = key("of better; auto: by the name, minimize for val/loss")
+    unit: Literal["auto", "fraction", "percent", "points", "nats", "seconds", "none"] = key(
+        "unit of the logged values; fractions are shown as percent; auto: fraction for val/acc, else none"
+    )
+    low: float | None = key("smallest possible value; null: 0 for a fraction, else none")
+    high: float | None = key("largest possible value; null: 1 for a fraction, else none")
 
 
 class Checkpoint(Schema):
@@ -387,9 +398,7 @@ class Train(Schema):
     study: str | int = key("folder in results/; an experiment gives its own name", identity=False)
     results: str = key("folder of all studies", identity=False)
     overwrite: bool = key("train a seed again that has its record", identity=False)
-    metric: Literal["train/loss", "train/acc", "val/loss", "val/acc"] = key(
-        "what a run returns to an optimising sweeper", identity=False
-    )
+    metric: Metric = key("what a seed is scored by; study.yaml keeps it", identity=False)
     ckpt_path: str | None = key("checkpoint to resume from", identity=False, file=True)
     checkpoint: Checkpoint = key("checkpoints of a long seed, from which it resumes", identity=False)
     jobs: int | Auto = key(

@@ -9,10 +9,10 @@ from seedspread.config.errors import InputError
 
 LARGEST_SEED = 2**63 - 1
 A_SEED = "a seed is a whole number from 0 to 2**63-1, for example {key}=3"
-STREAMS = ("init", "order", "augment", "other")
+STREAMS = ("init", "order", "augment", "other", "split")
 
 # Spawn keys are part of what a seed reproduces: never renumber them.
-_SPAWN_KEYS = {"init": 0, "order": 1, "augment": 2, "other": 3}
+_SPAWN_KEYS = {"init": 0, "order": 1, "augment": 2, "other": 3, "split": 4}
 
 
 def check_seed(value: Any, key: str = "seed") -> int:
@@ -44,7 +44,7 @@ class Streams:
 
     >>> streams = Streams.of(3, order=7)
     >>> streams.seeds()
-    {'init': 3, 'order': 7, 'augment': 3, 'other': 3}
+    {'init': 3, 'order': 7, 'augment': 3, 'other': 3, 'split': 3}
     >>> streams.order.rng(0).permutation(4)  # of epoch 0
     array([2, 1, 3, 0])
     """
@@ -53,6 +53,7 @@ class Streams:
     order: Stream
     augment: Stream
     other: Stream
+    split: Stream
 
     @classmethod
     def of(cls, seed: int, **own: int | None) -> "Streams":

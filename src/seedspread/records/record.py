@@ -13,8 +13,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from seedspread.records.metric import ACCURACY, Metric
+
 SCHEMA = 2
-OPTIONAL = "grad_norm/"  # metrics that some seeds of a study may have and others not
 
 
 class Status(StrEnum):
@@ -25,25 +26,15 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
-class Metric:
-    """What a study is scored by: a name among its metrics, the direction of better, and the unit in records."""
-
-    name: str
-    direction: str
-    unit: str
-
-
-ACCURACY = Metric("val/acc", "maximize", "fraction")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """One seed of a study.
 
-    `curves` has a list for each metric (`train/loss`, `val/acc`, `test/acc`), logged at `epochs`, counted from 0, or at
-    `steps`; `final` has the last value of each; None stands for a value that is not finite. Losses are in nats,
-    accuracies are fractions, seconds are wall time by part.
+    `curves` has a list for each metric (`train/loss`, `val/acc`), a value for each point at which anything was logged:
+    after `steps` steps, in one of `epochs`, both counted from 0 and in ascending order. None stands for a value that is
+    not finite or was not logged there. `final` has the last value of each metric, and those of the test set
+    (`test/acc`), which is scored once, at the end. Losses are in nats, accuracies are fractions, seconds are wall time
+    by part.
     """
 
     seed: int
@@ -65,7 +56,7 @@ class Record:
     resumed_from_config: str | None = None
     resumed_with: Mapping[str, list[Any]] | None = None  # what differed: [before, after]
     epochs: list[int] | None = None
-    steps: list[int] | None = None
+    steps: list[int] | None = None  # absent where each epoch was scored once, at its end
     curves: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     final: Mapping[str, float | None] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -126,19 +117,20 @@ def find_fault(record: Record, metric: Metric = ACCURACY) -> str | None:
         finished = record.status == Status.FINISHED
         if finished and not _is_number(record.final.get(metric.name)):
             return f"finished, but without its final {metric.name}"
-        points = record.epochs if record.steps is None else record.steps
-        if not points or not record.curves or {len(points)} != {len(values) for values in record.curves.values()}:
+        lengths = {len(points) for points in (record.epochs, record.steps) if points is not None}
+        lengths |= {len(values) for values in record.curves.values()}
+        if len(lengths) != 1 or not any(lengths) or not record.curves:
             return "its metrics have curves of different lengths"
-        needed = [name for name in record.curves if not name.startswith(OPTIONAL)]
-        numbers = [value for name in needed for value in [*record.curves[name], record.final[name]]]
+        numbers = [value for values in record.curves.values() for value in values if value is not None]
+        numbers += [value for value in record.final.values() if value is not None]
         if finished and not all(map(_is_number, [*numbers, *record.seconds.values()])):
             return "a metric is no finite number"
-        scores = [*record.curves[metric.name], record.final[metric.name]]
-        if finished and metric.unit == "fraction" and not all(0 <= score <= 1 for score in scores if score is not None):
-            return f"{metric.name} is not between 0 and 1"
+        scores = [*record.curves.get(metric.name, []), record.final.get(metric.name)]
+        if finished and (fault := next(filter(None, (metric.find_fault(s) for s in scores if s is not None)), None)):
+            return fault
         if not record.environment:
             return "no environment"
-        return None if record.test_examples is not None and record.test_examples >= 1 else "no test examples"
+        return None if record.test_examples is None or record.test_examples >= 1 else "no test examples"
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         return f"incomplete ({type(error).__name__}: {error})"
 

@@ -15,7 +15,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from seedspread.config.errors import InputError
 from seedspread.config.identity import compute_digest, describe_differences
 from seedspread.records.examples import DAMAGED, ExampleIndex, pack_predictions, read_predictions
 from seedspread.records.files import publish, unwritable_error, write_atomically
-from seedspread.records.record import ACCURACY, SCHEMA, Metric, Record, Status, find_fault
+from seedspread.records.metric import ACCURACY, Metric
+from seedspread.records.record import SCHEMA, Record, Status, find_fault
 
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is faster, where it is there
 
@@ -89,7 +90,7 @@ class Study:
             schema = stored.get("schema", 1)
             if schema not in (1, SCHEMA):
                 raise InputError(f"{path} has schema {schema}; this seedspread reads 1 and {SCHEMA}: update it")
-            metric = ACCURACY if schema == 1 else Metric(**stored["metric"])
+            metric = ACCURACY if schema == 1 else Metric.read(stored["metric"])
             study = cls(folder, stored["config"], metric, schema)
             intact = stored["digest"] == study.digest
         except FileNotFoundError as error:
@@ -101,14 +102,14 @@ class Study:
         return study
 
     @classmethod
-    def open(cls, folder: Path, config: Mapping[str, Any], in_use: bool = False) -> "Study":
-        """The study in `folder` to train into, created where there is none.
+    def open(cls, folder: Path, config: Mapping[str, Any], in_use: bool = False, metric: Metric = ACCURACY) -> "Study":
+        """The study in `folder` to train into, scored by `metric`; created where there is none.
 
         Where no seed was recorded yet it takes on `config`, unless it is `in_use`: somebody trains its first seeds.
         Raises InputError where the folder belongs to another config, naming the keys that differ, where version 1 wrote
         it, and where it cannot be written.
         """
-        study, path = cls(folder, config), folder / "study.yaml"
+        study, path = cls(folder, config, metric), folder / "study.yaml"
         try:
             (folder / "seeds").mkdir(parents=True, exist_ok=True)
             known = cls.load(folder) if path.exists() else None
@@ -118,7 +119,9 @@ class Study:
                     f"another study=NAME"
                 )
             unused = study.is_empty() and not in_use
-            if known is None or (unused and (known.schema, known.digest) != (SCHEMA, study.digest)):
+            if known is None or (
+                unused and (known.schema, known.digest, known.metric) != (SCHEMA, study.digest, metric)
+            ):
                 study._write_config()
             theirs = cls.load(folder)
             theirs.check_trainable()
@@ -129,6 +132,11 @@ class Study:
             raise InputError(
                 f"{folder} holds results of another config ({describe_differences(theirs.config, config)}).\n"
                 f"Results of two configs are kept apart: name this one, for example study={folder.name}_2"
+            )
+        if theirs.metric != metric:
+            raise InputError(
+                f"{folder} is scored by {theirs.metric.describe()}, not by {metric.describe()}.\n"
+                f"All are recorded: seedspread report study={folder.name} metric={metric.name} reports on another"
             )
         return study
 
@@ -141,7 +149,13 @@ class Study:
             )
 
     def _write_config(self, **more: str) -> None:
-        stored = {"schema": SCHEMA, "digest": self.digest, "metric": asdict(self.metric), **more, "config": self.config}
+        stored = {
+            "schema": SCHEMA,
+            "digest": self.digest,
+            "metric": self.metric.stored(),
+            **more,
+            "config": self.config,
+        }
         write_atomically(self.folder / "study.yaml", yaml.safe_dump(stored, sort_keys=False).encode())
 
     def is_empty(self) -> bool:

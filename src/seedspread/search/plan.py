@@ -71,8 +71,6 @@ class Search:
             raise InputError(f"seeds_per_trial={cfg.seeds_per_trial}: at most {FIRST_FRESH_SEED:,}")
         if cfg.fresh_seeds == 1:
             raise InputError("fresh_seeds=1: one seed has no spread; choose at least 2, better 20, or 0 for none")
-        if cfg.metric != "val/acc":
-            raise InputError(f"metric={cfg.metric}: a search chooses by val/acc, as comparisons do")
         self.cfg = cfg
         self.overrides = [o for o in overrides if override_key(o).split(".")[0] not in OF_THE_SEARCH]
         self.folder = study_folder(cfg.results, f"{cfg.study}-search")

@@ -22,6 +22,7 @@ from seedspread.config.schema import Train
 from seedspread.config.streams import Streams, check_seed
 from seedspread.config.targets import build_object, check_targets
 from seedspread.execution.leases import is_in_use
+from seedspread.records.metric import Metric
 from seedspread.records.record import Record
 from seedspread.records.study import Study, study_folder
 from seedspread.training import hardware
@@ -43,7 +44,7 @@ def open_study(cfg: DictConfig) -> tuple[DictConfig, Study]:
     cfg = resolve_config(cfg)
     check_targets(cfg)
     folder = study_folder(cfg.results, cfg.study)
-    return cfg, Study.open(folder, study_identity(cfg), in_use=is_in_use(folder))
+    return cfg, Study.open(folder, study_identity(cfg), is_in_use(folder), Metric.of(**cfg.metric))
 
 
 def build_run(

@@ -13,7 +13,8 @@ from seedspread.config.errors import InputError
 from seedspread.config.identity import find_differences, flatten, list_non_identity_keys, restore_config, study_identity
 from seedspread.config.overrides import override_key, split_command
 from seedspread.records.examples import DAMAGED
-from seedspread.records.record import ACCURACY, Record, Status
+from seedspread.records.metric import ACCURACY
+from seedspread.records.record import Record, Status
 from seedspread.records.study import Study
 
 
