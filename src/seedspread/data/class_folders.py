@@ -20,11 +20,10 @@ from PIL import Image
 from rich.progress import track
 
 from seedspread.config.errors import InputError
-from seedspread.data.decoding import decode_picture
+from seedspread.data.decoding import DECODING, ENDINGS, decode_picture
 from seedspread.data.picture_cache import load_or_build
 from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 TEST_NAMES = ("test", "val", "valid", "validation")
 HELD_OUT_EVERY = 5
 LAYOUT = "train/<class>/*.jpg and test/<class>/*.jpg, or <class>/*.jpg"
@@ -42,7 +41,8 @@ def read_class_folders(source: str | None, cache: Path, size: int) -> PictureSet
         with _open_source(path) as (names, read):
             return _decode_parts(split_names(names, f"data.source={source}"), read, size)
 
-    return load_or_build(cache, path.name.split(".")[0], f"{_describe_files(path)}, size {size}", build)
+    key = f"{_describe_files(path)}, size {size}, decoding {DECODING}"
+    return load_or_build(cache, path.name.split(".")[0], key, build)
 
 
 def _describe_files(path: Path) -> str:
@@ -81,7 +81,7 @@ def _open_source(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]
 def _is_picture(name: str) -> bool:
     parts = PurePosixPath(name).parts
     hidden = parts[-1].startswith(".") or "__MACOSX" in parts  # macOS adds this folder to archives
-    return not hidden and PurePosixPath(name).suffix.lower() in SUFFIXES
+    return not hidden and PurePosixPath(name).suffix.lower() in ENDINGS
 
 
 def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:

@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image
 
 from seedspread.config.errors import InputError
-from seedspread.data.class_folders import SUFFIXES, TEST_NAMES, split_names
-from seedspread.data.decoding import decode_picture
+from seedspread.data.class_folders import TEST_NAMES, split_names
+from seedspread.data.decoding import ENDINGS, decode_picture
 from seedspread.data.pictures import Pictures, PictureSet, balanced_indices
 
 EXPECTED = "train/<wnid>/*.JPEG and val/<wnid>/*.JPEG, a folder for each class"
@@ -117,5 +117,5 @@ def _pictures_under(root: Path, inside: str = "") -> Iterator[tuple[str, int]]:
             continue
         if entry.is_dir():
             yield from _pictures_under(root, f"{inside}{entry.name}/")
-        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122  # pathlib takes ten times longer
+        elif os.path.splitext(entry.name)[1].lower() in ENDINGS:  # noqa: PTH122  # pathlib takes ten times longer
             yield f"{inside}{entry.name}", entry.stat().st_size
