@@ -176,5 +176,5 @@ def test_places_and_display_are_no_part_of_an_identity():
     assert {"seed", "results", "jobs", "data.source", "backbone.checkpoint", "trainer.devices"} <= outside
     assert not {"threads", "data.batch_size", "model.width", "optimizer.lr", "trainer.max_epochs"} & outside
     conditional = {name for name, found in known_keys(Train).items() if found.identity == IF_SET}
-    assert conditional == {"streams.other", "streams.split", "compile", "trainer.gradient_clip_val"}
+    assert conditional == {"streams.other", "streams.split", "data.validation", "compile", "trainer.gradient_clip_val"}
     assert all(issubclass(schema, Schema) for schema in SCHEMAS.values())

@@ -170,7 +170,10 @@ def test_a_damaged_study_yaml_is_named(study, edit):
         (b'{"schema": 99, "seed": 3, "status": "finished"}', "not a record"),
         (make_record(Study(Path("digits"), CONFIG), 4).to_json(), "holds seed 4"),
         (make_record(Study(Path("digits"), {}), 3).to_json(), "another config"),
-        (make_record(Study(Path("digits"), CONFIG), 3, final={"val/acc": 7.5}).to_json(), "val/acc is not between 0 and 1"),
+        (
+            make_record(Study(Path("digits"), CONFIG), 3, final={"val/acc": 7.5}).to_json(),
+            "val/acc is not between 0 and 1",
+        ),
     ],
 )
 def test_what_is_no_record_is_named_never_counted_never_deleted(study, contents, reason):

@@ -191,6 +191,12 @@ class _Data(Schema):
     classes: int | None = key("number of classes; null: as found", least=1)
     batch_size: int = key("examples in a training step", least=1)
     score_batch_size: int = key("examples scored at once", least=1)
+    validation: float | None = key(
+        "part of the training examples that validates, or how many; null: the data's own, or the test set",
+        above=0,
+        needed="a fraction of the training examples below 1, or a whole number of them, for example 0.1",
+        identity=IF_SET,
+    )
 
 
 class PictureData(_Data):

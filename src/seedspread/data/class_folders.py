@@ -1,6 +1,7 @@
 """Pictures in class folders, in a directory or in a .tar, .tar.gz, .tar.xz or .zip archive.
 
     train/<class>/*.jpg and test/<class>/*.jpg     (or val, valid, validation for test)
+    train/, val/ and test/, all with class folders val/ validates, test/ tests
     <class>/*.jpg                                  every fifth picture of a class is held out for scoring
 
 All of it may lie in one more folder. Archives are read in memory and never unpacked to disk.
@@ -103,19 +104,18 @@ def _pictures_in(names: list[str], archive: Path) -> list[str]:
 
 
 def split_names(names: list[str], origin: str) -> dict[str, dict[str, list[str]]]:
-    """Names by part ("train", "test") and class.
+    """Names by part ("train", "test"; "validation" where there are both val/ and test/) and class.
 
     Raises InputError, which begins with `origin`, for names without such folders, fewer than two classes, or a class
     without pictures in one of the parts.
     """
-    parts: dict[str, dict[str, list[str]]] = {"train": {}, "test": {}}
+    parts: dict[str, dict[str, list[str]]] = {"train": {}, "test": {}, "validation": {}}
     loose: dict[str, list[str]] = {}
     for name in names:
         folders = PurePosixPath(name).parts[:-1]
-        if len(folders) >= 2 and folders[-2] == "train":
-            parts["train"].setdefault(folders[-1], []).append(name)
-        elif len(folders) >= 2 and folders[-2] in TEST_NAMES:
-            parts["test"].setdefault(folders[-1], []).append(name)
+        if len(folders) >= 2 and folders[-2] in ("train", *TEST_NAMES):
+            part = folders[-2] if folders[-2] in ("train", "test") else "validation"
+            parts[part].setdefault(folders[-1], []).append(name)
         elif folders:
             loose.setdefault(folders[-1], []).append(name)
     if not any(parts.values()):
@@ -123,13 +123,17 @@ def split_names(names: list[str], origin: str) -> dict[str, dict[str, list[str]]
             parts["test"][label] = files[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
             held_out = set(parts["test"][label])
             parts["train"][label] = [file for file in files if file not in held_out]
+    if not parts["test"]:  # val/ alone is what scores
+        parts["test"] = parts.pop("validation")
+    elif not parts["validation"]:
+        del parts["validation"]
     if not parts["train"] or not parts["test"]:
         raise InputError(f"{origin}: no pictures in {LAYOUT}")
     if len(parts["train"]) < 2:
         raise InputError(f"{origin}: {len(parts['train'])} class found, at least 2 are needed; it should hold {LAYOUT}")
-    differing = sorted(set(parts["train"]) ^ set(parts["test"]))
+    differing = sorted(set().union(*parts.values()) - set(parts["train"]).intersection(*parts.values()))
     if differing or not all(files for part in parts.values() for files in part.values()):
-        lacking = differing or sorted(label for label in parts["test"] if not parts["test"][label])
+        lacking = differing or sorted(label for part in parts.values() for label in part if not part[label])
         raise InputError(
             f"{origin}: class {lacking[0]!r} has no pictures to train on or none to score; without train/ and "
             f"test/ a class needs at least {HELD_OUT_EVERY}"
@@ -139,8 +143,8 @@ def split_names(names: list[str], origin: str) -> dict[str, dict[str, list[str]]
 
 def _decode_parts(parts: dict[str, dict[str, list[str]]], read: Callable[[str], bytes], size: int) -> PictureSet:
     classes = tuple(sorted(parts["train"]))
-    decoded = []
-    for part in ("train", "test"):
+    decoded = {}
+    for part in parts:
         # The first picture of every class, then the second of every class: consecutive pictures then belong to
         # different classes, as in the original CIFAR-10, and chunked augmentation draws once for such pictures.
         order = sorted(
@@ -153,8 +157,8 @@ def _decode_parts(parts: dict[str, dict[str, list[str]]], read: Callable[[str], 
             track(order, description=f"decoding {part}", transient=True, disable=not sys.stdout.isatty())
         ):
             images[i] = _decode_picture(name, read(name), size)
-        decoded.append(Pictures(images, np.array([label for _, label, _ in order], np.int64)))
-    return build_picture_set(decoded[0], decoded[1], classes)
+        decoded[part] = Pictures(images, np.array([label for _, label, _ in order], np.int64))
+    return build_picture_set(classes=classes, **decoded)
 
 
 def _decode_picture(name: str, data: bytes, size: int) -> np.ndarray:

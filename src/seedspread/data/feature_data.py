@@ -1,9 +1,11 @@
 """Features of a frozen backbone as a LightningDataModule: what a linear probe trains on."""
 
+import hashlib
 import json
 import mmap
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from seedspread.data.loader import ShuffledLoader
 from seedspread.data.picture_files import PictureFiles, build_source
 from seedspread.data.pictures import PictureSet, balanced_indices, check_sizes
 from seedspread.data.reader import Reader
+from seedspread.data.splits import Split, draw_split, refuse_second_validation
 from seedspread.models.backbones import Backbone
 from seedspread.records.examples import ExampleIndex
 
@@ -34,17 +37,24 @@ def _total_memory() -> int:
 
 
 class SharedFeatures:
-    """The features that all seeds of a process share; nothing writes to them."""
+    """The features that all seeds of a process share; nothing writes to them.
 
-    def __init__(self, extraction: Extraction, test_positions: np.ndarray) -> None:
+    `validation` extracts the centre crops of the pictures that may validate, in the place of test pictures: those of
+    a validation set of the data's own, or else all that may train.
+    """
+
+    def __init__(
+        self, extraction: Extraction, test_positions: np.ndarray, validation: Extraction | None = None
+    ) -> None:
         self.test_positions = test_positions  # of the source's pictures in the test set as read
         self.extraction, self.device = extraction, extraction.device
         self.features: Features = extraction.load_or_extract()
         self.description = json.loads(json.dumps(extraction.description()))  # lists for tuples, as in a record
-        self.train_labels, self.test_labels = (
-            torch.from_numpy(labels).to(self.device)
-            for labels in (self.features.train_labels, self.features.test_labels)
-        )
+        self.validation = validation and validation.load_or_extract()
+        if self.validation:
+            both = f"{self.features.fingerprint} {self.validation.fingerprint}"
+            self.features = replace(self.features, fingerprint=hashlib.sha256(both.encode()).hexdigest())
+        self.train_labels = torch.from_numpy(self.features.train_labels).to(self.device)
         train = self.features.train
         self._rows = train.reshape(-1, train.shape[2])  # all views of a picture, then those of the next
         if isinstance(train, np.memmap) and 2 * train.nbytes > _total_memory():
@@ -84,31 +94,46 @@ class SharedFeatures:
 
 @lru_cache(maxsize=1)
 def _load_shared(
-    reader: Reader, source: str | None, size: int | None, subset: tuple[int | None, int | None], **rest: Any
+    reader: Reader,
+    source: str | None,
+    size: int | None,
+    subset: tuple[int | None, int | None],
+    validation: float | None,
+    name: str,
+    **rest: Any,
 ) -> SharedFeatures:
     found = reader(source, rest["cache"], size)
     positions = balanced_indices(found.test.labels, subset[1], len(found.classes), "data.test_size")
     if isinstance(found, PictureSet) or subset != (None, None):
         found = build_source(found, *subset)
-    return SharedFeatures(Extraction(source=found, **rest), positions)
+    if found.validation is not None:
+        refuse_second_validation(validation, name)
+    if found.validation is None and validation is None:
+        return SharedFeatures(Extraction(source=found, **rest), positions)
+    scored, fingerprint = found.validation or found.train, f"{found.fingerprint} validation"
+    centre_crops = Extraction(source=replace(found, test=scored, fingerprint=fingerprint), **rest | {"views": 0})
+    return SharedFeatures(Extraction(source=found, **rest), positions, centre_crops)
 
 
 class ProbeLoader(ShuffledLoader):
     """Shuffled batches of an epoch: features (batch, d) float32 of one view of each picture, and labels (batch,).
 
-    The views of an epoch are drawn at once from the augment stream.
+    The views of an epoch are drawn at once from the augment stream. `pictures` (n,) are those that train; None: all.
     """
 
-    def __init__(self, shared: SharedFeatures, batch_size: int, streams: Streams) -> None:
-        super().__init__(len(shared.train_labels), batch_size, streams)
+    def __init__(
+        self, shared: SharedFeatures, batch_size: int, streams: Streams, pictures: np.ndarray | None = None
+    ) -> None:
         self.shared = shared
+        self.pictures = np.arange(len(shared.train_labels)) if pictures is None else pictures
+        super().__init__(len(self.pictures), batch_size, streams)
 
     def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Pictures (batch,) and views (batch,) of each batch."""
         order, epoch = self.sampler.permutation().numpy(), self.sampler.epoch
         views = self.streams.augment.rng(epoch).integers(0, self.shared.features.train.shape[1], len(order))
         for chosen in self.split(order):
-            yield chosen, views[chosen]
+            yield self.pictures[chosen], views[chosen]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for pictures, views in self.batches():
@@ -128,26 +153,32 @@ class LiveLoader(ProbeLoader):
         def crop(index: int) -> np.ndarray:
             return extraction.random_crop(extraction.source.train.load(index), augment.rng(epoch, index))[None]
 
-        for chosen in self.split(self.sampler.permutation().numpy()):
+        for chosen in self.split(self.pictures[self.sampler.permutation().numpy()]):
             rows = self.shared.extractor.extract_each(crop, chosen.tolist())
             features = torch.from_numpy(np.concatenate(list(rows)))
             yield features.to(self.shared.device).float(), self.shared.train_labels[chosen]
 
 
 class ScoreLoader:
-    """Features (batch, d) float32 and labels (batch,) of all pictures to score, in the order of the set."""
+    """Features (batch, d) float32 and labels (batch,) of pictures to score, in the order of the set.
 
-    def __init__(self, shared: SharedFeatures, batch_size: int) -> None:
-        self.shared, self.batch_size = shared, batch_size
+    `chosen` (n,) of the test pictures of `features`; None: all.
+    """
+
+    def __init__(
+        self, features: Features, batch_size: int, device: torch.device, chosen: np.ndarray | None = None
+    ) -> None:
+        every = slice(None) if chosen is None else chosen
+        self.features, self.batch_size, self.device = features.test, batch_size, device
+        self.rows, self.labels = features.test_rows[every], torch.from_numpy(features.test_labels[every]).to(device)
 
     def __len__(self) -> int:
-        return -(-len(self.shared.test_labels) // self.batch_size)
+        return -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        features, device = self.shared.features, self.shared.device
-        for start in range(0, len(features.test_rows), self.batch_size):
-            rows = features.test[features.test_rows[start : start + self.batch_size]]
-            yield torch.from_numpy(rows).to(device).float(), self.shared.test_labels[start : start + self.batch_size]
+        for start in range(0, len(self.rows), self.batch_size):
+            here = slice(start, start + self.batch_size)
+            yield torch.from_numpy(self.features[self.rows[here]]).to(self.device).float(), self.labels[here]
 
 
 class FeatureData(L.LightningDataModule):
@@ -156,7 +187,8 @@ class FeatureData(L.LightningDataModule):
     `read` finds the pictures, a function (source, cache, size): read_cifar10 of seedspread.data.cifar10, or
     read_picture_files of seedspread.data.picture_files for pictures that do not fit into one array. The features of
     `views` random crops of each picture are kept, and each epoch trains on one of them; with 0 none are kept and the
-    backbone computes fresh crops in every step. Raises InputError where the pictures do not fit the settings.
+    backbone computes fresh crops in every step. `validation` is as that of PictureData: its pictures train by their
+    random crops and validate by their centre crops. Raises InputError where the pictures do not fit the settings.
     """
 
     def __init__(
@@ -182,6 +214,7 @@ class FeatureData(L.LightningDataModule):
         train_size: int | None = None,
         test_size: int | None = None,
         root: str | None = None,
+        validation: float | None = None,
     ) -> None:
         super().__init__()
         if skip_broken and not views:
@@ -195,6 +228,8 @@ class FeatureData(L.LightningDataModule):
             source,
             size,
             (train_size, test_size),
+            validation,
+            name,
             cache=Path(cache).expanduser(),
             backbone=backbone,
             crops=augment,
@@ -207,7 +242,11 @@ class FeatureData(L.LightningDataModule):
         )
         self.pictures = self.shared.features
         self.description = self.shared.description
-        self.train_examples = len(self.pictures.train_labels)
+        self.split: Split | None = draw_split(self.pictures.train_labels, validation, streams.split)
+        self._training = None if self.split is None else self.split.train
+        self.train_examples = len(self.pictures.train_labels if self._training is None else self._training)
+        own = self.shared.validation and len(self.shared.validation.test_rows)
+        self.validation_examples = own if self.split is None else len(self.split.validation)
         self.classes, self.features = len(self.pictures.classes), self.pictures.test.shape[1]
         self.batch_size, self.score_batch_size, self.streams = batch_size, score_batch_size, streams
         self._loader = ProbeLoader if views else LiveLoader
@@ -219,7 +258,15 @@ class FeatureData(L.LightningDataModule):
         return ExampleIndex(self.pictures.test_labels, self.shared.test_positions[rows], names)
 
     def train_dataloader(self) -> ProbeLoader:
-        return self._loader(self.shared, self.batch_size, self.streams)
+        return self._loader(self.shared, self.batch_size, self.streams, self._training)
 
     def val_dataloader(self) -> ScoreLoader:
-        return ScoreLoader(self.shared, self.score_batch_size)
+        chosen = None if self.split is None else self.split.validation
+        return self._score(self.shared.validation or self.pictures, chosen)
+
+    def test_dataloader(self) -> ScoreLoader | list[ScoreLoader]:
+        """The test set; empty where it validates."""
+        return self._score(self.pictures) if self.shared.validation else []
+
+    def _score(self, features: Features, chosen: np.ndarray | None = None) -> ScoreLoader:
+        return ScoreLoader(features, self.score_batch_size, self.shared.device, chosen)

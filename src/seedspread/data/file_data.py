@@ -23,6 +23,7 @@ from seedspread.data.loader import EpochOrder, EpochPosition, Normaliser
 from seedspread.data.picture_files import PictureFiles, PictureSource
 from seedspread.data.pictures import check_sizes
 from seedspread.data.reader import Reader
+from seedspread.data.splits import draw_split, refuse_second_validation
 from seedspread.models.backbones import Transform
 from seedspread.records.examples import ExampleIndex
 
@@ -55,16 +56,20 @@ class CroppedPictures(Dataset[tuple[Tensor, int]]):
 
 
 class EpochBatches:
-    """The keys (epoch, picture) of each batch of an epoch, from `begin` on; Lightning sets the epoch of `sampler`."""
+    """The keys (epoch, picture) of each batch of an epoch, from `begin` on; Lightning sets the epoch of `sampler`.
 
-    def __init__(self, sampler: EpochOrder, batch_size: int) -> None:
+    `sampler` orders the `pictures` (n,) that train; None: all.
+    """
+
+    def __init__(self, sampler: EpochOrder, batch_size: int, pictures: np.ndarray | None = None) -> None:
         self.sampler, self.batch_size, self.begin = sampler, batch_size, 0
+        self.pictures = np.arange(sampler.pictures) if pictures is None else pictures
 
     def __len__(self) -> int:
         return self.sampler.pictures // self.batch_size
 
     def __iter__(self) -> Iterator[list[Key]]:
-        order, epoch = self.sampler.permutation().tolist(), self.sampler.epoch
+        order, epoch = self.pictures[self.sampler.permutation().numpy()].tolist(), self.sampler.epoch
         for step in range(self.begin, len(self)):
             yield [(epoch, index) for index in order[step * self.batch_size : (step + 1) * self.batch_size]]
 
@@ -114,8 +119,8 @@ class FileData(L.LightningDataModule):
     """Pictures that stay in their files; `workers` processes decode and crop them.
 
     `read` is a function (source, cache, size) that returns a PictureSource. Random crops are resized to `size` x
-    `size`; for scoring the short side is resized to `resize` and the centre cropped. Raises InputError where the
-    pictures do not fit the settings.
+    `size`; for scoring the short side is resized to `resize` and the centre cropped. `validation` is as that of
+    PictureData. Raises InputError where the pictures do not fit the settings.
     """
 
     def __init__(
@@ -138,6 +143,7 @@ class FileData(L.LightningDataModule):
         device: torch.device,
         channels: int = 3,
         root: str | None = None,
+        validation: float | None = None,
     ) -> None:
         super().__init__()
         if not channels == len(mean) == len(std) == 3:
@@ -148,7 +154,13 @@ class FileData(L.LightningDataModule):
             raise InputError(f"data.size={size}, data.resize={resize}: pixels, 1 <= size <= resize")
         self.transform = Transform(size, resize, interpolation, tuple(mean), tuple(std))
         self.pictures = _list_pictures(Reader.of(read), source, size)
-        self.train_examples = len(self.pictures.train)
+        train = self.pictures.train
+        if self.pictures.validation is not None:
+            refuse_second_validation(validation, name)
+        self.split = draw_split(train.labels, validation, streams.split)
+        own = None if self.pictures.validation is None else len(self.pictures.validation)
+        self.train_examples = len(train) if self.split is None else len(self.split.train)
+        self.validation_examples = own if self.split is None else len(self.split.validation)
         self.classes = len(self.pictures.classes)
         check_sizes(name, classes, self.classes, batch_size, self.train_examples)
         self.crops, self.workers, self.streams, self.device = augment, workers, streams, device
@@ -160,13 +172,23 @@ class FileData(L.LightningDataModule):
         return ExampleIndex(test.labels, np.arange(len(test)), np.array(test.names))
 
     def train_dataloader(self) -> FileLoader:
-        keys = EpochBatches(EpochOrder(len(self.pictures.train), self.streams), self.batch_size)
+        chosen = None if self.split is None else self.split.train
+        keys = EpochBatches(EpochOrder(self.train_examples, self.streams), self.batch_size, chosen)
         return self._loader(CroppedPictures(self.pictures.train, self.transform, self.crops, self.streams), keys)  # type: ignore[arg-type]
 
     def val_dataloader(self) -> FileLoader:
-        every = [(0, index) for index in range(len(self.pictures.test))]
+        if self.split is not None:
+            return self._score(self.pictures.train, self.split.validation)
+        return self._score(self.pictures.validation or self.pictures.test)
+
+    def test_dataloader(self) -> FileLoader | list[FileLoader]:
+        """The test set; empty where it validates."""
+        return self._score(self.pictures.test) if self.split or self.pictures.validation else []
+
+    def _score(self, pictures: Any, chosen: np.ndarray | None = None) -> FileLoader:
+        every = [(0, index) for index in (range(len(pictures)) if chosen is None else chosen.tolist())]
         keys = BatchSampler(every, self.score_batch_size, drop_last=False)  # type: ignore[arg-type]
-        return self._loader(CroppedPictures(self.pictures.test, self.transform, None, self.streams), keys)  # type: ignore[arg-type]
+        return self._loader(CroppedPictures(pictures, self.transform, None, self.streams), keys)
 
     def _loader(self, pictures: CroppedPictures, keys: EpochBatches | BatchSampler) -> FileLoader:
         return FileLoader(pictures, keys, self._normalise, self.device, self.workers)

@@ -12,7 +12,8 @@ import numpy as np
 from seedspread.config.errors import InputError
 from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 
-_PARTS = ("train_images", "train_labels", "test_images", "test_labels")
+_PARTS = ("train", "test", "validation")  # the last where the pictures have a validation set of their own
+_KINDS = ("images", "labels")
 
 
 def load_or_build(folder: Path, name: str, source: str, build: Callable[[], PictureSet]) -> PictureSet:
@@ -47,12 +48,13 @@ def load_entry(entry: Path) -> PictureSet | None:
     try:
         manifest = json.loads((entry / "manifest.json").read_text())
         # Copy-on-write maps: torch uses them without a copy, and writes to them do not reach the disk.
-        arrays = [np.load(entry / f"{part}.npy", mmap_mode="c") for part in _PARTS]
+        names = manifest["parts"]  # absent in entries of version 0.1, which took validation pictures for test pictures
+        arrays = [np.load(entry / f"{name}_{kind}.npy", mmap_mode="c") for name in names for kind in _KINDS]
         if [list(array.shape) for array in arrays] != manifest["shapes"]:
             return None
-        train, test = Pictures(arrays[0], np.array(arrays[1])), Pictures(arrays[2], np.array(arrays[3]))
+        parts = {n: Pictures(x, np.array(y)) for n, x, y in zip(names, arrays[::2], arrays[1::2], strict=True)}
         # Records hold this fingerprint: computed from the bytes again, once per process.
-        found = build_picture_set(train, test, tuple(manifest["classes"]))
+        found = build_picture_set(classes=tuple(manifest["classes"]), **parts)
         return found if found.fingerprint == manifest["fingerprint"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -63,14 +65,16 @@ def store_entry(pictures: PictureSet, entry: Path, source: str) -> None:
     entry.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=entry.parent, prefix=f".{entry.name}."))
     try:
-        arrays = (pictures.train.images, pictures.train.labels, pictures.test.images, pictures.test.labels)
-        for part, array in zip(_PARTS, arrays, strict=True):
-            np.save(draft / f"{part}.npy", array)
+        parts = {name: part for name in _PARTS if (part := getattr(pictures, name)) is not None}
+        arrays = {f"{name}_{kind}": getattr(part, kind) for name, part in parts.items() for kind in _KINDS}
+        for name, array in arrays.items():
+            np.save(draft / f"{name}.npy", array)
         manifest = {
+            "parts": list(parts),
             "source": source,
             "classes": pictures.classes,
             "fingerprint": pictures.fingerprint,
-            "shapes": [array.shape for array in arrays],
+            "shapes": [array.shape for array in arrays.values()],
         }
         (draft / "manifest.json").write_text(json.dumps(manifest, indent=2))
         if entry.exists() and load_entry(entry) is None:

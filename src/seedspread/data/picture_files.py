@@ -55,12 +55,16 @@ class PictureFiles:
 
 @dataclass(frozen=True)
 class PictureSource:
-    """Pictures to train on and pictures to score, and the SHA-256 of their names and sizes, or of their bytes."""
+    """Pictures to train on and pictures to score, and the SHA-256 of their names and sizes, or of their bytes.
+
+    `validation` is None where the data have no validation set of their own.
+    """
 
     train: PictureFiles | Pictures
     test: PictureFiles | Pictures
     classes: tuple[str, ...]
     fingerprint: str
+    validation: PictureFiles | Pictures | None = None
 
 
 def build_source(pictures: PictureSet | PictureSource, train_size: int | None, test_size: int | None) -> PictureSource:
@@ -71,6 +75,7 @@ def build_source(pictures: PictureSet | PictureSource, train_size: int | None, t
         pictures.test.balanced_subset(test_size, classes, "data.test_size"),
         pictures.classes,
         f"{pictures.fingerprint} {train_size} {test_size}",
+        pictures.validation,
     )
 
 
@@ -99,13 +104,13 @@ def read_picture_files(source: str | None, cache: Path, size: int) -> PictureSou
     parts = split_names(list(found), f"data.root={source} (expected: {EXPECTED})")
     classes = tuple(sorted(parts["train"]))
     digest = hashlib.sha256(json.dumps(classes).encode())
-    lists = []
-    for part in ("train", "test"):
+    lists = {}
+    for part in parts:
         rows = [(name, label) for label, kind in enumerate(classes) for name in parts[part][kind]]
         digest.update("".join(f"{name} {found[name]} {label}\n" for name, label in rows).encode())
         names, labels = zip(*rows, strict=True)
-        lists.append(PictureFiles(root, names, np.array(labels, np.int64)))
-    return PictureSource(lists[0], lists[1], classes, digest.hexdigest())
+        lists[part] = PictureFiles(root, names, np.array(labels, np.int64))
+    return PictureSource(classes=classes, fingerprint=digest.hexdigest(), **lists)
 
 
 def _pictures_under(root: Path, inside: str = "") -> Iterator[tuple[str, int]]:

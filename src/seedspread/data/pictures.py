@@ -65,19 +65,25 @@ def balanced_indices(labels: np.ndarray, size: int | None, classes: int, key: st
 
 @dataclass(frozen=True)
 class PictureSet:
-    """The pictures a study trains and scores on, and the SHA-256 of their bytes."""
+    """The pictures a study trains and scores on, and the SHA-256 of their bytes.
+
+    `validation` is None where the data have no validation set of their own.
+    """
 
     train: Pictures
     test: Pictures
     classes: tuple[str, ...]
     fingerprint: str
+    validation: Pictures | None = None
 
 
-def build_picture_set(train: Pictures, test: Pictures, classes: tuple[str, ...]) -> PictureSet:
+def build_picture_set(
+    train: Pictures, test: Pictures, classes: tuple[str, ...], validation: Pictures | None = None
+) -> PictureSet:
     """A PictureSet with its fingerprint, over pixels, labels, shapes and class names."""
     digest = hashlib.sha256(json.dumps(classes).encode())
-    for array in (train.images, train.labels, test.images, test.labels):
-        array = np.ascontiguousarray(array)
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(array.data)
-    return PictureSet(train, test, classes, digest.hexdigest())
+    for part in (train, test, *([validation] if validation else [])):
+        for array in map(np.ascontiguousarray, (part.images, part.labels)):
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(array.data)
+    return PictureSet(train, test, classes, digest.hexdigest(), validation)
