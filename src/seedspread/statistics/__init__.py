@@ -54,6 +54,7 @@ from seedspread.statistics.spread import (
     is_constant,
     mean_interval,
     sample_std,
+    split_mean_interval,
     std_interval,
     std_ratio,
 )

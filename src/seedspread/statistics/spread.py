@@ -59,6 +59,23 @@ def mean_interval(scores: Array, level: float = 0.95) -> Interval:
     return Interval(mean - half, mean + half)
 
 
+def split_mean_interval(scores: Array, validation: int, training: int, level: float = 0.95) -> Interval:
+    """The interval of the mean of scores (S,) over S random splits of one set of examples; nan for one split.
+
+    Each score is of the `validation` examples that the split leaves out of the `training` examples. Splits share
+    examples, so the mean varies more than that of S independent scores: its squared standard error is
+    (1/S + validation/training)·s² in the place of s²/S, with Student's distribution of S-1 degrees of freedom. Nadeau
+    and Bengio 2003, "Inference for the generalization error", Machine Learning 52, section 3. Not for scores of one
+    test set that all splits share: those have in common most of what they are trained on, and all they are scored on.
+    """
+    n = len(scores)
+    if n < 2:
+        return UNKNOWN
+    mean, std = float(scores.mean()), float(sample_std(scores))
+    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * std * math.sqrt(1 / n + validation / training)
+    return Interval(mean - half, mean + half)
+
+
 def log_variance_error(scores: Array) -> tuple[float, float]:
     """Bonett's small-sample factor c of the variance of scores (S,), and the standard error of log(c·variance).
 
