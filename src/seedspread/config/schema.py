@@ -350,7 +350,7 @@ class Trainer(Schema):
     max_steps: Any = key("", refused=WHOLE.format("say how long with trainer.max_epochs="))
     max_time: Any = key("", refused=WHOLE.format("say how long with trainer.max_epochs="))
     callbacks: Any = key("", refused="callbacks are a group of their own: +callbacks.NAME._target_=")
-    logger: Any = key("", refused="loggers are a group of their own: logger=csv or logger=tensorboard")
+    logger: Any = key("", refused="loggers are a group of their own: logger=csv, tensorboard, wandb or mlflow")
 
 
 class EpochLines(Schema):

@@ -28,6 +28,7 @@ from seedspread.records.study import Study, study_folder
 from seedspread.training import hardware
 from seedspread.training.compilation import compile_network
 from seedspread.training.environment import describe_machine
+from seedspread.training.loggers import check_logger
 from seedspread.training.module import Classifier
 from seedspread.training.seeding import draw_from, seed_global_generators
 
@@ -43,6 +44,7 @@ def open_study(cfg: DictConfig) -> tuple[DictConfig, Study]:
     check_config(cfg, Train)
     cfg = resolve_config(cfg)
     check_targets(cfg)
+    check_logger(cfg.logger)
     folder = study_folder(cfg.results, cfg.study)
     return cfg, Study.open(folder, study_identity(cfg), is_in_use(folder), Metric.of(**cfg.metric))
 

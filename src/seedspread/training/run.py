@@ -17,6 +17,7 @@ from seedspread.records.study import Study
 from seedspread.training.build import build_run
 from seedspread.training.callbacks.checkpoints import Checkpoints, find_checkpoint
 from seedspread.training.callbacks.seed_record import SeedRecord
+from seedspread.training.loggers import close_logger, open_logger
 
 
 def train_seed(
@@ -50,7 +51,7 @@ def fit(
 ) -> None:
     """Train with the config's trainer, from `checkpoint` on if given; `callbacks` run before the config's own."""
     trainer = instantiate(cfg.trainer, _partial_=True)(
-        logger=instantiate(cfg.logger) or False,
+        logger=open_logger(cfg.logger),
         callbacks=[*callbacks, *(instantiate(callback) for callback in (cfg.callbacks or {}).values())],
         **({"devices": [device.index]} if device.type == "cuda" else {}),
     )
@@ -61,6 +62,7 @@ def fit(
     except SystemExit as exit_:  # Lightning's answer to Ctrl-C and SIGTERM
         raise KeyboardInterrupt from exit_
     finally:
+        close_logger()
         if leases:
             leases.progress = dict
 
