@@ -4,12 +4,15 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from seedspread.decide.score_files import Arm
 from seedspread.report.search_words import explain_judgement
 from seedspread.search.judge import Judgement
 from seedspread.search.trials import Trial, best_trial
+from tests.search.equal_configs import Made, shares
 from tests.search.synthetic import NOISE, SEEDS, SPACE
+from tests.statistics.simulation import at_most
 
 
 def test_the_chosen_score_is_too_high_and_the_honest_one_is_not():
@@ -73,3 +76,24 @@ def test_a_winner_as_far_from_the_baseline_on_each_seed_is_judged_without_a_test
     j = Judgement.of(Trial("trial-000", {}, {0: 97.0}), *arms)
     assert (j.comparison, j.decision) == (None, decision) and says in explain_judgement(j)
     assert j.curse == pytest.approx(97 - 95.7 - difference)
+
+
+@pytest.mark.parametrize("on_test", [False, True], ids=["chosen by validation", "chosen by the test set"])
+def test_the_best_of_32_equal_configs_is_rarely_adopted(on_test):
+    made = Made(0.9, 400, interaction=0.8, on_test=on_test)
+    adopted, by_seeds_alone = shares(made, 100)
+    assert adopted <= at_most(0.03, 100)
+    assert by_seeds_alone >= (0.3 if on_test else 0.08), "configs differ on these examples by more than seeds explain"
+
+
+def test_a_config_that_is_truly_better_is_adopted():
+    assert shares(Made(0.6, 2000, interaction=0.3, better=0.02), 30)[0] > 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interaction", [0.0, 0.6])
+@pytest.mark.parametrize("accuracy, examples", [(0.97, 360), (0.57, 2000), (0.87, 10_000)])
+def test_the_best_of_32_equal_configs_is_adopted_in_at_most_5_percent_of_2000_searches(accuracy, examples, interaction):
+    share, _ = shares(Made(accuracy, examples, interaction), 2000)
+    assert share <= 0.05
+    assert stats.binomtest(round(2000 * share), 2000).proportion_ci().high <= 0.065

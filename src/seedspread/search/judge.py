@@ -9,7 +9,7 @@ import numpy as np
 
 from seedspread.config.errors import InputError
 from seedspread.decide.arms import Arm, pair_arms
-from seedspread.decide.verdict import ArmComparison, NothingVaries, compare_arms
+from seedspread.decide.verdict import ALPHA, ArmComparison, NothingVaries, compare_arms
 from seedspread.records.record import Status
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study
@@ -25,13 +25,21 @@ class Judgement:
     arms: tuple[Arm, Arm]  # the baseline and the winner
     comparison: ArmComparison | None  # None where nothing varies to test: every seed differs by the same amount
     diverged: tuple[int, int]  # fresh seeds of the baseline, and of the winner
+    chosen_on_test_among: int = 1  # trials that were compared on the test set; 1 where validation data chose
 
     @classmethod
-    def of(cls, winner: Trial, baseline: Arm, candidate: Arm, diverged: tuple[int, int] = (0, 0)) -> "Judgement":
+    def of(
+        cls,
+        winner: Trial,
+        baseline: Arm,
+        candidate: Arm,
+        diverged: tuple[int, int] = (0, 0),
+        chosen_on_test_among: int = 1,
+    ) -> "Judgement":
         comparison = None
         with suppress(NothingVaries):  # for example, the winner has the settings of the baseline
             (comparison,) = compare_arms(baseline, [candidate], pair=True)
-        return cls(winner, (baseline, candidate), comparison, diverged)
+        return cls(winner, (baseline, candidate), comparison, diverged, chosen_on_test_among)
 
     @cached_property
     def _shared(self) -> tuple[Array, Array]:
@@ -60,12 +68,29 @@ class Judgement:
 
     @property
     def decision(self) -> str:
-        """adopt: better is shown. keep: it is not. more seeds: the seeds at hand are too few to show it."""
+        """adopt: better is shown. keep: it is not. more seeds: the seeds at hand are too few to show it.
+
+        Better on other seeds and on other test examples: configs that are equal in truth differ on the examples at hand
+        by more than seeds explain, and of many such configs one is chosen.
+        """
         if self.diverged[1] > self.diverged[0]:
             return "keep"
         if self.comparison is None:
             return "more seeds" if self.fresh_score > self.baseline.mean() else "keep"
-        return {"better": "adopt", "too few seeds": "more seeds"}.get(self.comparison.verdict, "keep")
+        if self.comparison.verdict == "better":
+            return "adopt" if self.is_better_on_other_examples is not False else "keep"
+        return "more seeds" if self.comparison.verdict == "too few seeds" else "keep"
+
+    @property
+    def is_better_on_other_examples(self) -> bool | None:
+        """Whether better is shown with the choice of test examples in its error; None where predictions are unknown.
+
+        Where the test set chose among k trials, its p-value counts k times (Bonferroni).
+        """
+        if self.comparison is None or self.comparison.examples is None:
+            return None
+        whole = self.comparison.examples.whole
+        return self.comparison.verdict == "better" and whole.p * self.chosen_on_test_among < ALPHA
 
 
 def judge_winner(folder: Path, winner: Trial) -> Judgement:
