@@ -16,8 +16,9 @@ def test_a_wrong_folder_shows_the_expected_layout(tmp_path):
     for source, says in (
         (None, f"data.root is not set: .*{expected}"),
         (tmp_path / "nowhere", f"no such folder; it should hold {expected}"),
-        (tmp_path / "empty", f"no pictures in it; it should hold {expected}"),
-        (root, f"{expected}.*: no pictures in"),
+        (tmp_path / "empty", "no pictures in it; it should hold train/<class>/"),
+        (root, "nothing to score: there is no test/ or val/ beside train/; fill test/<class>/, or name train/"),
+        (root / "train" / "n01" / "train_0.JPEG", "a file; unpack it, or use data=class_folders"),
     ):
         (tmp_path / "empty").mkdir(exist_ok=True)
         with pytest.raises(InputError, match=says):

@@ -196,7 +196,7 @@ def test_folders_with_three_parts_validate_on_val_and_test_on_test(tmp_path, val
 
 def test_a_class_without_validation_pictures_is_named(tmp_path):
     contents = {name: data for name, data in three_parts().items() if not name.startswith("val/b")}
-    with pytest.raises(InputError, match="class 'b' has no pictures"):
+    with pytest.raises(InputError, match="train/ and val/ hold different classes: only in train/: b;"):
         read_class_folders(str(folder(tmp_path / "in", contents)), tmp_path / "cache", 8)
 
 

@@ -1,168 +1,98 @@
-"""Pictures in class folders, in a directory or in a .tar, .tar.gz, .tar.xz or .zip archive.
+"""Pictures in class folders (see seedspread.data.class_layout), in a directory or in a .tar, .tar.gz or .zip archive.
 
-    train/<class>/*.jpg and test/<class>/*.jpg     (or val, valid, validation for test)
-    train/, val/ and test/, all with class folders val/ validates, test/ tests
-    <class>/*.jpg                                  every fifth picture of a class is held out for scoring
-
-All of it may lie in one more folder. Archives are read in memory and never unpacked to disk.
+Archives are read in memory and never unpacked to disk.
 """
 
 import hashlib
 import io
 import sys
-import tarfile
-import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image
 from rich.progress import track
 
 from seedspread.config.errors import InputError
-from seedspread.data.decoding import DECODING, ENDINGS, decode_picture
+from seedspread.data.archive import open_archive
+from seedspread.data.class_layout import LAYOUT, find_layout
+from seedspread.data.decoding import DECODING, BrokenPicture, decode_picture
+from seedspread.data.listing import Listing, list_folder
 from seedspread.data.picture_cache import load_or_build
 from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 
-TEST_NAMES = ("test", "val", "valid", "validation")
-HELD_OUT_EVERY = 5
-LAYOUT = "train/<class>/*.jpg and test/<class>/*.jpg, or <class>/*.jpg"
+BROKEN_UP_TO = 20  # pictures that do not decode: reading ends there
 
 
 def read_class_folders(source: str | None, cache: Path, size: int) -> PictureSet:
-    """The pictures of `source`, a folder or an archive, each `size` x `size`: short side resized, centre cropped."""
+    """The pictures of `source`, a folder or an archive, each `size` x `size`: short side resized, centre cropped.
+
+    What is left out is printed when they are decoded, the first time. Raises InputError for folders of another layout,
+    and for pictures that do not decode.
+    """
     if source is None:
         raise InputError(f"data.source is not set: give a folder or archive that holds {LAYOUT}, data.source=PATH")
-    path = Path(source).expanduser()
+    path, origin = Path(source).expanduser(), f"data.source={source}"
     if not path.exists():
-        raise InputError(f"data.source={source}: no such file or folder; it should hold {LAYOUT}")
+        raise InputError(f"{origin}: no such file or folder; it should hold {LAYOUT}")
+    listing = list_folder(path, origin) if path.is_dir() else None
 
     def build() -> PictureSet:
-        with _open_source(path) as (names, read):
-            return _decode_parts(split_names(names, f"data.source={source}"), read, size)
+        if listing is not None:
+            return _decode(listing, path.joinpath, path, size)
+        with open_archive(path, origin) as (packed, read):
+            return _decode(packed, lambda name: io.BytesIO(read(name)), path, size)
 
-    key = f"{_describe_files(path)}, size {size}, decoding {DECODING}"
+    key = f"{_describe_files(path, listing)}, size {size}, decoding {DECODING}"
     return load_or_build(cache, path.name.split(".")[0], key, build)
 
 
-def _describe_files(path: Path) -> str:
+def _describe_files(path: Path, listing: Listing | None) -> str:
     """A key that changes with the pictures: size and time of the archive, or of each picture in the folder."""
-    files = [path / name for name in _pictures_under(path)] if path.is_dir() else [path]
+    files = [path] if listing is None else [path / name for name in listing.pictures]
     stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return f"{path.resolve()} {hashlib.sha256(repr(stats).encode()).hexdigest()}"
 
 
-def _pictures_under(folder: Path) -> list[str]:
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if _is_picture(p.name))
-
-
-@contextmanager
-def _open_source(path: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
-    """Yield the names of the picture files under `path`, and a function that reads one of them."""
-    if path.is_dir():
-        yield _pictures_under(path), lambda name: (path / name).read_bytes()
-        return
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                yield _pictures_in(archive.namelist(), path), archive.read
-        else:
-            with tarfile.open(path) as archive:
-                # Read in one pass: each step back in a compressed archive would decompress it from its start.
-                contents = {m.name: _read_member(archive, m, path) for m in archive if not m.isdir()}
-                yield _pictures_in(list(contents), path), contents.__getitem__
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-        raise InputError(
-            f"data.source={path}: not a whole .tar, .tar.gz, .tar.xz or .zip archive ({type(error).__name__}); "
-            "copy it again"
-        ) from error
-
-
-def _is_picture(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    hidden = parts[-1].startswith(".") or "__MACOSX" in parts  # macOS adds this folder to archives
-    return not hidden and PurePosixPath(name).suffix.lower() in ENDINGS
-
-
-def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> bytes:
-    file = archive.extractfile(member) if member.isreg() else None
-    if file is None:
-        raise InputError(
-            f"data.source={path}: {member.name} is a link or a device, not a picture; create the archive without it"
-        )
-    return file.read() if _is_picture(member.name) else b""
-
-
-def _pictures_in(names: list[str], archive: Path) -> list[str]:
-    unsafe = [name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts]
-    if unsafe:
-        raise InputError(
-            f"data.source={archive}: unsafe path {unsafe[0]!r} in the archive; create it without this path"
-        )
-    return sorted(name for name in names if _is_picture(name))
-
-
-def split_names(names: list[str], origin: str) -> dict[str, dict[str, list[str]]]:
-    """Names by part ("train", "test"; "validation" where there are both val/ and test/) and class.
-
-    Raises InputError, which begins with `origin`, for names without such folders, fewer than two classes, or a class
-    without pictures in one of the parts.
-    """
-    parts: dict[str, dict[str, list[str]]] = {"train": {}, "test": {}, "validation": {}}
-    loose: dict[str, list[str]] = {}
-    for name in names:
-        folders = PurePosixPath(name).parts[:-1]
-        if len(folders) >= 2 and folders[-2] in ("train", *TEST_NAMES):
-            part = folders[-2] if folders[-2] in ("train", "test") else "validation"
-            parts[part].setdefault(folders[-1], []).append(name)
-        elif folders:
-            loose.setdefault(folders[-1], []).append(name)
-    if not any(parts.values()):
-        for label, files in loose.items():
-            parts["test"][label] = files[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
-            held_out = set(parts["test"][label])
-            parts["train"][label] = [file for file in files if file not in held_out]
-    if not parts["test"]:  # val/ alone is what scores
-        parts["test"] = parts.pop("validation")
-    elif not parts["validation"]:
-        del parts["validation"]
-    if not parts["train"] or not parts["test"]:
-        raise InputError(f"{origin}: no pictures in {LAYOUT}")
-    if len(parts["train"]) < 2:
-        raise InputError(f"{origin}: {len(parts['train'])} class found, at least 2 are needed; it should hold {LAYOUT}")
-    differing = sorted(set().union(*parts.values()) - set(parts["train"]).intersection(*parts.values()))
-    if differing or not all(files for part in parts.values() for files in part.values()):
-        lacking = differing or sorted(label for part in parts.values() for label in part if not part[label])
-        raise InputError(
-            f"{origin}: class {lacking[0]!r} has no pictures to train on or none to score; without train/ and "
-            f"test/ a class needs at least {HELD_OUT_EVERY}"
-        )
-    return parts
-
-
-def _decode_parts(parts: dict[str, dict[str, list[str]]], read: Callable[[str], bytes], size: int) -> PictureSet:
-    classes = tuple(sorted(parts["train"]))
+def _decode(listing: Listing, file_of: Callable[[str], Path | IO[bytes]], top: Path, size: int) -> PictureSet:
+    layout = find_layout(listing)
+    for line in layout.left_out:
+        print(line, flush=True)
+    classes = tuple(sorted(layout.parts["train"]))
     decoded = {}
-    for part in parts:
+    broken: list[BrokenPicture] = []
+    for part, paths in layout.parts.items():
         # The first picture of every class, then the second of every class: consecutive pictures then belong to
         # different classes, as in the original CIFAR-10, and chunked augmentation draws once for such pictures.
         order = sorted(
-            (place, label, name)
-            for label, label_name in enumerate(classes)
-            for place, name in enumerate(parts[part][label_name])
+            (place, label, path) for label, name in enumerate(classes) for place, path in enumerate(paths[name])
         )
         images = np.empty((len(order), size, size, 3), np.uint8)
-        for i, (_, _, name) in enumerate(
+        for i, (_, _, path) in enumerate(
             track(order, description=f"decoding {part}", transient=True, disable=not sys.stdout.isatty())
         ):
-            images[i] = _decode_picture(name, read(name), size)
+            try:
+                images[i] = _fit(decode_picture(file_of(path), top / path), size)
+            except BrokenPicture as error:
+                broken.append(error)
+                if len(broken) == BROKEN_UP_TO:
+                    break
         decoded[part] = Pictures(images, np.array([label for _, label, _ in order], np.int64))
+    if broken:
+        raise _join(broken)
     return build_picture_set(classes=classes, **decoded)
 
 
-def _decode_picture(name: str, data: bytes, size: int) -> np.ndarray:
-    image = decode_picture(io.BytesIO(data), name)
+def _join(broken: list[BrokenPicture]) -> InputError:
+    """The first error as it is, and the others by the files' names."""
+    others = [str(error).partition(": ")[0] for error in broken[1:]]
+    ended = "; reading ended there" if len(broken) >= BROKEN_UP_TO else ""
+    return InputError(f"{broken[0]}" + (f"\n{len(others)} more: {', '.join(others)}{ended}" if others else ""))
+
+
+def _fit(image: Image.Image, size: int) -> np.ndarray:
+    """Pixels (size, size, 3) uint8: the short side resized to `size`, the centre cropped."""
     if image.size != (size, size):
         scale = size / min(image.size)
         image = image.resize(

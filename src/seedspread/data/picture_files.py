@@ -1,7 +1,7 @@
 """Pictures that do not fit into one array: a list of files and labels, decoded on demand.
 
     train/<wnid>/*.JPEG and val/<wnid>/*.JPEG      ImageNet (Russakovsky et al. 2015)
-    train/<class>/*.jpg and test/<class>/*.jpg     any other folder that seedspread.data.class_folders reads
+    train/<class>/*.jpg and test/<class>/*.jpg     any other folder of seedspread.data.class_layout
 
 Nothing is cached here, and the fingerprint covers names and sizes alone: ImageNet's 1.3 million files hold 150 GB, and
 listing them takes seconds.
@@ -9,8 +9,6 @@ listing them takes seconds.
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +16,12 @@ import numpy as np
 from PIL import Image
 
 from seedspread.config.errors import InputError
-from seedspread.data.class_folders import TEST_NAMES, split_names
-from seedspread.data.decoding import ENDINGS, decode_picture
+from seedspread.data.class_layout import find_layout
+from seedspread.data.decoding import decode_picture
+from seedspread.data.listing import list_folder
 from seedspread.data.pictures import Pictures, PictureSet, balanced_indices
 
 EXPECTED = "train/<wnid>/*.JPEG and val/<wnid>/*.JPEG, a folder for each class"
-SORT = (
-    "sort val/ with LOC_val_solution.csv of the archive: cd val && tail -n +2 PATH/LOC_val_solution.csv | "
-    "while IFS=', ' read f c _; do mkdir -p $c && mv $f.JPEG $c/; done"
-)
 
 
 @dataclass(frozen=True)
@@ -82,45 +77,25 @@ def build_source(pictures: PictureSet | PictureSource, train_size: int | None, t
 def read_picture_files(source: str | None, cache: Path, size: int) -> PictureSource:
     """The pictures in the folder `source`; `cache` and `size` are of the signature that all readers share, and unused.
 
-    Raises InputError, which shows the expected layout, for a folder that has another one.
+    What is left out is printed. Raises InputError for a folder of another layout.
     """
     if source is None:
         raise InputError(f"data.root is not set: data.root=PATH is the folder that holds {EXPECTED}")
-    root = Path(source).expanduser()
+    root, origin = Path(source).expanduser(), f"data.root={source}"
+    if root.is_file():
+        raise InputError(f"{origin}: a file; unpack it, or use data=class_folders data.source={source}")
     if not root.is_dir():
-        raise InputError(f"data.root={source}: no such folder; it should hold {EXPECTED}")
-    found = dict(_pictures_under(root))
-    sorted_parts = {part for part in TEST_NAMES for name in found if Path(name).parent.parent == Path(part)}
-    if sorted_parts:  # ImageNet's own archive has a test/ without labels beside a sorted val/
-        found = {name: size for name, size in found.items() if Path(name).parent.name not in TEST_NAMES}
-    for part in ("train", *TEST_NAMES):
-        if any(Path(name).parent == Path(part) for name in found):
-            fix = SORT if part == "val" else f"sort them into {part}/<class>/"
-            raise InputError(
-                f"data.root={source}: pictures lie in {part}/ without a class folder; expected: {EXPECTED}.\n{fix}"
-            )
-    if not found:
-        raise InputError(f"data.root={source}: no pictures in it; it should hold {EXPECTED}")
-    parts = split_names(list(found), f"data.root={source} (expected: {EXPECTED})")
-    classes = tuple(sorted(parts["train"]))
+        raise InputError(f"{origin}: no such folder; it should hold {EXPECTED}")
+    listing = list_folder(root, origin)
+    layout = find_layout(listing)
+    for line in layout.left_out:
+        print(line, flush=True)
+    classes = tuple(sorted(layout.parts["train"]))
     digest = hashlib.sha256(json.dumps(classes).encode())
     lists = {}
-    for part in parts:
-        rows = [(name, label) for label, kind in enumerate(classes) for name in parts[part][kind]]
-        digest.update("".join(f"{name} {found[name]} {label}\n" for name, label in rows).encode())
+    for part, paths in layout.parts.items():
+        rows = [(path, label) for label, name in enumerate(classes) for path in paths[name]]
+        digest.update("".join(f"{path} {listing.pictures[path]} {label}\n" for path, label in rows).encode())
         names, labels = zip(*rows, strict=True)
         lists[part] = PictureFiles(root, names, np.array(labels, np.int64))
     return PictureSource(classes=classes, fingerprint=digest.hexdigest(), **lists)
-
-
-def _pictures_under(root: Path, inside: str = "") -> Iterator[tuple[str, int]]:
-    """Names and sizes in bytes of the picture files below `root`, sorted by name."""
-    with os.scandir(root / inside) as listing:
-        entries = sorted(listing, key=lambda entry: entry.name)
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _pictures_under(root, f"{inside}{entry.name}/")
-        elif os.path.splitext(entry.name)[1].lower() in ENDINGS:  # noqa: PTH122  # pathlib takes ten times longer
-            yield f"{inside}{entry.name}", entry.stat().st_size
