@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util.tensor_util import make_ndarray
 from torch.utils.tensorboard import SummaryWriter
 
-from seedspread.records.examples import ExampleIndex, pack_predictions
+from seedspread.records.examples import ExampleIndex, pack_examples
 from seedspread.records.record import Record, Status
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study
@@ -67,7 +67,7 @@ def made_up(folder: Path, seeds: int, epochs: int, examples: int) -> Study:
             ended=f"2026-01-01T{seed // 3600:02}:{seed // 60 % 60:02}:{seed % 60:02}+00:00",
         )
         study.record_path(seed).write_bytes(record.to_json())  # without fsync, which takes most of Study.write
-        study.examples_path(seed).write_bytes(pack_predictions(right.astype(np.int64), 10))
+        study.examples_path(seed).write_bytes(pack_examples(right.astype(np.int64), 10))
     return study
 
 

@@ -10,7 +10,7 @@ from hydra import initialize_config_dir
 from seedspread.commands.reproduce import main
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError
-from seedspread.records.examples import pack_predictions
+from seedspread.records.examples import pack_examples
 from seedspread.records.study import Study
 from seedspread.training.reproduction import compare_records, reproduce
 from tests.conftest import CONF
@@ -52,7 +52,7 @@ def test_a_recorded_seed_is_reproduced_and_the_study_left_as_it_is(recorded):
 def test_a_tampered_record_is_found(recorded):
     tamper(recorded, 3, lambda record: record["final"].update({"val/acc": 0.999}))
     text = again(recorded, 3).describe(3)
-    assert "DIFFERENT: accuracy 99.90 % recorded" in text and "the record was changed after it was written" in text
+    assert "DIFFERENT: val/acc 99.90 % recorded" in text and "the record was changed after it was written" in text
 
 
 def test_where_bits_differ_the_likely_reason_is_shown(recorded):
@@ -83,7 +83,7 @@ def test_with_takes_paths_only(recorded):
 
 
 def test_changed_predictions_are_found(recorded):
-    recorded.examples_path(3).write_bytes(pack_predictions(9 - recorded.predictions(3), 10))
+    recorded.examples_path(3).write_bytes(pack_examples(9 - recorded.predictions(3), 10))
     text = again(recorded, 3).describe(3)
     assert "the predicted labels" in text and "changed after it was written: the network is the same" in text
 
@@ -100,7 +100,7 @@ def test_without_determinism_differences_are_expected():
     one = replace(one, final={"val/acc": 0.9})
     other = replace(one, weights_sha256="d" * 64, final={"val/acc": 0.91})
     comparison = compare_records(one, other)
-    assert "accuracy 90.00 % recorded, 91.00 % now" in comparison.differing
+    assert "val/acc 90.00 % recorded, 91.00 % now" in comparison.differing
     assert any("trainer.deterministic is off" in reason for reason in comparison.reasons)
     assert compare_records(one, one).differing == []
 

@@ -173,8 +173,11 @@ def test_a_study_is_restored_from_its_identity_and_places(config):
 
 def test_places_and_display_are_no_part_of_an_identity():
     outside = {name for name, found in known_keys(Train).items() if found.identity is False}
-    assert {"seed", "results", "jobs", "data.source", "backbone.checkpoint", "trainer.devices"} <= outside
+    assert {"seed", "results", "jobs", "data.source", "backbone.checkpoint"} <= outside
     assert not {"threads", "data.batch_size", "model.width", "optimizer.lr", "trainer.max_epochs"} & outside
     conditional = {name for name, found in known_keys(Train).items() if found.identity == IF_SET}
-    assert conditional == {"streams.other", "streams.split", "data.validation", "compile", "trainer.gradient_clip_val"}
+    assert conditional == {
+        "streams.other", "streams.split", "data.validation", "compile", "module", "trainer.gradient_clip_val",
+        "trainer.devices", "trainer.strategy", "trainer.max_steps",
+    }  # fmt: skip
     assert all(issubclass(schema, Schema) for schema in SCHEMAS.values())

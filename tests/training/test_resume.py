@@ -181,7 +181,7 @@ def test_a_corrupted_checkpoint_is_named_and_the_seed_starts_from_the_beginning(
     assert (folder / "damaged" / "000003-0.ckpt").read_bytes() == b"PK torn"
 
 
-@pytest.mark.parametrize("part", ["optimizer_states", "loops", "history", "generator_states"])
+@pytest.mark.parametrize("part", ["optimizer_states", "loops", "generator_states"])
 def test_a_checkpoint_without_one_of_its_parts_moves_to_damaged(digits, resumed, capsys, part, uninterrupted):
     whole = uninterrupted()
     folder = resumed("parts", (9,))[1]

@@ -21,7 +21,7 @@ def check_config(cfg: DictConfig, schema: type[Schema]) -> None:
     Objects that no schema describes are left to `check_targets`, which imports them.
     """
     own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    raw = OmegaConf.to_container(own, resolve=False)
+    raw: Any = OmegaConf.to_container(own, resolve=False)
     try:
         values: Any = OmegaConf.to_container(own, resolve=True)
     except OmegaConfBaseException as error:
@@ -29,6 +29,10 @@ def check_config(cfg: DictConfig, schema: type[Schema]) -> None:
         for part in key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         raise InputError(f"{key}={value}: {str(error).strip().splitlines()[0]}") from error
+    target = (values.get("data") or {}).get("_target_")
+    foreign = "data" in schema.keys and target not in [group.target for group in schema.keys["data"].groups]
+    if foreign and raw["study"] == "${data.name}" and not is_typed("data.name", typed_keys(cfg)):
+        raise InputError(f"data._target_={target}: name the study, for example study=mine")
     plus = [override[1:] for override in typed_overrides(cfg) if override.startswith("+")]
     _check_keys("", values, schema, _Typed(str(raw), typed_keys(cfg), plus))
 

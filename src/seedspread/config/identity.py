@@ -24,7 +24,7 @@ def _select_identity(values: Mapping[str, Any], known: Mapping[str, Key]) -> dic
     for name, value in values.items():
         if (key := known.get(name)) is None:
             kept[name] = value
-        elif key.identity is True or (key.identity == IF_SET and value is not None):
+        elif key.identity is True or (key.identity == IF_SET and value != key.usual):
             kept[name] = _select_identity(value, keys_of_all(key)) if isinstance(value, Mapping) else value
     return kept
 
@@ -42,7 +42,7 @@ def _restore(ours: Any, identity: Mapping[str, Any], known: Mapping[str, Key]) -
         key = known.get(name)
         if name not in identity:
             if key is not None and key.identity is not True:
-                config[name] = ours[name] if key.identity is False else None
+                config[name] = ours[name] if key.identity is False else key.usual
         elif key is not None and isinstance(identity[name], Mapping):
             config[name] = _restore(ours.get(name), identity[name], keys_of_all(key))
         else:

@@ -60,6 +60,10 @@ def resolve_config(cfg: DictConfig) -> DictConfig:
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.trainer.accelerator = resolve_accelerator(cfg.trainer.accelerator)
+        if not (cfg.get("module") or {}).get("_target_"):
+            cfg.module = None
+        elif cfg.trainer.precision == "auto":
+            cfg.trainer.precision = "32-true"  # Lightning's default, which a module of others was written for
         cfg.trainer.precision = resolve_precision(cfg.trainer.precision, cfg.trainer.accelerator)
         if cfg.get("backbone"):
             choice = cfg.backbone.precision

@@ -16,7 +16,7 @@ from seedspread.config.streams import A_SEED, LARGEST_SEED
 Auto = Literal["auto"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
 Interpolation = Literal["bilinear", "bicubic"]
-IF_SET = "if set"  # part of a study's identity unless it is null
+IF_SET = "if set"  # part of a study's identity unless it has its usual value
 WHOLE = "a seed is recorded only when it is trained and scored whole; {}"
 PERCENT = "percent, from 0 to below 100"
 MOST_THREADS = 1024
@@ -42,6 +42,7 @@ class Key:
     unit: str = ""
     needed: str = ""  # what an error asks for, instead of `describe`
     identity: bool | str = True
+    usual: Any = None  # the value that IF_SET leaves out
     follows: str = ""  # the key that this one copies by default
     refused: str = ""  # why nobody may set it
     file: bool = False  # has to exist
@@ -327,10 +328,10 @@ class Trainer(Schema):
 
     open = True
     accelerator: Literal["auto", "cpu", "gpu"] = key("auto: a GPU where there is one")
-    devices: Literal[1] = key(
-        "devices of one seed", identity=False, needed="a seed trains on one device; several train several seeds: jobs="
-    )
-    max_epochs: int = key("epochs of a seed", least=1, unit="epochs")
+    devices: int = key("devices that share one seed, with strategy=ddp", least=1, identity=IF_SET, usual=1)
+    strategy: str = key("how several devices share a seed: ddp", identity=IF_SET, usual="auto")
+    max_epochs: int | None = key("epochs of a seed; null: until max_steps", least=1, unit="epochs")
+    max_steps: int = key("steps of a seed; -1: by max_epochs", least=-1, unit="steps", identity=IF_SET, usual=-1)
     precision: Precision = key("auto: bf16-mixed where the hardware has it, else 32-true")
     deterministic: bool | Literal["warn"] = key("deterministic kernels; warn: a warning where an operation has none")
     gradient_clip_val: float | None = key("norm that gradients are clipped to", above=0, identity=IF_SET)
@@ -341,13 +342,17 @@ class Trainer(Schema):
     )
     default_root_dir: str | None = key("folder of Lightning's files", identity=False)
     num_sanity_val_steps: int = key("scoring steps before training", least=-1, identity=False)
-    log_every_n_steps: int = key("steps between lines of a logger", least=0, unit="steps", identity=False)
+    log_every_n_steps: int = key(
+        "steps between values of what a module logs in single steps",
+        least=0,
+        unit="steps",
+        identity=False,
+    )
     profiler: str | Target | None = key("Lightning's profiler", identity=False)
     fast_dev_run: Any = key("", refused=WHOLE.format("for a quick try say trainer.max_epochs=1"))
     overfit_batches: Any = key("", refused=WHOLE.format("for less data say data.train_size="))
     limit_train_batches: Any = key("", refused=WHOLE.format("for less data say data.train_size="))
     limit_val_batches: Any = key("", refused=WHOLE.format("for less data say data.test_size="))
-    max_steps: Any = key("", refused=WHOLE.format("say how long with trainer.max_epochs="))
     max_time: Any = key("", refused=WHOLE.format("say how long with trainer.max_epochs="))
     callbacks: Any = key("", refused="callbacks are a group of their own: +callbacks.NAME._target_=")
     logger: Any = key("", refused="loggers are a group of their own: logger=csv, tensorboard, wandb or mlflow")
@@ -433,6 +438,9 @@ class Train(Schema):
     data: PictureData | FileData | FeatureData | Target = key("the data")
     model: ResNet9 | LinearProbe | Target = key("the network")
     backbone: Backbone | Target | None = key("frozen network under model=linear_probe and data=features")
+    module: Target | None = key(
+        "LightningModule of your own; null: the Classifier of model, loss, optimizer and schedule", identity=IF_SET
+    )
     loss: SharpAndSmoothed | Target = key("the training loss")
     optimizer: Optimizer = key("the optimizer")
     schedule: LambdaLR | CosineAnnealingLR | WarmUp | Target | None = key("the learning-rate schedule")

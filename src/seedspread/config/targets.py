@@ -14,6 +14,9 @@ from seedspread.config.errors import InputError, find_input_error
 from seedspread.config.overrides import is_typed, typed_keys
 from seedspread.config.schema import Train
 
+CLASSIFIER = "seedspread.training.module.Classifier"
+OF_THE_CLASSIFIER = ("model", "loss", "optimizer", "schedule", "backbone", "compile")
+
 
 def parameters_of(where: str, target: str) -> tuple[list[str], bool] | None:
     """The parameters of a target, and whether it takes any others too; None where it has no signature to read.
@@ -62,12 +65,33 @@ def check_targets(cfg: DictConfig) -> None:
             )
 
 
-def drop_left_over_keys(cfg: DictConfig) -> None:
-    """Take out of the network and the schedule what belongs to another one of conf/, which an experiment set up.
+def is_foreign(cfg: DictConfig, group: str) -> bool:
+    """Whether the object of a group, data or module, is none of the project's own."""
+    target = (cfg.get(group) or {}).get("_target_")
+    return target is not None and target not in (None, CLASSIFIER, *(own.target for own in Train.keys[group].groups))
 
-    InputError for such a key that was typed or swept: the target would train without it.
+
+def drop_left_over_keys(cfg: DictConfig) -> None:
+    """Take out what belongs to other objects of conf/ than those chosen, which an experiment or the defaults set up.
+
+    Of data that are not the project's own only what was typed stays; beside a module of its own none of what makes up
+    the Classifier. InputError for such a key that was typed or swept: the target would train without it.
     """
     typed = typed_keys(cfg)
+    if is_foreign(cfg, "data"):
+        OmegaConf.resolve(cfg)  # the network may copy channels and classes
+        for name in [str(key) for key in cfg.data if key != "_target_" and not is_typed(f"data.{key}", typed)]:
+            with open_dict(cfg.data):
+                cfg.data.pop(name)
+    if is_foreign(cfg, "module"):
+        for name in OF_THE_CLASSIFIER:
+            if given := next((key for key in typed if f"{key}.".startswith(f"{name}.")), None):
+                raise InputError(
+                    f"{given}={OmegaConf.select(cfg, given)}: {cfg.module._target_} has its own; leave it out, or say "
+                    "+module.NAME= for what it takes"
+                )
+            with open_dict(cfg):
+                cfg.pop(name, None)
     for group in ("model", "schedule"):
         values = cfg.get(group)
         if not values or (found := parameters_of(group, str(values._target_))) is None:

@@ -19,7 +19,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
 from seedspread.data.crops import RandomResizedCrop, center_crop
-from seedspread.data.loader import EpochOrder, EpochPosition, Normaliser
+from seedspread.data.loader import EpochOrder, EpochPosition, Normaliser, find_rank
 from seedspread.data.picture_files import PictureFiles, PictureSource
 from seedspread.data.pictures import check_sizes
 from seedspread.data.reader import Reader
@@ -66,12 +66,14 @@ class EpochBatches:
         self.pictures = np.arange(sampler.pictures) if pictures is None else pictures
 
     def __len__(self) -> int:
-        return self.sampler.pictures // self.batch_size
+        return self.sampler.pictures // self.batch_size // find_rank()[1]
 
     def __iter__(self) -> Iterator[list[Key]]:
         order, epoch = self.pictures[self.sampler.permutation().numpy()].tolist(), self.sampler.epoch
+        rank, ranks = find_rank()
         for step in range(self.begin, len(self)):
-            yield [(epoch, index) for index in order[step * self.batch_size : (step + 1) * self.batch_size]]
+            begin = (step * ranks + rank) * self.batch_size
+            yield [(epoch, index) for index in order[begin : begin + self.batch_size]]
 
 
 class FileLoader(EpochPosition, DataLoader[tuple[Tensor, Tensor]]):

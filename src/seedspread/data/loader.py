@@ -46,6 +46,13 @@ class Normaliser:
         return images.reshape(n, h, w * c).float().mul_(self.scale).add_(self.shift).view(n, h, w, c)
 
 
+def find_rank() -> tuple[int, int]:
+    """The rank of this process among those that train one seed together, and their number."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
 class EpochPosition:
     """A loader's position within its epoch: Lightning saves it in checkpoints, and a resumed run continues there."""
 
@@ -80,12 +87,14 @@ class ShuffledLoader(EpochPosition):
         self.sampler = EpochOrder(pictures, streams)
 
     def __len__(self) -> int:
-        return self.sampler.pictures // self.batch_size
+        return self.sampler.pictures // self.batch_size // find_rank()[1]
 
     def split(self, order: Indices) -> Iterator[Indices]:
-        """The batches of `order` (pictures,) that remain in the epoch, (batch,) each."""
+        """The batches of `order` (pictures,) that remain in the epoch, (batch,) each; ranks take turns."""
+        rank, ranks = find_rank()
         for step in self.steps():
-            yield order[step * self.batch_size : (step + 1) * self.batch_size]
+            begin = (step * ranks + rank) * self.batch_size
+            yield order[begin : begin + self.batch_size]
 
 
 class TrainLoader(ShuffledLoader):

@@ -1,7 +1,8 @@
 """What each seed predicted for each test example.
 
     results/<study>/examples/index.npz    the test examples, in the order in which they are scored
-    results/<study>/examples/000003.npz   the labels that seed 3 predicted for them
+    results/<study>/examples/000003.npz   what seed 3 said of them: predicted labels, and of some modules probabilities
+                                          (N, classes) or scores (N,)
 
 A label takes one byte up to 256 classes, else two. Right or wrong follows from both files.
 """
@@ -46,15 +47,16 @@ class ExampleIndex:
         )
 
 
-def pack_predictions(predictions: Array, classes: int) -> bytes:
-    """The contents of a seed's file: its predicted labels (N,), of so many `classes`."""
-    return _pack(predictions=_shrink(predictions, classes))
+def pack_examples(predictions: Array | None, classes: int, **more: Array) -> bytes:
+    """The contents of a seed's file: its predicted labels (N,), of so many `classes`, and `more` by example."""
+    labels = {} if predictions is None else {"predictions": _shrink(predictions, classes)}
+    return _pack(**labels, **more)
 
 
-def read_predictions(path: Path) -> Array:
-    """The predicted labels (N,) in a seed's file; raises one of DAMAGED where there are none."""
+def read_examples(path: Path) -> dict[str, Array]:
+    """What is in a seed's file, by name; raises one of DAMAGED where there is none."""
     with np.load(path, allow_pickle=False) as stored:
-        return stored["predictions"]
+        return dict(stored)
 
 
 def _shrink(labels: Array, classes: int = 0) -> Array:

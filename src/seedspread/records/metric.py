@@ -60,9 +60,9 @@ class Metric:
 
     def stored(self) -> dict[str, Any]:
         """Its fields in study.yaml, without bounds that follow from the unit."""
-        named = {"name": self.name, "direction": self.direction, "unit": self.unit}
-        implied = asdict(Metric.of(**named))
-        return named | {key: value for key, value in asdict(self).items() if value != implied[key]}
+        implied = asdict(Metric.of(self.name, self.direction, self.unit))
+        own = ("name", "direction", "unit")
+        return {key: value for key, value in asdict(self).items() if key in own or value != implied[key]}
 
     @property
     def sign(self) -> int:

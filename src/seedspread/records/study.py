@@ -25,7 +25,7 @@ import yaml
 
 from seedspread.config.errors import InputError
 from seedspread.config.identity import compute_digest, describe_differences
-from seedspread.records.examples import DAMAGED, ExampleIndex, pack_predictions, read_predictions
+from seedspread.records.examples import DAMAGED, ExampleIndex, pack_examples, read_examples
 from seedspread.records.files import publish, unwritable_error, write_atomically
 from seedspread.records.metric import ACCURACY, Metric
 from seedspread.records.record import SCHEMA, Record, Status, find_fault
@@ -275,8 +275,16 @@ class Study:
         except OSError:
             return "unreadable"
 
-    def write(self, record: Record, predictions: np.ndarray | None = None, replaces: str | None = None) -> bool:
+    def write(
+        self,
+        record: Record,
+        predictions: np.ndarray | None = None,
+        replaces: str | None = None,
+        **more: np.ndarray,
+    ) -> bool:
         """Write a record, and before it `predictions`, the predicted label of each test example (N,).
+
+        `more` that a seed says of each example: probabilities (N, classes), scores (N,).
 
         What stands in the record's place and does not count moves to damaged/. With `replaces`, the `stamp` from before
         the seed was trained, nothing is written where another worker has published meanwhile; False then. Raises
@@ -293,9 +301,9 @@ class Study:
             if self.problem(record.seed):
                 self.move_to_damaged(place)
                 stamp = ""
-            if predictions is not None:
+            if predictions is not None or more:
                 classes = int(self._index.labels.max()) + 1 if self._index else 0  # the same type for all seeds
-                write_atomically(self.examples_path(record.seed), pack_predictions(predictions, classes))
+                write_atomically(self.examples_path(record.seed), pack_examples(predictions, classes, **more))
             if not stamp:
                 return publish(place, record.to_json())
             write_atomically(place, record.to_json())
@@ -322,7 +330,11 @@ class Study:
 
     def predictions(self, seed: int) -> np.ndarray:
         """The labels that `seed` predicted (N,); raises one of examples.DAMAGED where they are missing or torn."""
-        return read_predictions(self.examples_path(seed))
+        return self.examples(seed)["predictions"]
+
+    def examples(self, seed: int) -> dict[str, np.ndarray]:
+        """All that `seed` said of the test examples, by name; raises one of examples.DAMAGED as `predictions` does."""
+        return read_examples(self.examples_path(seed))
 
     def correct(self, record: Record, index: ExampleIndex | None = None) -> np.ndarray:
         """Which test examples a seed got right, a bit each, packed (ceil(N / 8),) uint8.
@@ -334,7 +346,7 @@ class Study:
         if self.schema == 1:
             bits = np.load(path)
         else:
-            predictions = read_predictions(path)
+            predictions = read_examples(path)["predictions"]
             bits = np.packbits(predictions == (index or self.read_index()).labels[: len(predictions)])
         if bits.dtype != np.uint8 or bits.shape != (-(-examples // 8),):
             raise ValueError(f"{path} has other examples than its record")

@@ -11,7 +11,7 @@ from typing import Any
 import lightning as L
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from seedspread.config.check import check_config
 from seedspread.config.errors import InputError
@@ -20,7 +20,7 @@ from seedspread.config.overrides import reproduction_command
 from seedspread.config.resolve import resolve_config
 from seedspread.config.schema import Train
 from seedspread.config.streams import Streams, check_seed
-from seedspread.config.targets import build_object, check_targets
+from seedspread.config.targets import build_object, check_targets, is_foreign
 from seedspread.execution.leases import is_in_use
 from seedspread.records.metric import Metric
 from seedspread.records.record import Record
@@ -30,7 +30,8 @@ from seedspread.training.compilation import compile_network
 from seedspread.training.environment import describe_machine
 from seedspread.training.loggers import check_logger
 from seedspread.training.module import Classifier
-from seedspread.training.seeding import draw_from, seed_global_generators
+from seedspread.training.seeded_loaders import seed_hooks
+from seedspread.training.seeding import draw_from, seed_global_generators, seeded
 
 Header = dict[str, Any]  # the fields of a record that are known before training begins
 
@@ -45,14 +46,15 @@ def open_study(cfg: DictConfig) -> tuple[DictConfig, Study]:
     cfg = resolve_config(cfg)
     check_targets(cfg)
     check_logger(cfg.logger)
+    cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     folder = study_folder(cfg.results, cfg.study)
     return cfg, Study.open(folder, study_identity(cfg), is_in_use(folder), Metric.of(**cfg.metric))
 
 
 def build_run(
     cfg: DictConfig, study: Study, seed: int
-) -> tuple[Classifier, L.LightningDataModule, Header, torch.device]:
-    """Network, data, header of the record and device of a seed, ready for its first step.
+) -> tuple[L.LightningModule, L.LightningDataModule, Header, torch.device]:
+    """Module, data, header of the record and device of a seed, ready for its first step.
 
     Raises InputError where settings, data and network do not fit together.
     """
@@ -61,28 +63,54 @@ def build_run(
     hardware.make_repeatable(cfg.trainer.accelerator, cfg.threads)
     seed_global_generators(streams.other)
     device = hardware.select_device(cfg.trainer.accelerator)
-    # Objects are passed after instantiate, which would convert dataclasses among them into configs.
-    data = instantiate(cfg.data, _partial_=True)(streams=streams, device=device)
-    study.check_data(data.pictures.fingerprint)
-    study.check_examples(data.example_index())
+    data = build_data(cfg, streams, device)
+    fingerprint = data.pictures.fingerprint if hasattr(data, "pictures") else None
+    if fingerprint is not None:
+        study.check_data(fingerprint)
+        study.check_examples(data.example_index())
+    header = {
+        **describe_run(cfg, study, seed),
+        "data_sha256": fingerprint,
+        "data_source": describe_source(cfg),
+        "train_examples": getattr(data, "train_examples", None),
+        "features": getattr(data, "description", None),
+    }
+    module = _build_classifier(cfg, data, streams, device) if cfg.get("module") is None else _build_module(cfg, streams)
+    return module, data, header, device
+
+
+def build_data(cfg: DictConfig, streams: Streams, device: torch.device) -> Any:
+    """The config's data. Those of the project take the streams; those of others draw from them without knowing."""
+    if not is_foreign(cfg, "data"):
+        # Objects are passed after instantiate, which would convert dataclasses among them into configs.
+        return instantiate(cfg.data, _partial_=True)(streams=streams, device=device)
+    with seeded(streams.split):
+        data = build_object(cfg, "data", _convert_="all")
+    if not isinstance(data, L.LightningDataModule):
+        raise InputError(f"data._target_={cfg.data._target_}: a {type(data).__name__}, not a LightningDataModule")
+    return seed_hooks(data, streams)
+
+
+def _build_module(cfg: DictConfig, streams: Streams) -> L.LightningModule:
+    """A module that is not the project's, as it is."""
+    with seeded(streams.init):
+        module = build_object(cfg, "module", _convert_="all")
+    if not isinstance(module, L.LightningModule):
+        raise InputError(f"module._target_={cfg.module._target_}: a {type(module).__name__}, not a LightningModule")
+    return seed_hooks(module, streams)
+
+
+def _build_classifier(cfg: DictConfig, data: Any, streams: Streams, device: torch.device) -> Classifier:
     sizes = {key: getattr(data, key) for key in ("classes", "features") if key in cfg.model and hasattr(data, key)}
     for key, found in sizes.items():
         if cfg.model[key] not in (None, found):
-            raise InputError(f"model.{key}={cfg.model[key]}: {cfg.data.name} has {found} {key}")
+            raise InputError(f"model.{key}={cfg.model[key]}: {cfg.data.get('name', 'the data')} has {found} {key}")
     with draw_from(streams.init):
         model = build_object(cfg, "model", **sizes)
     model = model.to(device=device, memory_format=hardware.MEMORY_FORMATS[cfg.memory_format])
     if cfg.compile is not None:
         model = compile_network(model, cfg)
-    classifier = Classifier(model, instantiate(cfg.loss), build_optimizer(cfg), instantiate(cfg.schedule))
-    header = {
-        **describe_run(cfg, study, seed),
-        "data_sha256": data.pictures.fingerprint,
-        "data_source": describe_source(cfg),
-        "train_examples": data.train_examples,
-        "features": getattr(data, "description", None),
-    }
-    return classifier, data, header, device
+    return Classifier(model, instantiate(cfg.loss), build_optimizer(cfg), instantiate(cfg.schedule))
 
 
 def describe_source(cfg: DictConfig) -> str | None:
@@ -97,7 +125,7 @@ def check_recorded_data(cfg: DictConfig, study: Study, record: Record) -> None:
     They are read only where the config names a place that is not the one of the record, or that changed since. Features
     of a frozen backbone could take hours: there a line says what is not checked.
     """
-    if (source := describe_source(cfg)) is None:
+    if (source := describe_source(cfg)) is None or is_foreign(cfg, "data"):
         return
     if source == record.data_source:
         try:
@@ -127,8 +155,9 @@ def check_buildable(cfg: DictConfig) -> None:
     cfg = cfg.copy()
     with TemporaryDirectory() as scratch:
         cfg.results = scratch
-        classifier, *_ = build_run(*open_study(cfg), 0)
-        classifier.optimizer(classifier.model.parameters())
+        module, *_ = build_run(*open_study(cfg), 0)
+        if isinstance(module, Classifier):
+            module.optimizer(module.model.parameters())
 
 
 def build_optimizer(cfg: DictConfig) -> Any:
@@ -184,4 +213,6 @@ def silence_libraries() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
     warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided")
     warnings.filterwarnings("ignore", message="GPU available but not used")
+    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
+    warnings.filterwarnings("ignore", message=".*does not have many workers which may be a bottleneck")
     warnings.filterwarnings("ignore", message="The `srun` command is available")

@@ -4,7 +4,6 @@ Faster on a GPU, which a single head does not fill; on a CPU seeds train one aft
 the loss, the optimizer's arithmetic and the record that it has alone.
 """
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -64,8 +63,10 @@ def train_stack(cfg: DictConfig, study: Study, seeds: Sequence[int], leases: Wor
         SeedRecord(study, {**header, "stacked": len(seeds)}, started, len(seeds), stamps[seed])
         for seed, header in zip(seeds, headers, strict=True)
     ]
-    callbacks = [StackRecord(recorders)]
-    fit(cfg, StackedClassifier(classifiers), StackedData(data), callbacks, devices[0], leases=leases)
+    stack = StackedClassifier(classifiers, recorders)
+    fit(cfg, stack, StackedData(data), [StackClock(recorders)], devices[0], leases=leases)
+    for recorder, classifier in zip(recorders, classifiers, strict=True):
+        recorder.write(classifier)
 
 
 class StackedData(L.LightningDataModule):
@@ -104,19 +105,19 @@ class StackedLoader:
 
 
 class StackedClassifier(Classifier):
-    """Several classifiers with linear heads as one; each ends with its own history, predictions and weights.
+    """Several classifiers with linear heads as one; each ends with its own log, predictions and weights.
 
     A head whose loss is not finite keeps the weights of that epoch; the others continue. Raises InputError for other
     networks than linear heads.
     """
 
-    def __init__(self, classifiers: Sequence[Classifier]) -> None:
+    def __init__(self, classifiers: Sequence[Classifier], recorders: Sequence[SeedRecord]) -> None:
         first = classifiers[0]
         heads: Any = [classifier.model for classifier in classifiers]
         if not all(isinstance(head, LinearProbe) for head in heads):
             raise InputError("stack: only the heads of model=linear_probe train in one step; set stack=1")
         super().__init__(ProbeStack(heads).to(heads[0].weight.device), first.loss, first.optimizer, first.schedule)
-        self.classifiers = list(classifiers)
+        self.classifiers, self.recorders = list(classifiers), list(recorders)
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
@@ -147,22 +148,22 @@ class StackedClassifier(Classifier):
         correct = (predictions == torch.cat(self._labels)).sum(1)
         sums = torch.cat([self._train_sums, self._val_loss[:, None], correct[:, None]], 1)
         n = predictions.shape[1]
-        for i, (classifier, row) in enumerate(zip(self.classifiers, sums.tolist(), strict=True)):
-            if classifier.diverged_at is not None:
+        for i, (recorder, row) in enumerate(zip(self.recorders, sums.tolist(), strict=True)):
+            if recorder.diverged is not None:
                 continue
             train_loss, train_correct, seen, val_loss, val_correct = row
             means = (train_loss / max(seen, 1), train_correct / max(seen, 1), val_loss / n, val_correct / n)
-            classifier.history.append({"epoch": self.current_epoch, **dict(zip(METRICS, means, strict=True))})
-            classifier.predictions = predictions[i]
-            if not (math.isfinite(means[0]) and math.isfinite(means[2])):
-                classifier.diverged_at = self.current_epoch
+            metrics = {"epoch": self.current_epoch, **dict(zip(METRICS, means, strict=True))}
+            recorder.logged.log_metrics(metrics, self.trainer.global_step - 1)
+            self.classifiers[i].predictions = predictions[i]
+            if recorder.find_divergence():
                 self._keep_weights(i)
-        if all(classifier.diverged_at is not None for classifier in self.classifiers):
+        if all(recorder.diverged is not None for recorder in self.recorders):
             self.trainer.should_stop = True
 
     def on_train_end(self) -> None:
-        for i, classifier in enumerate(self.classifiers):
-            if classifier.diverged_at is None:
+        for i, recorder in enumerate(self.recorders):
+            if recorder.diverged is None:
                 self._keep_weights(i)
 
     def _keep_weights(self, i: int) -> None:
@@ -172,29 +173,24 @@ class StackedClassifier(Classifier):
         self.model.copy_to(head, i)
 
 
-class StackRecord(L.Callback):
-    """Writes the record of each seed of a stack."""
+class StackClock(L.Callback):
+    """Counts the seconds of each seed of a stack."""
 
     def __init__(self, recorders: Sequence[SeedRecord]) -> None:
         self.recorders = recorders
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def _add_time(self, part: str | None, module: L.LightningModule) -> None:
         for recorder in self.recorders:
-            recorder.on_train_epoch_start(trainer, pl_module)
+            recorder.add_time(part, module)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._add_time(None, pl_module)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        for recorder in self.recorders:
-            recorder.on_validation_start(trainer, pl_module)
+        self._add_time("train", pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        for recorder in self.recorders:
-            recorder.on_validation_end(trainer, pl_module)
+        self._add_time("score", pl_module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        for recorder in self.recorders:
-            recorder.on_train_epoch_end(trainer, pl_module)
-
-    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, StackedClassifier)
-        for recorder, classifier in zip(self.recorders, pl_module.classifiers, strict=True):
-            recorder.on_fit_end(trainer, classifier)
+        self._add_time("train", pl_module)

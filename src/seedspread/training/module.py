@@ -1,4 +1,4 @@
-"""The one LightningModule: any network that maps a batch to logits, with its loss, optimizer and schedule."""
+"""The project's own LightningModule: any network that maps a batch to logits, with its loss, optimizer and schedule."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -20,12 +20,9 @@ Batch = tuple[Tensor, Tensor]
 class Classifier(L.LightningModule):
     """Trains `model` and scores it after every epoch.
 
-    Sums stay on the device; the host synchronises once an epoch, when it reads the epoch's metrics:
-
-    - `history`: one dict per scored epoch: epoch, train/loss, train/acc (on augmented pictures), val/loss
-      (cross-entropy), val/acc; losses in nats, accuracies as fractions.
-    - `predictions`: labels (examples,) of the last scored epoch, in the order of the set.
-    - `diverged_at`: the epoch whose loss was not finite, after which training stops; else None.
+    It logs train/loss, train/acc (on augmented pictures), val/loss (cross-entropy) and val/acc of each scored epoch;
+    losses in nats, accuracies as fractions. Sums stay on the device; the host synchronises once an epoch, when it reads
+    them. `predictions` are the labels (examples,) of the last scoring, in the order of the set.
     """
 
     def __init__(
@@ -38,8 +35,6 @@ class Classifier(L.LightningModule):
         super().__init__()
         self.model, self.loss = model, loss
         self.optimizer, self.schedule = optimizer, schedule
-        self.history: list[dict[str, float]] = []
-        self.diverged_at: int | None = None
         self.predictions: Tensor | None = None
         self._scored: list[Tensor] = []
         self._labels: list[Tensor] = []
@@ -103,16 +98,19 @@ class Classifier(L.LightningModule):
         n = len(self.predictions)
         means = (train_loss / max(seen, 1), train_correct / max(seen, 1), val_loss / n, val_correct / n)
         metrics = dict(zip(METRICS, means, strict=True))
-        self.history.append({"epoch": self.current_epoch, **metrics})
-        self.log_dict(metrics)
-        if not (math.isfinite(metrics["train/loss"]) and math.isfinite(metrics["val/loss"])):
-            self.diverged_at = self.current_epoch
-            self.trainer.should_stop = True
+        self.log_dict(metrics, logger=False)
+        for logger in self.loggers:  # not by log_dict, which rounds to single precision
+            logger.log_metrics({**metrics, "epoch": self.current_epoch}, self.global_step - 1)
+
+    def example_results(self) -> dict[str, Tensor]:
+        """The labels predicted in the last scoring; with true labels where the data do not tell them otherwise."""
+        assert self.predictions is not None
+        known = self._trainer is None or hasattr(getattr(self.trainer, "datamodule", None), "example_index")
+        labels = {} if known else {"labels": torch.cat(self._labels)}
+        return {"predictions": self.predictions, **labels}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["history"] = self.history
         checkpoint["train_sums"] = self._train_sums
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history = list(checkpoint.get("history", []))
         self._train_sums = checkpoint.get("train_sums", self._train_sums)

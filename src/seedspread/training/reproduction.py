@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from seedspread.config.errors import InputError
 from seedspread.config.identity import find_differences, flatten, list_non_identity_keys, restore_config, study_identity
 from seedspread.config.overrides import override_key, split_command
 from seedspread.records.examples import DAMAGED
-from seedspread.records.metric import ACCURACY
+from seedspread.records.metric import ACCURACY, Metric
 from seedspread.records.record import Record, Status
 from seedspread.records.study import Study
 
@@ -37,7 +38,7 @@ class Reproduction:
         return f"seed {seed}: DIFFERENT: {'; '.join(self.differing)}\n  likely: {why}"
 
 
-def compare_records(before: Record, now: Record) -> Reproduction:
+def compare_records(before: Record, now: Record, metric: Metric = ACCURACY) -> Reproduction:
     """Compare the results of two trainings of one seed, and the machines and code that they ran on."""
     ours, theirs = _metrics(before), _metrics(now)
     differing = [
@@ -49,10 +50,12 @@ def compare_records(before: Record, now: Record) -> Reproduction:
         if old != new
     ]
     same_network = not differing
-    final = f"final.{ACCURACY.name}"
+    final = f"final.{metric.name}"
     unequal = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
     if final in unequal and final in ours and final in theirs:
-        differing.insert(0, f"accuracy {100 * ours[final]:.2f} % recorded, {100 * theirs[final]:.2f} % now")
+        shown = (float(metric.shown(values[final])) for values in (ours, theirs))
+        old, new = (f"{value:{'.2f' if metric.symbol == '%' else '.6g'}} {metric.symbol}".strip() for value in shown)
+        differing.insert(0, f"{metric.name} {old} recorded, {new} now")
     if others := sorted(set(unequal) - {final}):
         differing.append(f"{', '.join(others[:4])}{' and others' if len(others) > 4 else ''}")
     if before.status != now.status:
@@ -105,6 +108,7 @@ def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> D
     cfg = OmegaConf.create(restore_config(compose("train", [*overrides, *more]), study.config))
     with open_dict(cfg):
         cfg.seed, cfg.study, cfg.logger, cfg.ckpt_path = record.seed, study.name, None, None
+        cfg.metric = study.metric.stored()
     return cfg
 
 
@@ -129,18 +133,18 @@ def reproduce(study: Study, seed: int, more: Sequence[str] = ()) -> Reproduction
             cfg.trainer.default_root_dir = scratch
         cfg, again = open_study(cfg)
         now = train_seed(cfg, again, seed)
-        comparison = compare_records(before, now)
-        try:
-            same = np.array_equal(study.predictions(seed), again.predictions(seed))
-        except DAMAGED:
-            same = False
+        comparison = compare_records(before, now, study.metric)
+        same = before.predictions_sha256 is None
+        with suppress(*DAMAGED):
+            kept, new = (one.examples(seed) for one in (study, again))
+            same = kept.keys() == new.keys() and all(np.array_equal(kept[name], new[name]) for name in kept)
         if not same:
-            kept = study.examples_path(seed)
+            file = study.examples_path(seed)
             if not comparison.differing:
                 comparison.reasons.append(
-                    f"{kept.name} is missing or was changed after it was written: the network is the same"
+                    f"{file.name} is missing or was changed after it was written: the network is the same"
                 )
-            comparison.differing.append(f"the predicted labels ({kept})")
+            comparison.differing.append(f"the predicted labels ({file})")
     if comparison.differing:
         changed = find_differences(study.config, study_identity(cfg))
         comparison.reasons[:0] = [f"{key}: {old} recorded, {new} now" for key, old, new in changed]

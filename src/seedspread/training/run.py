@@ -5,10 +5,12 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
 from hydra.utils import instantiate
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from omegaconf import DictConfig, open_dict
 
 from seedspread.execution.leases import Worker
@@ -25,40 +27,50 @@ def train_seed(
 ) -> Record:
     """Train one seed of an open study, write its record and return it; resumes from the seed's checkpoint if any.
 
-    The heart of `leases` says how far it is. With `replaces`, the stamp of what stood in the record's place before, a
-    record that another worker has published meanwhile stays.
+    Where module and data have a test set, it is scored once, at the end. The heart of `leases` says how far the seed
+    is. With `replaces`, the stamp of what stood in the record's place before, a record that another worker has
+    published meanwhile stays.
     """
     started = time.perf_counter()
     with open_dict(cfg):
         cfg.seed = seed  # a sweep composes once for all its seeds, and a logger's folder is named after its seed
-    classifier, data, header, device = build_run(cfg, study, seed)
-    checkpoint = find_checkpoint(cfg, study, classifier, header)
+    module, data, header, device = build_run(cfg, study, seed)
+    checkpoint = find_checkpoint(cfg, study, module, header)
     recorder = SeedRecord(study, header, started, replaces=replaces)
-    callbacks = [recorder, Checkpoints(study.checkpoint_path(seed), **cfg.checkpoint)]
-    fit(cfg, classifier, data, callbacks, device, checkpoint, leases)
-    assert recorder.record is not None
-    return recorder.record
+    checkpoints = Checkpoints(study.checkpoint_path(seed), **cfg.checkpoint)
+    tested = fit(cfg, module, data, [recorder, checkpoints], device, checkpoint, leases)
+    record = recorder.write(module, tested)
+    checkpoints.finish()
+    return record
 
 
 def fit(
     cfg: DictConfig,
-    model: L.LightningModule,
-    data: L.LightningDataModule,
+    module: L.LightningModule,
+    data: L.LightningDataModule | None,
     callbacks: Sequence[L.Callback],
     device: torch.device,
     checkpoint: Path | None = None,
     leases: Worker | None = None,
-) -> None:
-    """Train with the config's trainer, from `checkpoint` on if given; `callbacks` run before the config's own."""
+) -> dict[str, float]:
+    """Train with the config's trainer, from `checkpoint` on if given; `callbacks` run before the config's own.
+
+    A run that is recorded is then scored on the test set, unless it has diverged; returns the metrics of that.
+    """
+    recorder = next((callback for callback in callbacks if isinstance(callback, SeedRecord)), None)
+    loggers = [*filter(None, [open_logger(cfg.logger)]), *([recorder.logged] if recorder else [])]
+    one = device.type == "cuda" and cfg.trainer.devices == 1
     trainer = instantiate(cfg.trainer, _partial_=True)(
-        logger=open_logger(cfg.logger),
+        logger=loggers or False,
         callbacks=[*callbacks, *(instantiate(callback) for callback in (cfg.callbacks or {}).values())],
-        **({"devices": [device.index]} if device.type == "cuda" else {}),
+        use_distributed_sampler=False,  # the loaders share out themselves
+        **({"devices": [device.index]} if one else {}),
     )
     if leases:
-        leases.progress = partial(measure_progress, trainer, time.monotonic())
+        leases.progress = partial(measure_progress, trainer, time.monotonic(), recorder)
     try:
-        trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        return test(trainer, module, data) if recorder and not recorder.diverged else {}
     except SystemExit as exit_:  # Lightning's answer to Ctrl-C and SIGTERM
         raise KeyboardInterrupt from exit_
     finally:
@@ -67,14 +79,31 @@ def fit(
             leases.progress = dict
 
 
-def measure_progress(trainer: L.Trainer, started: float) -> dict[str, float]:
+def test(trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule | None) -> dict[str, float]:
+    """Score the trained module on the test set, where both have one; the metrics that it logged, by name."""
+    where = module if data is None else data
+    if not (is_overridden("test_step", module) and is_overridden("test_dataloader", where)):
+        return {}
+    found: dict[str, float] = {}
+    for metrics in trainer.test(module, datamodule=data, verbose=False):
+        found |= metrics
+    return found
+
+
+def measure_progress(trainer: L.Trainer, started: float, recorder: SeedRecord | None = None) -> dict[str, float]:
     """How far a running fit is: the share that is done, epochs from 1, the latest epoch's loss, seconds so far.
 
-    Asked by the heart, in a thread of its own: it waits for no device.
+    Asked by the heart, in a thread of its own: it waits for no device. A run without a last epoch tells its steps.
     """
-    epochs, batches = trainer.max_epochs or 1, trainer.num_training_batches
-    within = trainer.fit_loop.batch_idx / batches if batches and math.isfinite(batches) else 0.0
-    known = {"epoch": min(trainer.current_epoch + 1, epochs), "epochs": epochs, "seconds": time.monotonic() - started}
-    history = getattr(trainer.lightning_module, "history", None)
-    loss = {"loss": history[-1]["train/loss"]} if history else {}
-    return {"done": min(1.0, (trainer.current_epoch + max(0.0, within)) / epochs), **known, **loss}
+    epochs, batches = trainer.max_epochs or -1, trainer.num_training_batches
+    known = {"seconds": time.monotonic() - started}
+    if epochs > 0:
+        within = trainer.fit_loop.batch_idx / batches if batches and math.isfinite(batches) else 0.0
+        known |= {"epoch": min(trainer.current_epoch + 1, epochs), "epochs": epochs}
+        known["done"] = min(1.0, (trainer.current_epoch + max(0.0, within)) / epochs)
+    elif trainer.max_steps > 0:
+        known |= {"step": trainer.global_step, "steps": trainer.max_steps}
+        known["done"] = min(1.0, trainer.global_step / trainer.max_steps)
+    points: list[Any] = recorder.logged.points if recorder else []
+    loss = next((v for point in reversed(points) for name, v in point.items() if "loss" in name), None)
+    return known if loss is None else {**known, "loss": loss}

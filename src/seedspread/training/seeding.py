@@ -53,6 +53,48 @@ def seed_global_generators(stream: Stream) -> None:
     torch.cuda.manual_seed_all(int(for_cuda.generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
+@contextmanager
+def seeded(stream: Stream, *key: int) -> Iterator[None]:
+    """Within the block Python's, NumPy's and torch's CPU generators draw from `stream` at `key`, as code does that
+    takes no generator: a constructor, a transform, a sampler. Their former states are restored afterwards."""
+    with kept_generators():
+        reseed(stream, *key)
+        yield
+
+
+@contextmanager
+def kept_generators() -> Iterator[None]:
+    """Restore the states of Python's, NumPy's and torch's CPU generators after the block."""
+    states = get_states()
+    try:
+        yield
+    finally:
+        set_states(states)
+
+
+def get_states() -> tuple[Any, Any, Any]:
+    """The states of Python's, NumPy's and torch's CPU generators."""
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()
+
+
+def set_states(states: tuple[Any, Any, Any]) -> None:
+    """Restore what `get_states` returned."""
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.set_rng_state(states[2])
+
+
+def reseed(stream: Stream, *key: int) -> None:
+    """Seed Python's, NumPy's and torch's CPU generators from `stream` at `key`, fast enough for every example.
+
+    Of torch's generator 32 bits are set, as by torch.manual_seed: two of many examples may draw the same.
+    """
+    words = stream.sequence(*key).generate_state(8)
+    random.seed(int(words[0]) << 32 | int(words[1]))
+    np.random.seed(words[2:6])
+    torch.default_generator.manual_seed(int(words[6]) << 32 | int(words[7]))
+
+
 def generator_states() -> dict[str, Any]:
     """The states of all global generators, in types that `torch.load(weights_only=True)` reads."""
     state: dict[str, Any] = np.random.get_state(legacy=False)

@@ -61,7 +61,10 @@ class Checkpoints(L.Callback):
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.keep:
             self._write(trainer, self.path.with_suffix(".final.ckpt"))
-        self.path.unlink(missing_ok=True)  # the record is written
+
+    def finish(self) -> None:
+        """Remove the checkpoint: the record is written."""
+        self.path.unlink(missing_ok=True)
 
     def _write(self, trainer: L.Trainer, path: Path) -> None:
         """Write atomically: Lightning's own temporary file may be on another disk; InputError for a full disk."""
@@ -81,7 +84,7 @@ class Checkpoints(L.Callback):
         self._states = checkpoint.get("generator_states")
 
 
-def find_checkpoint(cfg: DictConfig, study: Study, classifier: Classifier, header: Header) -> Path | None:
+def find_checkpoint(cfg: DictConfig, study: Study, module: L.LightningModule, header: Header) -> Path | None:
     """The checkpoint that the seed resumes from, which `header` then names; None where it starts at its first step.
 
     This is `ckpt_path` where it is set, of any config of this network and seed; else the seed's own checkpoint in the
@@ -91,12 +94,12 @@ def find_checkpoint(cfg: DictConfig, study: Study, classifier: Classifier, heade
     path = study.checkpoint_path(header["seed"])
     if cfg.ckpt_path is not None:
         path = Path(cfg.ckpt_path)
-        known = check_checkpoint(path, classifier, header)
+        known = check_checkpoint(path, module, header)
         if (digest := known.get("config_digest", study.digest)) != study.digest:
             header["resumed_from_config"] = digest
     elif path.exists():
         try:
-            check_checkpoint(path, classifier, header, of_study=True)
+            check_checkpoint(path, module, header, of_study=True)
         except InputError as error:
             problem = str(error).removeprefix("ckpt_path=")
             moved = study.move_to_damaged(path)
@@ -108,7 +111,7 @@ def find_checkpoint(cfg: DictConfig, study: Study, classifier: Classifier, heade
     return path
 
 
-def check_checkpoint(path: Path, classifier: Classifier, header: Header, of_study: bool = False) -> Header:
+def check_checkpoint(path: Path, module: L.LightningModule, header: Header, of_study: bool = False) -> Header:
     """The state of SeedRecord in the checkpoint at `path`.
 
     Raises InputError where it is not of this network and seed, or, with `of_study`, not of this study or incomplete.
@@ -119,13 +122,14 @@ def check_checkpoint(path: Path, classifier: Classifier, header: Header, of_stud
         known = checkpoint["callbacks"].get(SeedRecord.__qualname__, {})
     except Exception as error:
         raise InputError(f"ckpt_path={path}: not a whole Lightning checkpoint ({type(error).__name__})") from error
-    if shapes != {name: tensor.shape for name, tensor in classifier.state_dict().items()}:
+    own = isinstance(module, Classifier)  # another may build layers when its training begins
+    if own and shapes != {name: tensor.shape for name, tensor in module.state_dict().items()}:
         raise InputError(f"ckpt_path={path}: a checkpoint of another network; set the model= that it was trained with")
     if (seed := known.get("seed", header["seed"])) != header["seed"]:
         raise InputError(f"ckpt_path={path}: a checkpoint of seed {seed}; resume it with seed={seed}")
     if of_study and any(known.get(key) != header[key] for key in ("config_digest", "data_sha256")):
         raise InputError(f"ckpt_path={path}: a checkpoint of another study")
-    parts = ("optimizer_states", "lr_schedulers", "loops", "history", "train_sums", "generator_states")
+    parts = ("optimizer_states", "lr_schedulers", "loops", "generator_states")
     if of_study and (missing := [part for part in parts if part not in checkpoint]):
         raise InputError(f"ckpt_path={path}: a checkpoint without {missing[0]}")
     return known

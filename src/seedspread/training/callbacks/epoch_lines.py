@@ -5,7 +5,7 @@ import time
 
 import lightning as L
 
-from seedspread.training.module import Classifier
+from seedspread.training.callbacks.seed_record import SeedRecord
 
 
 class EpochLines(L.Callback):
@@ -27,15 +27,20 @@ class EpochLines(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         now = time.monotonic()
         done, asked = trainer.current_epoch + 1, trainer.max_epochs
-        assert isinstance(pl_module, Classifier)
-        if not pl_module.history or now - self._started < self.after or done == asked:
+        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        recorder = next((callback for callback in callbacks if isinstance(callback, SeedRecord)), None)
+        score = None if recorder is None else recorder.logged.last(recorder.study.metric.name)
+        if recorder is None or score is None or now - self._started < self.after or done == asked:
             return
         if not self._live and now - self._last < self.every:
             return
         self._last, self._shown = now, True
-        left = (now - self._started) / done * ((asked or done) - done)
-        accuracy = 100 * pl_module.history[-1]["val/acc"]
-        line = f"epoch {done}/{asked}  val/acc {accuracy:.2f} %  {left:.0f} s left"
+        metric = recorder.study.metric
+        shown = float(metric.shown(score))
+        parts = [f"{metric.name} {shown:{'.2f' if metric.symbol == '%' else '.4g'}} {metric.symbol}"]
+        if asked and asked > 0:
+            parts = [f"epoch {done}/{asked}", *parts, f"{(now - self._started) / done * (asked - done):.0f} s left"]
+        line = "  ".join(part.rstrip() for part in parts)
         print(f"\r{line}\033[K" if self._live else line, end="" if self._live else "\n", file=sys.stderr, flush=True)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

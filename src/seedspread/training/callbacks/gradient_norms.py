@@ -8,13 +8,11 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from seedspread.training.module import Classifier
-
 PERCENTILE = 0.9  # where the Deep Learning Tuning Playbook (Godbole et al. 2023) starts clipping
 
 
 class GradientNorms(L.Callback):
-    """Adds grad_norm/max and grad_norm/p90 to each epoch's metrics: the L2 norm of the gradient, over its steps.
+    """Logs grad_norm/max and grad_norm/p90 of each epoch: the L2 norm of the gradient, over its steps.
 
     One norm over all weights, before clipping, of accumulated gradients where `accumulate_grad_batches` is set. Norms
     stay on the device until the epoch is scored. The callback does not change the weights.
@@ -33,13 +31,12 @@ class GradientNorms(L.Callback):
             norm = norm / scaler._get_scale_async()  # a fused optimizer unscales within its step
         self._norms.append(norm)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, Classifier)
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking or not self._norms:
             return
         norms = torch.stack([norm.to(pl_module.device) for norm in self._norms]).float()
         largest, high = torch.stack([norms.max(), norms.quantile(PERCENTILE)]).tolist()
-        pl_module.history[-1] |= {"grad_norm/max": largest, "grad_norm/p90": high}
+        pl_module.log_dict({"grad_norm/max": largest, "grad_norm/p90": high})
 
     def state_dict(self) -> dict[str, Any]:
         """The norms of the epoch so far."""

@@ -1,33 +1,34 @@
-"""Writes the record of a seed when its training ends."""
+"""Records a seed: what its module logs, how long it takes, and which bits it ends with."""
 
 import hashlib
 import math
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 
 from seedspread.config.errors import InputError
 from seedspread.config.identity import find_differences
+from seedspread.records.examples import ExampleIndex
 from seedspread.records.record import Record, Status
 from seedspread.records.study import Study
+from seedspread.training.metric_log import MetricLog, finite
 from seedspread.training.module import Classifier
 from seedspread.training.weights_hash import weights_sha256
-
-
-def _finite(value: float) -> float | None:
-    """`value`, or None for NaN and infinity, which JSON does not have."""
-    return value if math.isfinite(value) else None
 
 
 class SeedRecord(L.Callback):
     """One record per seed: `header` (what was known before training), metrics, seconds, hashes.
 
     `started` is the `time.perf_counter()` at which work on the seed started. Seconds are wall time: train (steps),
-    score (evaluation on the test set), setup (all the rest until the record is written). A resumed seed counts the
-    time up to its checkpoint too. Of `together` seeds that train in one step each has an equal share.
+    score (on the validation and the test set), setup (all the rest until the record is written). A resumed seed counts
+    the time up to its checkpoint too. Of `together` seeds that train in one step each has an equal share.
+
+    Training stops where the study's metric or a loss that was logged is not finite: the seed has diverged.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class SeedRecord(L.Callback):
     ) -> None:
         self.study, self.header, self.started, self.together = study, header, started, together
         self._replaces = replaces
-        self.record: Record | None = None
+        self.logged = MetricLog()
+        self.diverged: str | None = None
         self._seconds = {"train": 0.0, "score": 0.0}
         self._before = {"setup": 0.0, "train": 0.0, "score": 0.0}
         self._since = started
+        self._has_trained = together > 1  # a checkpoint at its last epoch leaves nothing to train
 
-    def _add_time(self, part: str | None, module: L.LightningModule) -> None:
+    def add_time(self, part: str | None, module: L.LightningModule) -> None:
         """Add the time since the last call to `part`, or to none."""
         if module.device.type == "cuda":
             torch.cuda.synchronize()
@@ -50,19 +53,49 @@ class SeedRecord(L.Callback):
         self._since = now
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._add_time(None, pl_module)  # a run that resumes within an epoch does not start it
+        self.add_time(None, pl_module)  # a run that resumes within an epoch does not start it
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._add_time(None, pl_module)
+        self.add_time(None, pl_module)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._add_time("train", pl_module)
+        self.add_time("train", pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._add_time("score", pl_module)
+        self.add_time("score", pl_module)
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._check_metric()
+            trainer.should_stop |= self.find_divergence()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._add_time("train", pl_module)
+        self._has_trained = True
+        self.add_time("train", pl_module)
+        trainer.should_stop |= self.find_divergence()
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.logged.is_open = False  # what the test set gives is no point of a curve
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.add_time(None, pl_module)
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.add_time("score", pl_module)
+
+    def _check_metric(self) -> None:
+        """Raise InputError where validation did not log the study's metric: no seed would."""
+        name = self.study.metric.name
+        if self.logged.points and self.logged.last(name) is None:
+            known = ", ".join(self.logged.metrics) or "nothing"
+            raise InputError(f"metric.name={name}: the module does not log it; it logs {known}")
+
+    def find_divergence(self) -> bool:
+        """Whether the study's metric or a loss of the latest point is not finite, which `diverged` then says."""
+        point = self.logged.points[-1] if self.logged.points else {}
+        for name, value in point.items():
+            if not math.isfinite(value) and (name == self.study.metric.name or "loss" in name):
+                what = "the loss" if "loss" in name else name
+                self.diverged = f"{what} was not finite in epoch {point['epoch']:.0f}"
+        return self.diverged is not None
 
     def _spent(self) -> dict[str, float]:
         elapsed = time.perf_counter() - self.started
@@ -70,41 +103,73 @@ class SeedRecord(L.Callback):
         return {part: seconds + here[part] for part, seconds in self._before.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Seed, study, data and machine of the checkpoint, and the seconds spent so far."""
+        """Seed, study, data and machine of the checkpoint; what was logged and the seconds spent so far."""
         known = {key: self.header[key] for key in ("seed", "config_digest", "data_sha256", "environment")}
-        return {**known, "seconds": self._spent()}
+        return {**known, "seconds": self._spent(), "points": [dict(point) for point in self.logged.points]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._before = state_dict.get("seconds", self._before)
+        self.logged.points = [dict(point) for point in state_dict.get("points", [])]
         before, now = state_dict.get("environment"), self.header["environment"]
         if before is not None and before != now:
             self.header["resumed_with"] = {key: [old, new] for key, old, new in find_differences(before, now)}
 
-    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, Classifier)
-        history = pl_module.history
-        diverged = pl_module.diverged_at
-        last_epoch = diverged if diverged is not None and self.together > 1 else trainer.current_epoch - 1
-        if pl_module.predictions is None or history[-1]["epoch"] != last_epoch:
+    def write(self, module: L.LightningModule, tested: Mapping[str, float] | None = None) -> Record:
+        """Write the record of a seed whose training has ended; `tested` are the metrics of the test set.
+
+        Raises InputError where the study's metric was never logged.
+        """
+        if not self._has_trained or self.logged.last(self.study.metric.name) is None:
+            known = ", ".join(self.logged.metrics) or "nothing"
             raise InputError(
-                f"the last epoch was not scored ({trainer.current_epoch} of trainer.max_epochs={trainer.max_epochs}); "
-                "is the checkpoint at its last epoch, or is scoring skipped by limit_..._batches or "
-                "check_val_every_n_epoch?"
+                f"metric.name={self.study.metric.name} was not scored (logged: {known}); is the checkpoint at its last "
+                "epoch, or is validation skipped by trainer.check_val_every_n_epoch?"
             )
-        predictions = pl_module.predictions.cpu().numpy()
-        metrics = [key for key in history[-1] if key != "epoch"]
-        self.record = Record(
+        examples, index = _read_examples(module)
+        if index is not None:
+            self.study.check_examples(index)
+        told = next((examples[name] for name in ("predictions", "scores", "probabilities") if name in examples), None)
+        logged = self.logged.curves()
+        logged["final"] |= {name: finite(float(value)) for name, value in (tested or {}).items()}
+        record = Record(
             **self.header,
-            status=Status.FINISHED if diverged is None else Status.DIVERGED,
-            reason=None if diverged is None else f"the loss was not finite in epoch {diverged}",
-            test_examples=len(predictions),
-            epochs=[int(epoch["epoch"]) for epoch in history],
-            # a seed that started without callbacks=gradient_norms has no norms of its first epochs
-            curves={key: [_finite(epoch.get(key, math.nan)) for epoch in history] for key in metrics},
-            final={key: _finite(history[-1][key]) for key in metrics},
+            status=Status.DIVERGED if self.diverged else Status.FINISHED,
+            reason=self.diverged,
+            test_examples=None if told is None else len(told),
+            **logged,
             seconds={part: round(value / self.together, 4) for part, value in self._spent().items()},
-            weights_sha256=weights_sha256(pl_module.model),
-            predictions_sha256=hashlib.sha256(predictions.astype("<i8").tobytes()).hexdigest(),
+            weights_sha256=weights_sha256(module.model if isinstance(module, Classifier) else module),
+            predictions_sha256=None if told is None else _hash(told),
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        self.study.write(self.record, predictions, self._replaces)
+        self.study.write(record, examples.pop("predictions", None), self._replaces, **examples)
+        return record
+
+
+def _hash(told: np.ndarray) -> str:
+    """SHA-256 of what a seed said of each example: labels as int64, all else as it is, little-endian."""
+    kind = "<i8" if told.dtype.kind in "iub" else told.dtype.newbyteorder("<")
+    return hashlib.sha256(np.ascontiguousarray(told, dtype=kind).tobytes()).hexdigest()
+
+
+def _read_examples(module: L.LightningModule) -> tuple[dict[str, np.ndarray], ExampleIndex | None]:
+    """What the hook `example_results` of a module returns, as arrays, and the index that its `labels` make up.
+
+    Raises InputError for arrays of other names or of different lengths.
+    """
+    hook = getattr(module, "example_results", None)
+    if hook is None:
+        return {}, None
+    given = {name: np.asarray(torch.as_tensor(value).detach().cpu()) for name, value in hook().items()}
+    allowed = ("labels", "predictions", "probabilities", "scores")
+    if unknown := sorted(set(given) - set(allowed)):
+        raise InputError(f"{type(module).__name__}.example_results: {unknown[0]} is none of {', '.join(allowed)}")
+    if len({len(array) for array in given.values()}) > 1:
+        sizes = ", ".join(f"{name}: {len(array)}" for name, array in given.items())
+        raise InputError(f"{type(module).__name__}.example_results: arrays of different lengths ({sizes})")
+    if "probabilities" in given and "predictions" not in given:
+        given["predictions"] = given["probabilities"].argmax(-1)
+    labels = given.pop("labels", None)
+    if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iub":
+        return given, ExampleIndex(labels.astype(np.int64), np.arange(len(labels)))
+    return given, None
