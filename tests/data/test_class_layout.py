@@ -167,7 +167,7 @@ REFUSED = {
     "no train folder": (files(train=0), (), "nothing to train on: there is no train/ beside test/; it should hold"),
     "pictures to score without classes": (
         {name.replace("test/a/", "test/").replace("test/b/", "test/b"): data for name, data in files().items()}, (),
-        "pictures lie in test/ without a class folder;\nsort them into test/<class>/",
+        "pictures lie in test/ without a class folder;\nsort them into test/<class>/, or name train/ itself: every",
     ),
     "no class folders": (
         {f"{part}/{i}.png": png(i) for part in ("train", "test") for i in range(5)}, (),
@@ -253,8 +253,8 @@ def add_name_of_another_encoding(root):
 @pytest.mark.parametrize(
     "add, says",
     [
-        (add_dead_link, "train/a/9.png is a dead link; correct or remove it"),
-        (add_dead_class, "train/c is a dead link; correct or remove it"),
+        (add_dead_link, "train/a/9.png is a dead link to /nowhere/9.png; correct or remove it"),
+        (add_dead_class, "train/c is a dead link to /nowhere/c; correct or remove it"),
         (add_loop, r"train/a/up is a link to /.*/in, which holds it; correct or remove it"),
         (add_link_to_itself, r"train/c cannot be read \(Too many levels of symbolic links\); correct or remove it"),
         (add_pipe, "train/a/9.png is neither file nor folder; correct or remove it"),
@@ -273,7 +273,9 @@ def test_all_dead_links_are_counted(tmp_path):
     source = folder(tmp_path / "in", files())
     for i in range(8):
         (source / f"train/a/dead{i}.png").symlink_to("nowhere")
-    with pytest.raises(InputError, match=r"train/a/dead0\.png is a dead link, .* and 3 more; correct or remove them"):
+    with pytest.raises(
+        InputError, match=r"train/a/dead0\.png is a dead link to nowhere, .* and 3 more; correct or remove them"
+    ):
         read_picture_files(str(source), tmp_path, 8)
 
 
@@ -333,15 +335,37 @@ def test_an_encrypted_archive_and_a_picture_in_the_place_of_an_archive_are_named
 def test_all_broken_pictures_are_named_at_once(tmp_path):
     broken = dict.fromkeys(("train/a/1.png", "test/b/0.png", "test/b/1.png"), b"x")
     source = folder(tmp_path / "in", {**files(), **broken})
-    named = (
-        r"in/train/a/1\.png: not a whole picture .*; replace or remove it\n2 more: .*/in/test/b/0\.png, .*/in/test/b/1"
-    )
+    named = r"/in: train/a/1\.png: not a whole picture .*; replace or remove it\n2 more: test/b/0\.png, test/b/1\.png$"
     with pytest.raises(InputError, match=named):
         read_class_folders(str(source), tmp_path / "cache", 8)
     assert not (tmp_path / "cache").exists()
 
 
 def test_reading_ends_after_twenty_broken_pictures(tmp_path):
-    source = folder(tmp_path / "in", files(train=30) | {f"train/a/{i}.png": b"x" for i in range(30)})
-    with pytest.raises(InputError, match=r"19 more: .*; reading ended there$"):
+    contents = files(train=30, test=30)
+    source = folder(tmp_path / "in", contents | {name: b"x" for name in contents if "/a/" in name})
+    with pytest.raises(InputError, match=r"\n19 more: .*; reading ended there$"):
         read_class_folders(str(source), tmp_path / "cache", 8)
+
+
+def test_pictures_that_fit_neither_memory_nor_disk_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+    source = str(folder(tmp_path / "in", files()))
+    monkeypatch.setattr("seedspread.data.class_folders.decode_picture", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(InputError, match=r"10 pictures of data\.size=1000000 take 27939\.7 GiB, .* data=picture_files"):
+        read_class_folders(source, tmp_path / "cache", 10**6)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
+    with pytest.raises(
+        InputError, match=r"10 pictures of data\.size=8 take 0\.0 GiB, .*/cache has .* data\.cache=PATH"
+    ):
+        read_class_folders(source, tmp_path / "cache", 8)
+
+
+def test_a_cache_that_cannot_be_written_is_named_before_a_picture_is_decoded(tmp_path, monkeypatch):
+    source = str(folder(tmp_path / "in", files()))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("seedspread.data.class_folders.decode_picture", lambda *_: pytest.fail("decoded"))
+    for cache in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(
+            InputError, match=r"cannot keep the decoded pictures in .*Not a directory; .*data\.cache=PATH"
+        ):
+            read_class_folders(source, cache, 8)

@@ -19,7 +19,7 @@ from seedspread.data.archive import open_archive
 from seedspread.data.class_layout import LAYOUT, find_layout
 from seedspread.data.decoding import DECODING, BrokenPicture, decode_picture
 from seedspread.data.listing import Listing, list_folder
-from seedspread.data.picture_cache import load_or_build
+from seedspread.data.picture_cache import check_room, load_or_build
 from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 
 BROKEN_UP_TO = 20  # pictures that do not decode: reading ends there
@@ -40,12 +40,12 @@ def read_class_folders(source: str | None, cache: Path, size: int) -> PictureSet
 
     def build() -> PictureSet:
         if listing is not None:
-            return _decode(listing, path.joinpath, path, size)
+            return _decode(listing, path.joinpath, cache, size)
         with open_archive(path, origin) as (packed, read):
-            return _decode(packed, lambda name: io.BytesIO(read(name)), path, size)
+            return _decode(packed, lambda name: io.BytesIO(read(name)), cache, size)
 
     key = f"{_describe_files(path, listing)}, size {size}, decoding {DECODING}"
-    return load_or_build(cache, path.name.split(".")[0], key, build)
+    return load_or_build(cache, path.resolve().name.split(".")[0] or "pictures", key, build)
 
 
 def _describe_files(path: Path, listing: Listing | None) -> str:
@@ -55,13 +55,15 @@ def _describe_files(path: Path, listing: Listing | None) -> str:
     return f"{path.resolve()} {hashlib.sha256(repr(stats).encode()).hexdigest()}"
 
 
-def _decode(listing: Listing, file_of: Callable[[str], Path | IO[bytes]], top: Path, size: int) -> PictureSet:
+def _decode(listing: Listing, file_of: Callable[[str], Path | IO[bytes]], cache: Path, size: int) -> PictureSet:
     layout = find_layout(listing)
     for line in layout.left_out:
         print(line, flush=True)
+    count = sum(len(paths) for classes in layout.parts.values() for paths in classes.values())
+    check_room(cache, count * size * size * 3, f"{listing.origin}: {count:,} pictures of data.size={size}")
     classes = tuple(sorted(layout.parts["train"]))
     decoded = {}
-    broken: list[BrokenPicture] = []
+    broken: list[tuple[str, BrokenPicture]] = []
     for part, paths in layout.parts.items():
         # The first picture of every class, then the second of every class: consecutive pictures then belong to
         # different classes, as in the original CIFAR-10, and chunked augmentation draws once for such pictures.
@@ -73,22 +75,23 @@ def _decode(listing: Listing, file_of: Callable[[str], Path | IO[bytes]], top: P
             track(order, description=f"decoding {part}", transient=True, disable=not sys.stdout.isatty())
         ):
             try:
-                images[i] = _fit(decode_picture(file_of(path), top / path), size)
+                images[i] = _fit(decode_picture(file_of(path), f"{listing.origin}: {path}"), size)
             except BrokenPicture as error:
-                broken.append(error)
+                broken.append((path, error))
                 if len(broken) == BROKEN_UP_TO:
-                    break
+                    raise _join(broken, "; reading ended there") from error
         decoded[part] = Pictures(images, np.array([label for _, label, _ in order], np.int64))
     if broken:
         raise _join(broken)
     return build_picture_set(classes=classes, **decoded)
 
 
-def _join(broken: list[BrokenPicture]) -> InputError:
-    """The first error as it is, and the others by the files' names."""
-    others = [str(error).partition(": ")[0] for error in broken[1:]]
-    ended = "; reading ended there" if len(broken) >= BROKEN_UP_TO else ""
-    return InputError(f"{broken[0]}" + (f"\n{len(others)} more: {', '.join(others)}{ended}" if others else ""))
+def _join(broken: list[tuple[str, BrokenPicture]], ended: str = "") -> InputError:
+    """The first error as it is, and the others by their paths."""
+    (_, first), *others = broken
+    return InputError(
+        f"{first}" + (f"\n{len(others)} more: {', '.join(p for p, _ in others)}{ended}" if others else "")
+    )
 
 
 def _fit(image: Image.Image, size: int) -> np.ndarray:

@@ -101,6 +101,8 @@ def _missing_part(listing: Listing, folders: dict[str, str]) -> InputError:
             fix = f"sort them into {name}/<class>/"
             if flat[0].rpartition("/")[2].startswith("ILSVRC2012_val"):
                 fix = SORT_IMAGENET
+            elif "train" in folders:
+                fix += f", or name {there}/ itself: every fifth picture of each class is then held out"
             return InputError(f"{listing.origin}: pictures lie in {name}/ without a class folder;\n{fix}")
     lacking = "no test/ or val/" if "train" in folders else "no train/"
     found = f"{beside[0]}/ holds no pictures" if beside else f"there is {lacking} beside {there}/"

@@ -73,7 +73,8 @@ def list_folder(root: Path, origin: str) -> Listing:
                         found.folders.append(path)
                         walk(f"{path}/", above | {place})
                 elif not entry.is_file():
-                    faults.append(f"{path} is {'a dead link' if entry.is_symlink() else 'neither file nor folder'}")
+                    dead = entry.is_symlink() and f"a dead link to {(root / path).readlink()}"
+                    faults.append(f"{path} is {dead or 'neither file nor folder'}")
                 elif is_picture(path):
                     found.pictures[path] = entry.stat().st_size
                 else:

@@ -1,7 +1,9 @@
 """Decoded pictures on disk: arrays that several processes map together."""
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -27,12 +29,42 @@ def load_or_build(folder: Path, name: str, source: str, build: Callable[[], Pict
     entry = folder / f"{name}-{hashlib.sha256(source.encode()).hexdigest()[:12]}"
     if (found := load_entry(entry)) is not None:
         return found
+    _check_writable(folder)
     made = build()
     try:
         store_entry(made, entry, source)
     except OSError as error:
         raise unkept_error("decoded pictures", folder, error) from error
     return load_entry(entry) or made
+
+
+def check_room(folder: Path, needed: int, what: str) -> None:
+    """Raise InputError, which begins with `what`, where `needed` bytes exceed the memory or the space at `folder`."""
+    gib, memory = needed / 2**30, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise InputError(
+            f"{what} take {gib:.1f} GiB, and this machine has {memory / 2**30:.1f} GiB of memory; set a smaller "
+            "data.size, or use data=picture_files, which decodes in every epoch"
+        )
+    if needed > (free := shutil.disk_usage(_existing(folder)).free):
+        raise InputError(
+            f"{what} take {gib:.1f} GiB, and {folder} has {free / 2**30:.1f} GiB free; set another folder with "
+            "data.cache=PATH, or a smaller data.size"
+        )
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise InputError where an entry could not be written to `folder`, before hours of decoding show it."""
+    there = _existing(folder)
+    if not there.is_dir():
+        raise unkept_error("decoded pictures", folder, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise unkept_error("decoded pictures", folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+def _existing(folder: Path) -> Path:
+    """`folder`, or the nearest folder above it that exists."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def unkept_error(what: str, folder: Path, error: OSError) -> InputError:
