@@ -150,7 +150,7 @@ def train_ours(overrides: list[str], seeds: int, parts: bool) -> dict[str, Any]:
             clock._turn()
         done = records(Path(results))
     by_part = {part: spent / seeds for part, spent in clock.seconds.items()} if clock else {}
-    accuracies = [record.accuracy for record in done[1:]]
+    accuracies = [record.final["val/acc"] for record in done[1:]]
     return {"seconds": seconds, "accuracies": accuracies, "parts": by_part, "hydra_seconds": hydra}
 
 

@@ -137,7 +137,7 @@ def test_the_python_of_the_readme_runs(study):
     (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     names = {}
     exec(block.replace("results/digits", str(study.folder)), names)
-    assert len(names["scores"].accuracy) == 24 and ss.seeds_needed(std=0.23, difference=0.1) == 84
+    assert len(names["scores"].final) == 24 and ss.seeds_needed(std=0.23, difference=0.1) == 84
 
 
 @pytest.mark.draws

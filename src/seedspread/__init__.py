@@ -2,10 +2,10 @@
 
     import seedspread as ss
     ss.train(["experiment=digits", "seed=3"])                       # one seed -> its record
-    scores = ss.Scores.of(ss.Study.load("results/digits"))          # every seed of a study: accuracies, curves, tables
+    scores = ss.Scores.of(ss.Study.load("results/digits"))          # every seed of a study: scores, curves, tables
     ss.compare(scores, other_scores).verdict                        # "better", "worse", "not shown", "too few seeds"
     ss.seeds_needed(std=0.23, difference=0.1)                       # 84
-    ss.statistics.std_interval(scores.accuracy)                     # functions of arrays
+    ss.statistics.std_interval(scores.final)                     # functions of arrays
 
 What a name needs is imported when it is first used: torch, Lightning and matplotlib come in where they work.
 """

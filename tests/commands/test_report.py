@@ -53,7 +53,7 @@ def test_a_report_that_fails_does_not_end_a_sweep(command, tmp_path, monkeypatch
 
 def test_a_sweep_of_two_studies_reports_on_each_and_both_from_one_reading(command, tmp_path, monkeypatch):
     read, of = [], Scores.of
-    monkeypatch.setattr(Scores, "of", lambda study: read.append(study.name) or of(study))
+    monkeypatch.setattr(Scores, "of", lambda study, metric=None: read.append(study.name) or of(study, metric))
     quick = ("-m", "seed=0,1", "jobs=1", "experiment=digits", "trainer.max_epochs=1", "report=true", "model.width=4,8")
     code, out, _ = command(*quick)
     assert code == 0 and read == ["digits-width4", "digits-width8"]

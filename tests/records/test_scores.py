@@ -9,12 +9,6 @@ from seedspread.report.study_page import write_reports
 from tests.synthetic import add_seed, found_in
 
 
-def test_curves_of_different_lengths_are_an_error_that_lists_the_seeds(study):
-    add_seed(study, 30, 0.8, epochs=5)
-    with pytest.raises(InputError, match=r"differ in length \(5 epochs: seed 30; 8 epochs: seed 0-23\)"):
-        write_reports([study])
-
-
 def test_a_study_without_a_finished_seed_is_an_error(make_study):
     study = make_study([])
     add_seed(study, 0, 0.1, status="failed")

@@ -40,8 +40,8 @@ def test_its_records_are_those_of_the_files(study):
 
 def test_it_is_scored_and_reported(study):
     scores = Scores.of(study)
-    assert scores.accuracy.tolist() == [24.2, 26.8, 16.8] and scores.curves["val/acc"].shape == (3, 2)
-    for seed, accuracy in zip(range(3), scores.accuracy, strict=True):
+    assert scores.final.tolist() == [24.2, 26.8, 16.8] and scores.curves["val/acc"].shape == (3, 2)
+    for seed, accuracy in zip(range(3), scores.final, strict=True):
         assert np.unpackbits(scores.correct[seed], count=500).sum() == pytest.approx(5 * accuracy)
     assert seeds_table(scores)["val_acc_percent"].tolist() == [24.2, 26.8, 16.8]
     assert "3 done" in describe_status(study)

@@ -44,7 +44,7 @@ def test_one_run_holds_the_bands_of_every_metric(study):
         assert len(events.Tensors(f"{group}/over_seeds")) == 8
     assert set(scalar(events, "val_acc_percent_last_epochs/mean")) < set(range(1, 9))
     done = scalar(events, "seeds_done/std")
-    assert done[24] == pytest.approx(scores.accuracy.std(ddof=1)) and 1 not in done
+    assert done[24] == pytest.approx(scores.final.std(ddof=1)) and 1 not in done
     assert {"table", "how_to_repeat", "custom_scalars__config__"} <= set(events.Tags()["tensors"])
     assert set(events.Tags()["images"]) == {"learning_curves", "histogram"}
 
@@ -60,7 +60,7 @@ def charted(events):
 
 def test_every_margin_chart_finds_its_scalars(study):
     bands = RunningBands(study.folder)
-    bands.add(Scores.of(study).accuracy[:9])
+    bands.add(Scores.of(study).final[:9])
     bands.close()
     assert len(charted(events_of(study.folder))) == 2
     write_reports([study])

@@ -3,7 +3,7 @@
 from seedspread.records.study import Study
 from seedspread.search.space import Space
 from seedspread.search.trials import Trial
-from tests.synthetic import make_record
+from tests.synthetic import DATA, make_record
 
 CONFIG = {
     "optimizer": {"lr": 0.1, "weight_decay": 1e-3},
@@ -23,7 +23,7 @@ def write_search(tmp_path, points_and_scores, diverged=()):
     for i, (point, scores) in enumerate(points_and_scores):
         trial = Trial(f"trial-{i:03d}", point, {}, space=SPACE.describe())
         trial.write(folder / trial.name)
-        study = Study.open(folder / trial.name, {"point": point})
+        study = Study.open(folder / trial.name, {"point": point, "data": {"_target_": DATA}})
         for seed, curve in enumerate(scores):
             epochs, accuracy = range(len(curve)), [c / 100 for c in curve]
             curves = {"val/acc": accuracy, "train/acc": accuracy, "train/loss": [2 - 0.1 * e for e in epochs]}

@@ -66,8 +66,8 @@ def test_winner_and_baseline_are_told_on_the_fresh_seeds_that_both_finished():
     "difference, decision, says",
     [
         (0.0, "keep", "trial-000-fresh and baseline have the same score on each of 2 seeds"),
-        (0.4, "more seeds", "differs from baseline by +0.40 on each of 2 seeds"),
-        (-0.4, "keep", "differs from baseline by -0.40 on each of 2 seeds"),
+        (0.4, "more seeds", "differs from baseline by +0.40 points on each of 2 seeds"),
+        (-0.4, "keep", "differs from baseline by -0.40 points on each of 2 seeds"),
     ],
 )
 def test_a_winner_as_far_from_the_baseline_on_each_seed_is_judged_without_a_test(difference, decision, says):

@@ -4,17 +4,18 @@ Arms are studies, from their records alone, or CSV files of scores from anywhere
 imported.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig, ListConfig
 
-from seedspread.commands.console import describe_studies, plain_errors
+from seedspread.commands.console import describe_studies, plain_errors, wanted_metric
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
 from seedspread.config.schema import Compare
-from seedspread.decide.arms import Arm, check_units
+from seedspread.decide.arms import SCORE, Arm, check_units
 from seedspread.decide.score_files import is_score_file, read_arm
 from seedspread.decide.verdict import compare_arms
 from seedspread.records.files import combined_folder
@@ -40,12 +41,11 @@ def named_arms(cfg: DictConfig) -> tuple[Arm, list[Arm]]:
         if place in places[:i]:
             raise InputError(f"candidate={every[i]}: it is named twice, here and as {every[places.index(place)]}")
     found = [_named_arm(cfg, "candidate" if i else "baseline", name) for i, name in enumerate(every)]
+    if cfg.direction != "auto" and not any(arm.study for arm in found):
+        found = [replace(arm, metric=replace(SCORE, direction=cfg.direction)) for arm in found]
     names = [arm.name for arm in found]
     if len(set(names)) < len(names):  # files of one name in several folders
-        found = [
-            Arm(f"{place.parent.name}_{arm.name}", arm.scores, arm.seeds, arm.study)
-            for arm, place in zip(found, places, strict=True)
-        ]
+        found = [replace(arm, name=f"{place.parent.name}_{arm.name}") for arm, place in zip(found, places, strict=True)]
     check_units(found)
     return found[0], found[1:]
 
@@ -57,7 +57,8 @@ def _named_arm(cfg: DictConfig, key: str, name: str) -> Arm:
     if not folder.exists():
         there = describe_studies(cfg.results)
         raise InputError(f"{key}={name}: no such study in {cfg.results} ({there}); a file of scores ends in .csv")
-    return Arm.of(Scores.of(Study.load(folder)))
+    study = Study.load(folder)
+    return Arm.of(Scores.of(study, wanted_metric(cfg, study)))
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="compare")

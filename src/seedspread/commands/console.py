@@ -4,13 +4,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
+from seedspread.config.errors import InputError
 from seedspread.config.explain import explain_error
-from seedspread.records.study import last_active, list_studies
+from seedspread.records.metric import Metric
+from seedspread.records.study import Study, last_active, list_studies
 
 STUDIES_IN_A_MESSAGE = 8
 _SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -35,6 +38,22 @@ def study_names(cfg: DictConfig) -> list[str]:
     if isinstance(cfg.study, ListConfig):
         return [str(name) for name in cfg.study]
     return [] if cfg.study is None else [str(cfg.study)]
+
+
+def wanted_metric(cfg: DictConfig, study: Study) -> Metric | None:
+    """The metric of `study` that `cfg` names, in the direction that it names; None where it names none.
+
+    Raises InputError for another direction of the study's own metric.
+    """
+    metric = study.metric if cfg.metric is None else study.find_metric(cfg.metric)
+    if cfg.direction not in ("auto", metric.direction):
+        if metric == study.metric:
+            raise InputError(
+                f"direction={cfg.direction}: {study.name} is scored by {metric.describe()}; leave direction out, or "
+                "name another metric with metric="
+            )
+        metric = replace(metric, direction=cfg.direction)
+    return None if cfg.metric is None else metric
 
 
 def describe_studies(results: str) -> str:

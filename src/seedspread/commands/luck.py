@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from seedspread.commands.console import plain_errors, study_names
+from seedspread.commands.console import plain_errors, study_names, wanted_metric
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
@@ -24,7 +24,8 @@ def main(cfg: DictConfig) -> None:
         if not names:
             raise InputError("study=?: name a study, for example study=digits")
         for name in names:
-            found = Findings.of(Scores.of(Study.load(study_folder(cfg.results, name))))
+            study = Study.load(study_folder(cfg.results, name))
+            found = Findings.of(Scores.of(study, wanted_metric(cfg, study)))
             if found.luck is None:
                 raise InputError(" ".join(luck_words(found)))
             print("\n\n".join(luck_words(found)))

@@ -34,7 +34,7 @@ def main(cfg: DictConfig) -> None:
                 raise InputError(
                     "paired=true needs the std of the differences between pairs, which no single study has; give std="
                 )
-            std, interval = _spread_of(Study.load(study_folder(cfg.results, cfg.study)))
+            std, interval = _spread_of(Scores.of(Study.load(study_folder(cfg.results, cfg.study)), cfg.metric))
         if difference is not None and std > 1e6 * difference:
             raise InputError(f"difference={difference:g}: less than a millionth of the std, {std:g}; give a larger one")
         alpha = ALPHA / candidates
@@ -43,13 +43,13 @@ def main(cfg: DictConfig) -> None:
         print(*describe_plan(std, interval, difference, n, alpha, cfg.paired), sep="\n")
 
 
-def _spread_of(study: Study) -> tuple[float, Interval]:
-    """The std of a study's accuracy in points and its interval, printed; InputError where there is no spread."""
-    scores = Scores.of(study).accuracy
+def _spread_of(found: Scores) -> tuple[float, Interval]:
+    """The std of a study's final scores and its interval, printed; InputError where there is no spread."""
+    scores, unit = found.final, found.digits.difference_suffix
     std, interval = float(st.sample_std(scores)), st.std_interval(scores)
     if not std > 0:
         why = "1 finished seed has no spread" if len(scores) == 1 else f"all {len(scores)} seeds score the same"
-        raise InputError(f"study={study.name}: {why}; give a std, for example std=0.23, or another study")
+        raise InputError(f"study={found.name}: {why}; give a std, for example std=0.23, or another study")
     bounds = f"95 % {interval.low:.2g} to {interval.high:.2g}" if interval.is_known else "too few seeds to bound it"
-    print(f"{study.name}: std {std:.2g} points over {len(scores):,} seeds ({bounds}; the ranges below follow from it)")
+    print(f"{found.title}: std {std:.2g}{unit} over {len(scores):,} seeds ({bounds}; the ranges below follow from it)")
     return std, interval

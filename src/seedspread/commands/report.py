@@ -6,7 +6,7 @@ From the records alone; neither torch nor Lightning is imported.
 import hydra
 from omegaconf import DictConfig
 
-from seedspread.commands.console import describe_studies, plain_errors, study_names
+from seedspread.commands.console import describe_studies, plain_errors, study_names, wanted_metric
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
@@ -25,7 +25,10 @@ def main(cfg: DictConfig) -> None:
         if not names:
             there = describe_studies(cfg.results)
             raise InputError(f"study=?: name one, or several as study=[ONE,OTHER]; {cfg.results} has {there}")
-        page, several = write_reports([Study.load(study_folder(cfg.results, name)) for name in names])
+        studies = [Study.load(study_folder(cfg.results, name)) for name in names]
+        page, several = write_reports(studies, wanted_metric(cfg, studies[0]))
         for found in several:
             print(headline(found))
-        print(f"report in {page}\nbands: tensorboard --logdir {cfg.results}")
+        print(f"report in {page}")
+        if cfg.metric is None:
+            print(f"bands: tensorboard --logdir {cfg.results}")

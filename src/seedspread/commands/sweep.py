@@ -137,7 +137,7 @@ def train_studies(sweeps: Sequence[StudySweep], quiet: bool = False) -> None:
             scan = study.scan()
             if failure := _find_failure(sweep, scan):
                 failures.append(failure)
-            progress = Progress.of(scan.records.values())
+            progress = Progress.of(scan.records.values(), study.metric)
             if quiet:
                 say(f"{study.name}: {progress.describe()}")
                 continue
@@ -246,7 +246,7 @@ def suggest_commands(sweep: StudySweep, progress: Progress) -> Iterator[str]:
         return
     wider = f"range({min(sweep.seeds)},{max(sweep.seeds) + 1 + 9 * max(2, len(sweep.seeds))})"
     yield f"next: the same command with '{sweep.swept}={wider}' adds seeds"
-    best = max(progress.scores, key=progress.scores.__getitem__)
+    best = max(progress.scores, key=lambda seed: progress.metric.sign * progress.scores[seed])
     where = [] if sweep.cfg.results == "results" else [f"results={format_value(str(sweep.cfg.results))}"]
     again = shlex.join(
         ["seedspread", "reproduce", f"study={format_value(str(sweep.cfg.study))}", f"seed={best}", *where]

@@ -45,7 +45,7 @@ def train(config: DictConfig | Sequence[str]) -> Record:
         found = study.record(seed)
         if found is not None and found.status != Status.FAILED and not cfg.overwrite:
             check_recorded_data(cfg, study, found)
-            print(f"{format_record(found)}  recorded before: overwrite=true trains it again", flush=True)
+            print(f"{format_record(found, study.metric)}  recorded before: overwrite=true trains it again", flush=True)
             return found
         if problem := study.problem(seed):
             print(f"{study.record_path(seed)}: {problem}; it moves to damaged/, and seed {seed} is trained again")
@@ -59,7 +59,7 @@ def train(config: DictConfig | Sequence[str]) -> Record:
             record = train_seed(cfg, study, seed, leases)
         finally:
             leases.close()
-    print(format_record(record), flush=True)
+    print(format_record(record, study.metric), flush=True)
     return record
 
 

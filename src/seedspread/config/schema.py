@@ -16,6 +16,7 @@ from seedspread.config.streams import A_SEED, LARGEST_SEED
 Auto = Literal["auto"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
 Interpolation = Literal["bilinear", "bicubic"]
+Direction = Literal["auto", "maximize", "minimize"]
 IF_SET = "if set"  # part of a study's identity unless it has its usual value
 WHOLE = "a seed is recorded only when it is trained and scored whole; {}"
 PERCENT = "percent, from 0 to below 100"
@@ -154,7 +155,7 @@ class StreamSeeds(Schema):
 
 class Metric(Schema):
     name: str = key("name that the module logs; every other logged metric is recorded as well")
-    direction: Literal["auto", "maximize", "minimize"] = key("of better; auto: by the name, minimize for val/loss")
+    direction: Direction = key("of better; auto: by the name, minimize for val/loss")
     unit: Literal["auto", "fraction", "percent", "points", "nats", "seconds", "none"] = key(
         "unit of the logged values; fractions are shown as percent; auto: fraction for val/acc, else none"
     )
@@ -477,13 +478,16 @@ class BatchSize(Train):
 class Report(Schema):
     results: str = key("folder of all studies")
     study: str | int | list[str] | None = key("study to read, or several: study=[ONE,OTHER]")
+    metric: str | None = key("recorded metric to report on, for example val/loss; null: the study's own")
+    direction: Direction = key("of better in metric=; auto: by its name")
 
 
 class Luck(Report):
     pass
 
 
-class Status(Report):
+class Status(Schema):
+    results: str = key("folder of all studies")
     study: str | int | list[str] | None = key("study to show, or several; null: all")
 
 
@@ -491,6 +495,8 @@ class Compare(Schema):
     results: str = key("folder of all studies")
     baseline: str | int | list[str] | None = key("study, or CSV file of scores")
     candidate: str | int | list[str] | None = key("study or CSV file, or several: candidate=[ONE,OTHER]")
+    metric: str | None = key("recorded metric of the studies to compare; null: the studies' own")
+    direction: Direction = key("of better in metric= and in files; auto: by the metric's name, and of files maximize")
     column: str | None = key("column of scores in files")
     seed_column: str | None = key("column of seeds to pair by, where files have it; null: none")
     pair: bool | None = key("compare seed by seed; null: where both have the same seeds")
@@ -506,6 +512,7 @@ class Power(Schema):
     results: str = key("folder of all studies")
     std: float | None = key("standard deviation between seeds, in the units of difference", above=0)
     study: str | int | None = key("study that has the standard deviation")
+    metric: str | None = key("recorded metric of that study; null: the study's own")
     difference: float | None = key("difference to show", above=0)
     n: int | None = key("seeds per arm", least=2)
     candidates: int = key("candidates compared with one baseline; more need more seeds", least=1)

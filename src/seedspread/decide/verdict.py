@@ -12,7 +12,8 @@ import numpy as np
 
 from seedspread import statistics as st
 from seedspread.config.errors import InputError
-from seedspread.decide.arms import Arm, Pairing, check_units, pair_arms
+from seedspread.decide.arms import SCORE, Arm, Pairing, check_units, common_metric, pair_arms
+from seedspread.records.metric import Metric
 from seedspread.records.scores import Scores
 from seedspread.statistics import Array, Difference, Interval
 
@@ -33,7 +34,10 @@ class Examples:
 
 @dataclass(frozen=True)
 class ArmComparison:
-    """A candidate against a baseline: every number of the report, in the units of the scores."""
+    """A candidate against a baseline: every number of the report, in the units of the scores.
+
+    Differences are candidate minus baseline. `improvement` and `dominance` are about being better, whichever way.
+    """
 
     baseline: Arm
     candidate: Arm
@@ -55,6 +59,7 @@ class ArmComparison:
     candidates: int
     worth: float | None
     p: float
+    metric: Metric
 
     @property
     def primary(self) -> Difference:
@@ -88,7 +93,7 @@ class ArmComparison:
         The smallest difference that matters is `worth`, or the std between seeds where that is not given.
         """
         if self.p < ALPHA:
-            return "better" if self.primary.value > 0 else "worse"
+            return "better" if self.metric.sign * self.primary.value > 0 else "worse"
         spread = math.sqrt((self.baseline.scores.var(ddof=1) + self.candidate.scores.var(ddof=1)) / 2)
         return "too few seeds" if self.detectable > (self.worth or spread) and not self.is_small else "not shown"
 
@@ -124,9 +129,10 @@ def compare_arms(
     worth: float | None = None,
 ) -> list[ArmComparison]:
     """Compare each candidate with the baseline; InputError where scores cannot be compared, naming the arm."""
+    metric = common_metric([baseline, *candidates])
     for arm in (baseline, *candidates):
         _check(arm)
-    found = [_compare(baseline, arm, pair, same_examples, worth, len(candidates)) for arm in candidates]
+    found = [_compare(baseline, arm, pair, same_examples, worth, len(candidates), metric) for arm in candidates]
     adjusted = st.holm(np.array([c.primary.p for c in found]))
     return [replace(c, p=float(p)) for c, p in zip(found, adjusted, strict=True)]
 
@@ -143,7 +149,13 @@ def _check(arm: Arm) -> None:
 
 
 def _compare(
-    baseline: Arm, candidate: Arm, pair: bool | None, same_examples: bool | None, worth: float | None, candidates: int
+    baseline: Arm,
+    candidate: Arm,
+    pair: bool | None,
+    same_examples: bool | None,
+    worth: float | None,
+    candidates: int,
+    metric: Metric,
 ) -> ArmComparison:
     """One candidate against the baseline, p not yet adjusted for the number of `candidates`."""
     one, other = baseline.scores, candidate.scores
@@ -161,7 +173,8 @@ def _compare(
             "against. Train more seeds, or name another study if one is a copy of the other"
         )
     r, r_interval = st.correlation(a, b) if pairs.places else (math.nan, st.UNKNOWN)
-    improvement, improvement_interval = st.probability_of_improvement(a, b, pairs=bool(pairs.places))
+    sign = metric.sign
+    improvement, improvement_interval = st.probability_of_improvement(sign * a, sign * b, pairs=bool(pairs.places))
     effect, effect_interval = st.effect_size(one, other)
     ratio, ratio_interval = st.std_ratio(other, one)
     welch = st.welch_test(one, other, cautious=needs_caution(one, other))
@@ -177,7 +190,7 @@ def _compare(
         p_permutation=st.sign_flip_test(a, b) if pairs.places else st.permutation_test(one, other),
         improvement=improvement,
         improvement_interval=improvement_interval,
-        dominance=st.almost_stochastic_dominance(one, other, alpha=ALPHA / candidates),
+        dominance=st.almost_stochastic_dominance(sign * one, sign * other, alpha=ALPHA / candidates),
         effect=effect,
         effect_interval=effect_interval,
         std_ratio=ratio,
@@ -187,6 +200,7 @@ def _compare(
         candidates=candidates,
         worth=worth,
         p=(paired or welch).p,
+        metric=metric,
     )
 
 
@@ -209,21 +223,27 @@ def same_test_set(one: Scores, other: Scores) -> bool:
 def _examples(
     baseline: Arm, candidate: Arm, over_seeds: Difference, pairs: Pairing, wanted: bool | None
 ) -> Examples | None:
-    """The part of test examples in the error, from predictions, in percent; None where a study has none."""
+    """The part of test examples in the error, from predictions, in percent; None where there are none."""
     one, other = baseline.study, candidate.study
     if wanted and (one is None or other is None):
         raise InputError("same_examples=true: a file of scores has no predictions of single examples; leave it out")
     if one is None or other is None:
         return None
+    if wanted and (missing := [scores for scores in (one, other) if scores.examples is None]):
+        raise InputError(
+            f"same_examples=true: {missing[0].metric.name} of {missing[0].name} is no fraction of right answers to "
+            "test examples; leave it out"
+        )
     if wanted and one.examples != other.examples:
         raise InputError(
             f"same_examples=true: {one.name} was scored on {one.examples:,} test examples, {other.name} on "
             f"{other.examples:,}; leave it out to compare them as different test sets"
         )
-    if not one.correct or not other.correct:
+    if one.examples is None or other.examples is None or not one.correct or not other.correct:
         return None
     same = same_test_set(one, other) if wanted is None else wanted
-    share_one, share_other = (st.share_right(scores.correct.values(), scores.examples) for scores in (one, other))
+    share_one = st.share_right(one.correct.values(), one.examples)
+    share_other = st.share_right(other.correct.values(), other.examples)
     both = None
     if same and pairs.places and one.correct.keys() == other.correct.keys():
         shared_bits = (one.correct[seed] & other.correct[seed] for seed in one.correct)
@@ -239,6 +259,7 @@ def _examples(
 def comparison_row(c: ArmComparison) -> dict[str, object]:
     """Every number, unrounded, as a row of a table."""
     row: dict[str, object] = {"baseline": c.baseline.name, "candidate": c.candidate.name, "verdict": c.verdict}
+    row |= {"metric": c.metric.name, "direction": c.metric.direction}
     for name, arm in (("baseline", c.baseline), ("candidate", c.candidate)):
         row |= {f"{name}_seeds": arm.n, f"{name}_mean": arm.scores.mean(), f"{name}_std": arm.scores.std(ddof=1)}
     row |= {"test": "paired t" if c.paired else "Welch", "difference": c.primary.value, "p": c.primary.p}
@@ -260,12 +281,13 @@ def compare(
     candidate: Scores | Sequence[float],
     pair: bool | None = None,
     worth: float | None = None,
+    direction: str = "maximize",
 ) -> ArmComparison:
-    """Is the candidate better than the baseline? Each is the scores of a study or numbers (S,), larger is better.
+    """Is the candidate better than the baseline? Each is the scores of a study or numbers (S,).
 
-    `pair=True` compares seed by seed, numbers as those of seeds 0, 1, 2 and so on; None pairs studies that ran the same
-    seeds. `worth` is the smallest difference that matters, in the scores' units. Raises InputError where scores cannot
-    be compared.
+    A study has its direction; of numbers larger is better, or with direction="minimize" smaller. `pair=True` compares
+    seed by seed, numbers as those of seeds 0, 1, 2 and so on; None pairs studies that ran the same seeds. `worth` is
+    the smallest difference that matters, in the scores' units. Raises InputError where scores cannot be compared.
 
     >>> found = ss.compare([90.1, 90.4, 89.9, 90.2], [91.0, 91.3, 90.8, 91.1])
     >>> found.verdict, round(found.p, 4)
@@ -278,5 +300,7 @@ def compare(
         return Arm(name, np.array(side, dtype=float), np.arange(len(side)) if pair else None)
 
     arms = [arm("baseline", baseline), arm("candidate", candidate)]
+    if not any(arm.metric for arm in arms):
+        arms = [replace(arm, metric=replace(SCORE, direction=direction)) for arm in arms]
     check_units(arms)
     return compare_arms(arms[0], arms[1:], pair=pair, worth=worth)[0]

@@ -28,7 +28,7 @@ MOST_BARS = 16  # running seeds that have a bar of their own
 class ScorePoints(Protocol):
     """Receives the scores so far while a sweep runs, for TensorBoard."""
 
-    def add(self, accuracy: Iterable[float]) -> None: ...
+    def add(self, scores: Iterable[float]) -> None: ...
 
     def close(self) -> None: ...
 
@@ -140,6 +140,7 @@ class SweepMonitor:
             self._study = self._study or Study.load(self.folder)
         except InputError:
             return  # no worker has created it yet
+        self.progress.metric = self._study.metric
         with self._reading:
             for seed in seeds:
                 if seed not in self.waiting:
@@ -151,7 +152,7 @@ class SweepMonitor:
                     self.new_records += 1
                     self.progress.add(record)
                     if self._each:
-                        say(format_record(record))
+                        say(format_record(record, self._study.metric))
 
     def _draw_bars(self, sweep: TaskID) -> None:
         self._bars.update(sweep, completed=self.total - len(self.waiting), line=self.line())

@@ -25,7 +25,7 @@ def find_missing_seeds(folder: Path, seeds: Sequence[int], overwrite: bool = Fal
     study = Study.load(folder)
     study.check_trainable()
     records = study.scan().records
-    known = Progress()
+    known = Progress(study.metric)
     for seed in seeds:
         if seed in records and not overwrite:
             known.add(records[seed])

@@ -1,5 +1,6 @@
 """What a study is scored by: a name among its metrics, the direction of better, the unit, and bounds."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -92,6 +93,25 @@ class Metric:
         """Recorded values in the unit that is shown: fractions as percent, rounded to ten decimals."""
         array = np.asarray(values, dtype=float)
         return np.round(100 * array, 10) if self.unit == "fraction" else array
+
+    @property
+    def quantity(self) -> str:
+        """What it measures, in a sentence: accuracy, or its name."""
+        return "accuracy" if self.symbol == "%" and self.name == ACCURACY.name else self.name
+
+    @property
+    def test_name(self) -> str | None:
+        """The name of the same metric of the test set, scored once at the end: test/acc of val/acc. None of others."""
+        name = re.sub(r"^(val|valid|validation)(?=[/_])", "test", self.name)
+        return name if name != self.name else None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The smallest and the largest possible value in the unit shown, infinite where there is none."""
+        low, high = self.shown(
+            [-math.inf if self.low is None else self.low, math.inf if self.high is None else self.high]
+        )
+        return float(low), float(high)
 
     def find_fault(self, value: float) -> str | None:
         """Why `value` cannot be a score; None where it can."""

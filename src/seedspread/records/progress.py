@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from seedspread.records.digits import Digits
+from seedspread.records.metric import ACCURACY, Metric
 from seedspread.records.record import Record, Status
 from seedspread.records.study import Scan, Study
 
@@ -39,25 +41,30 @@ def summarise(scores: Mapping[int, float]) -> Summary:
     )
 
 
-def format_record(record: Record) -> str:
-    """A record in one line: seed, accuracy in percent and seconds, or status and reason."""
+def format_record(record: Record, metric: Metric = ACCURACY) -> str:
+    """A record in one line: seed, final score and seconds, or status and reason."""
     if record.status != Status.FINISHED:
         return f"seed {record.seed:>4}  {record.status}: {record.reason}"
-    return f"seed {record.seed:>4}  {100 * record.accuracy:6.2f} %  {sum(record.seconds.values()):7.1f} s"
+    score = record.score(metric)
+    text = Digits.of(metric, [score]).value(score)
+    if metric.quantity == metric.name:
+        text = f"{metric.name} {text}"
+    return f"seed {record.seed:>4}  {text:>8}  {sum(record.seconds.values()):7.1f} s"
 
 
 @dataclass
 class Progress:
-    """Accuracies in percent of the finished seeds, and the seeds that diverged or failed, with their reasons."""
+    """The final scores of finished seeds in the unit shown, and the seeds that diverged or failed, with the reasons."""
 
+    metric: Metric = ACCURACY
     scores: dict[int, float] = field(default_factory=dict)
     diverged: dict[int, str] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, records: Iterable[Record]) -> "Progress":
-        """The progress that these records make up."""
-        progress = cls()
+    def of(cls, records: Iterable[Record], metric: Metric = ACCURACY) -> "Progress":
+        """The progress that these records, scored by `metric`, make up."""
+        progress = cls(metric)
         for record in records:
             progress.add(record)
         return progress
@@ -67,7 +74,7 @@ class Progress:
         for known in (self.scores, self.diverged, self.failed):
             known.pop(record.seed, None)
         if record.status == Status.FINISHED:
-            self.scores[record.seed] = 100 * record.accuracy
+            self.scores[record.seed] = record.score(self.metric)
         else:
             counted = self.diverged if record.status == Status.DIVERGED else self.failed
             counted[record.seed] = str(record.reason)
@@ -76,9 +83,11 @@ class Progress:
         """Mean ± std, extremes with their seeds, and how many diverged or failed, in one line."""
         parts = []
         if self.scores:
-            s = summarise(self.scores)
-            spread = f"{s.mean:.2f} ± {s.std:.2f} %" if s.n > 1 else f"{s.mean:.2f} %"
-            parts.append(f"{spread}   min {s.min:.2f} (seed {s.min_seed})   max {s.max:.2f} (seed {s.max_seed})")
+            s, digits = summarise(self.scores), Digits.of(self.metric, [*self.scores.values()])
+            low, high = (
+                f"{digits.plain(end)} (seed {seed})" for end, seed in ((s.min, s.min_seed), (s.max, s.max_seed))
+            )
+            parts.append(f"{digits.plus_minus(s.mean, s.std)}{digits.suffix}   min {low}   max {high}")
         parts += [
             f"{len(seeds)} {word}" for word, seeds in (("diverged", self.diverged), ("failed", self.failed)) if seeds
         ]
@@ -87,9 +96,9 @@ class Progress:
 
 def summarise_study(study: Study, scan: Scan) -> str:
     """The summary after a sweep: scores, seeds that diverged or failed, files that do not count, and the folder."""
-    progress = Progress.of(scan.records.values())
+    progress = Progress.of(scan.records.values(), study.metric)
     n = len(progress.scores)
-    lines = [f"{study.name}, {n} seed{'s' * (n != 1)}: {'accuracy ' if n else ''}{progress.describe()}"]
+    lines = [f"{study.name}, {n} seed{'s' * (n != 1)}: {f'{study.metric.quantity} ' if n else ''}{progress.describe()}"]
     for word, seeds in (("diverged", progress.diverged), ("failed", progress.failed)):
         lines += [f"  {word}: seed {seed}: {reason}" for seed, reason in list(seeds.items())[:10]]
         if len(seeds) > 10:

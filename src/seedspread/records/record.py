@@ -64,12 +64,11 @@ class Record:
     predictions_sha256: str | None = None  # of the predicted labels, int64 little-endian
     ended: str  # ISO 8601
 
-    @property
-    def accuracy(self) -> float:
-        """The final accuracy of a finished seed, a fraction."""
-        value = self.final[ACCURACY.name]
+    def score(self, metric: Metric) -> float:
+        """The final score of a finished seed, in the unit shown."""
+        value = self.final[metric.name]
         assert value is not None
-        return value
+        return float(metric.shown(value))
 
     @classmethod
     def parse(cls, data: bytes) -> "Record":

@@ -15,7 +15,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,12 @@ class Study:
     @property
     def name(self) -> str:
         return self.folder.name
+
+    def find_metric(self, name: str) -> Metric:
+        """The metric `name` of this study; one that differs in the data alone, as train/acc of val/acc, is alike."""
+        if name == self.metric.test_name or name.rpartition("/")[1:] == self.metric.name.rpartition("/")[1:]:
+            return replace(self.metric, name=name)
+        return self.metric if name == self.metric.name else Metric.of(name)
 
     @classmethod
     def load(cls, folder: Path | str) -> "Study":

@@ -1,40 +1,49 @@
 """The records of a study as tables."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from seedspread.records.metric import Metric
 from seedspread.records.record import Record
-from seedspread.records.scores import Scores, to_percent
+from seedspread.records.scores import Scores
+
+UNITS = {"%": "percent", "s": "seconds"}  # of a shown score, as words
 
 
-def column_name(metric: str) -> str:
+def column_name(metric: Metric) -> str:
     """A metric as the name of a table's column, with its unit: val/acc is val_acc_percent."""
-    return metric.replace("/", "_") + ("_percent" if metric.endswith("acc") else "")
+    return re.sub(r"\W", "_", "_".join(filter(None, (metric.name, UNITS.get(metric.symbol, metric.symbol)))))
 
 
 def seeds_table(scores: Scores) -> pd.DataFrame:
     """A row for each record: seed, status and reason, streams, final metrics, seconds, hashes, where it ran."""
-    return pd.DataFrame([_row(record) for record in scores.records.values()])
+    names = {name for record in scores.records.values() for name in record.final}
+    metrics = {name: scores.study.find_metric(name) for name in names}
+    return pd.DataFrame([_row(record, metrics) for record in scores.records.values()])
 
 
 def curves_table(scores: Scores) -> pd.DataFrame:
-    """A row for each finished seed and epoch."""
-    seeds, epochs = len(scores.seeds), len(scores.epochs)
-    table = {"seed": np.repeat(scores.seeds, epochs), "epochs_trained": np.tile(scores.epochs, seeds)}
-    return pd.DataFrame(table | {column_name(metric): curves.ravel() for metric, curves in scores.curves.items()})
+    """A row for each finished seed and point of its curves."""
+    seeds, points = len(scores.seeds), len(scores.points)
+    table = {"seed": np.repeat(scores.seeds, points), scores.axis.replace(" ", "_"): np.tile(scores.points, seeds)}
+    curves = {column_name(scores.study.find_metric(name)): curves.ravel() for name, curves in scores.curves.items()}
+    own = ~np.isnan(np.stack(list(curves.values()))).all(axis=0)
+    return pd.DataFrame(table | curves)[own]
 
 
-def _row(record: Record) -> dict[str, Any]:
+def _row(record: Record, metrics: Mapping[str, Metric]) -> dict[str, Any]:
     return {
         "seed": record.seed,
         "status": str(record.status),
         "reason": record.reason,
         **{f"stream_{name}": seed for name, seed in record.streams.items()},
         **{
-            column_name(metric): value if value is None or not metric.endswith("acc") else float(to_percent(value))
-            for metric, value in record.final.items()
+            column_name(metrics[name]): None if value is None else float(metrics[name].shown(value))
+            for name, value in record.final.items()
         },
         **{f"seconds_{part}": seconds for part, seconds in record.seconds.items()},
         "weights_sha256": record.weights_sha256,

@@ -3,15 +3,23 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from seedspread import statistics as st
 from seedspread.decide.verdict import ArmComparison, comparison_row
+from seedspread.records.digits import Digits
 from seedspread.records.files import draft_folder, unwritable_error
 from seedspread.report.document import Bullets, Document, Figure, Part, Section, Table, write_document
 from seedspread.report.drawing import save_figure
 from seedspread.report.figures import arms_figure
-from seedspread.report.verdict_words import Digits, comparison_rows, notes, setting_differences, verdict_sentence
+from seedspread.report.verdict_words import (
+    comparison_rows,
+    notes,
+    setting_differences,
+    verdict_sentence,
+    what_differs,
+)
 
 SETTINGS_IN_TERMINAL = 12
 
@@ -38,20 +46,25 @@ def comparison_parts(c: ArmComparison) -> list[Part]:
 def _arms_table(found: Sequence[ArmComparison]) -> Table:
     several = [found[0].baseline, *(c.candidate for c in found)]
     spread = min((float(st.sample_std(arm.scores)) for arm in several if not st.is_constant(arm.scores)), default=1.0)
-    digits = Digits(spread, least=2 if found[0].baseline.study else 0)
+    metric = found[0].metric
+    digits = Digits.of_error(metric, spread, max(float(np.abs(arm.scores).max()) for arm in several))
     rows = []
     for arm in several:
         x = arm.scores
         mean, std, low, high = map(digits.plain, map(float, (x.mean(), st.sample_std(x), x.min(), x.max())))
         rows.append((arm.name, f"{arm.n:,}", f"{mean} ± {std}", low, high))
-    return Table(["arm", "seeds", "mean ± std", "min", "max"], rows, numbers=1)
+    what = [metric.name] if what_differs(found[0]) else []
+    head = ", ".join(filter(None, [" ".join([*what, "mean ± std"]), metric.symbol]))
+    return Table(["arm", "seeds", head, "min", "max"], rows, numbers=1)
 
 
 def write_comparison(found: Sequence[ArmComparison], folder: Path) -> None:
     """Write index.html, compare.md, compare.csv and the figure as compare.png and compare.svg."""
     try:
         with draft_folder(folder) as draft:
-            save_figure(arms_figure([found[0].baseline, *(c.candidate for c in found)]), draft, "compare")
+            save_figure(
+                arms_figure([found[0].baseline, *(c.candidate for c in found)], found[0].metric), draft, "compare"
+            )
             write_document(comparison_document(found), draft, "compare")
             pd.DataFrame([comparison_row(c) for c in found]).to_csv(draft / "compare.csv", index=False)
     except OSError as error:

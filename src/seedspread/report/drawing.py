@@ -88,15 +88,19 @@ def use_integer_ticks(*axes: Axes) -> None:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def draw_bands(ax: Axes, x: Array, band: Bands, around: Array | float = 0.0) -> None:
-    """Draw the mean, ± 1 std and the range at `x` (E,), as distances from `around`."""
+def draw_bands(ax: Axes, x: Array, band: Bands, around: Array | float = 0.0, seeds: Array | None = None) -> None:
+    """Draw the mean, ± 1 std and the range at `x` (E,), as distances from `around`.
+
+    `seeds` (E,) are behind each point: where they differ, the legend says how many.
+    """
+    name = "mean" if seeds is None or np.ptp(seeds) == 0 else f"mean, of {seeds.max():,} to {seeds.min():,} seeds"
     if len(x) == 1:  # a band needs two points: draw a block around the single epoch
         x, band = x + np.array([-0.1, 0.1]), band.at([0, 0])
     ax.fill_between(x, band.min - around, band.max - around, color=BLUE, alpha=0.18, linewidth=0, label="min to max")
     if len(band.std) and np.isfinite(band.std).any():
         low, high = band.mean - band.std - around, band.mean + band.std - around
         ax.fill_between(x, low, high, color=BLUE, alpha=0.45, linewidth=0, label="± 1 std")
-    ax.plot(x, band.mean - around, color="black", linewidth=1.2, label="mean")
+    ax.plot(x, band.mean - around, color="black", linewidth=1.2, label=name)
 
 
 @mpl.rc_context(STYLE)

@@ -15,6 +15,7 @@ from scipy import stats
 
 from seedspread import statistics as st
 from seedspread.decide.arms import Arm
+from seedspread.records.metric import Metric
 from seedspread.report.drawing import (
     BLUE,
     GREEN,
@@ -33,34 +34,38 @@ from seedspread.report.drawing import (
     use_integer_ticks,
     use_log_ticks,
 )
-from seedspread.report.findings import Findings
+from seedspread.report.findings import Findings, pair_scores
+from seedspread.report.labels import label, with_unit
 from seedspread.report.study_words import TITLE_SEED
 from seedspread.statistics import Array
 
 MARKED_SEEDS = (0, 42, TITLE_SEED)
+LOSSES = ("val/loss", "train/loss")
 
 
 def learning_curves(several: Sequence[Findings]) -> Figure:
-    """Accuracy on the test set after each epoch: mean (line), ± 1 std (dark), minimum to maximum (light).
+    """Scores over the training: mean (line), ± 1 std (dark), minimum to maximum (light), of the seeds that have one.
 
-    Below, the distance from the mean curve, at the scale of the later epochs.
+    Below, the distance from the mean curve, at the scale of the later points.
     """
     # The paper's figure 1.
     fig, axes = make_panels(several, rows=2)
     limits = []
     for (top, below), found in zip(axes.T, several, strict=True):
-        epochs, band = found.scores.epochs, st.bands(found.scores.curves["val/acc"])
-        draw_bands(top, epochs, band)
+        points, band = found.points, st.bands(found.curves)
         set_title(top, found)
-        top.set_ylabel("test accuracy, %")
+        below.set_xlabel(found.scores.axis)
+        top.set_ylabel(label(found.scores))
+        below.set_ylabel(f"{found.digits.difference_suffix} from the mean".strip())
+        if not len(points):
+            continue
+        draw_bands(top, points, band, seeds=np.isfinite(found.curves).sum(axis=0))
         draw_legend(top)
-        draw_bands(below, epochs, band, around=band.mean)
-        below.set_ylabel("points from the mean")
-        below.set_xlabel("epochs trained")
+        draw_bands(below, points, band, around=band.mean)
         use_integer_ticks(top, below)
-        late = slice(-max(2, len(epochs) // 4), None)
+        late = slice(-max(2, len(points) // 4), None)
         limits.append(1.2 * max(np.abs(band.max - band.mean)[late].max(), np.abs(band.min - band.mean)[late].max()))
-    if (limit := max(limits)) > 0:  # by the later epochs; wider bands of earlier ones are clipped
+    if (limit := max(limits, default=0)) > 0:  # by the later epochs; wider bands of earlier ones are clipped
         for below in axes[1]:
             below.set_ylim(-limit, limit)
     return fig
@@ -68,27 +73,30 @@ def learning_curves(several: Sequence[Findings]) -> Figure:
 
 @draw_columns(rows=2)
 def losses(found: Findings, top: Axes, below: Axes) -> None:
-    """Test loss and training loss: mean, ± 1 std, minimum to maximum."""
-    for ax, metric, label in ((top, "val/loss", "test loss"), (below, "train/loss", "training loss")):
-        draw_bands(ax, found.scores.epochs, st.bands(found.scores.curves[metric]))
-        ax.set_ylabel(label)
-    draw_legend(top)
+    """Losses of validation or test set, and of training: mean, ± 1 std, minimum to maximum."""
+    for ax, metric in ((top, LOSSES[0]), (below, LOSSES[1])):
+        points, curves = found.scores.logged(metric)
+        ax.set_ylabel(label(found.scores, metric))
+        if len(points):
+            draw_bands(ax, points, st.bands(curves), seeds=np.isfinite(curves).sum(axis=0))
+            draw_legend(ax)
     use_integer_ticks(top, below)
-    below.set_xlabel("epochs trained")
+    below.set_xlabel(found.scores.axis)
 
 
 def histogram(several: Sequence[Findings]) -> Figure:
-    """Final accuracies of all seeds with their density, the normal distribution of the same mean and std, and the
+    """Final scores of all seeds with their density, the normal distribution of the same mean and std, and the
     worst, best and well-known seeds.
     """
     # The paper's figures 2 and 3. Axes have the same width, so that spreads compare; the title counts the outliers.
     fig, axes = make_panels(several)
-    bulks = [np.delete(found.scores.accuracy, found.outliers) for found in several]
+    bulks = [np.delete(found.scores.final, found.outliers) for found in several]
     all_edges = [_edges(bulk, found.step) for found, bulk in zip(several, bulks, strict=True)]
     half = max(max(0.6 * np.ptp(edges), 3 * found.step) for found, edges in zip(several, all_edges, strict=True))
     for ax, found, bulk, edges in zip(axes[0], several, bulks, all_edges, strict=True):
         middle = (edges[0] + edges[-1]) / 2
-        ax.set_xlim(max(middle - half, -found.step), min(middle + half, 100 + found.step))
+        low, high = found.scores.metric.limits
+        ax.set_xlim(max(middle - half, low - found.step), min(middle + half, high + found.step))
         ax.hist(bulk, bins=edges.tolist(), density=True, color=BLUE, alpha=0.3, linewidth=0)
         if len(bulk) <= MANY:
             ax.plot(bulk, np.zeros(len(bulk)), "|", color="black", markersize=9, clip_on=False)
@@ -100,15 +108,19 @@ def histogram(several: Sequence[Findings]) -> Figure:
             ax.plot(x, normal, color="black", linestyle="--", linewidth=1, label="normal")
             draw_legend(ax)
         _mark_seeds(ax, found)
-        ax.set_xlabel("final test accuracy, %")
+        ax.set_xlabel(f"final {label(found.scores)}")
         ax.set_ylabel("density of seeds")
         set_title(ax, found, f" ({len(found.outliers)} outliers left out)" if len(found.outliers) else "")
     return fig
 
 
 def _edges(scores: Array, step: float) -> Array:
-    """Bin edges (B + 1,) between possible accuracies: any other bins would show an artificial comb."""
+    """Bin edges (B + 1,); between the possible scores where these come in steps: others show an artificial comb."""
     wanted = 2 * stats.iqr(scores) / np.cbrt(len(scores))  # Freedman and Diaconis 1981
+    if not step:
+        width = wanted or np.ptp(scores) or np.abs(scores).max() / 100 or 1.0
+        bins = min(MANY, max(1, math.ceil(np.ptp(scores) / width)))
+        return (scores.min() + scores.max() - width * bins) / 2 + width * np.arange(bins + 1)
     width = step * max(1, round(wanted / step))
     return np.arange(scores.min() - step / 2, scores.max() + step / 2 + width, width)
 
@@ -116,7 +128,7 @@ def _edges(scores: Array, step: float) -> Array:
 def _mark_seeds(ax: Axes, found: Findings) -> None:
     """Draw vertical lines at the worst, the best and well-known seeds, with labels at different heights."""
     s = found.scores
-    where = {seed: s.accuracy[i] for i, seed in enumerate(s.seeds.tolist())}
+    where = {seed: s.final[i] for i, seed in enumerate(s.seeds.tolist())}
     marks = [(s.worst, f"worst: seed {s.worst}", ORANGE), (s.best, f"best: seed {s.best}", ORANGE)]
     if s.worst == s.best:
         marks = [(s.best, f"seed {s.best}", ORANGE)]
@@ -125,49 +137,49 @@ def _mark_seeds(ax: Axes, found: Findings) -> None:
     marks = [mark for mark in marks if low <= where[mark[0]] <= high]
     top = ax.get_ylim()[1]
     ax.set_ylim(0, top * (1 + 0.13 * (len(marks) + 1)))
-    for level, (seed, label, colour) in enumerate(sorted(marks, key=lambda mark: where[mark[0]])):
+    for level, (seed, name, colour) in enumerate(sorted(marks, key=lambda mark: where[mark[0]])):
         height = top * (1.08 + 0.13 * level)
         ax.plot([where[seed]] * 2, [0, height], color=colour, linewidth=1, linestyle=":" if colour == GREEN else "-")
         side = "right" if where[seed] > sum(ax.get_xlim()) / 2 else "left"
-        text = f" {label}, {where[seed]:.2f} "
+        text = f" {name}, {found.digits.plain(where[seed])} "
         ax.annotate(text, (where[seed], height), ha=side, va="center", fontsize="small", color=colour)
 
 
 @draw_columns(share=True)
 def spread_over_epochs(found: Findings, ax: Axes) -> None:
-    """Standard deviation over seeds after each epoch, with its 95 % interval. Grey: the mean curve is flat."""
-    curves, epochs = found.scores.curves["val/acc"], found.scores.epochs
-    if found.n > 1:
-        low, high = np.transpose([st.std_interval(column) for column in curves.T])
+    """Standard deviation over seeds while they train, with its 95 % interval. Grey: the mean curve is flat."""
+    points, std = found.points, st.bands(found.curves).std
+    if found.n > 1 and np.isfinite(std).any():
+        low, high = np.transpose([st.std_interval(column[~np.isnan(column)]) for column in found.curves.T])
         if np.isfinite(low).any():
-            ax.fill_between(epochs, low, high, color=BLUE, alpha=0.25, linewidth=0, label="95 % interval")
-        ax.plot(epochs, st.sample_std(curves), color=BLUE, marker=".", markersize=4, label="std over seeds")
-        if found.flat_from < len(epochs) - 1:
-            ax.axvspan(epochs[found.flat_from], epochs[-1], color=GREY, alpha=0.12, label="mean curve flat")
-        if found.std:
+            ax.fill_between(points, low, high, color=BLUE, alpha=0.25, linewidth=0, label="95 % interval")
+        ax.plot(points, std, color=BLUE, marker=".", markersize=4, label="std over seeds")
+        if found.flat_from < len(points) - 1:
+            ax.axvspan(points[found.flat_from], points[-1], color=GREY, alpha=0.12, label="mean curve flat")
+        if np.nanmax(std) > 0:
             ax.set_yscale("log")
             use_log_ticks(ax.yaxis)
         draw_legend(ax)
         use_integer_ticks(ax)
-    ax.set_xlabel("epochs trained")
-    ax.set_ylabel("std of the accuracy, points")
+    ax.set_xlabel(found.scores.axis)
+    ax.set_ylabel(with_unit(f"std of the {found.scores.metric.quantity}", found.scores.metric.difference_symbol))
 
 
 @draw_columns(rows=2)
 def as_seeds_are_added(found: Findings, top: Axes, below: Axes) -> None:
     """Mean, ± 1 std and extremes of the first 1, 2, 3, ... seeds; below, the std."""
     n = _thin_counts(found.n)
-    band = st.running(found.scores.accuracy).at(n - 1)
+    band = st.running(found.scores.final).at(n - 1)
     draw_bands(top, n, band)
     draw_legend(top)
-    top.set_ylabel("test accuracy, %")
+    top.set_ylabel(label(found.scores))
     below.plot(n, band.std, color=BLUE)
     if not math.isnan(found.std_interval.low):
         low, high = found.std_interval
         below.axhspan(low, high, color=BLUE, alpha=0.15, label=f"95 % interval from all {found.n:,}", linewidth=0)
         draw_legend(below)
     below.set_ylim(bottom=0)
-    below.set_ylabel("std, points")
+    below.set_ylabel(with_unit("std", found.scores.metric.difference_symbol))
     below.set_xlabel("seeds, in the order of their numbers")
     if found.n > 200:
         top.set_xscale("log")
@@ -182,19 +194,22 @@ def _thin_counts(n: int) -> Array:
 
 
 @draw_columns()
-def sorted_accuracies(found: Findings, ax: Axes) -> None:
-    """Every seed from the worst to the best, with the 95 % interval (Wilson) from the finite number of test
-    examples.
+def sorted_scores(found: Findings, ax: Axes) -> None:
+    """Every seed from the worst to the best; of accuracies with the 95 % interval (Wilson) from the finite number of
+    test examples.
     """
     s, rank = found.scores, np.arange(1, found.n + 1)
-    scores = s.accuracy[s.by_score]
-    low, high = (100 * side for side in st.accuracy_interval(scores / 100, s.examples))
-    if found.n > 60:
-        at = np.linspace(0, found.n - 1, min(found.n, MANY)).astype(int)
-        ax.fill_between(rank[at], low[at], high[at], color=BLUE, alpha=0.2, linewidth=0, label="95 % by the test set")
-    else:
-        error = np.abs([scores - low, high - scores])
-        ax.errorbar(rank, scores, error, fmt="none", color=BLUE, alpha=0.5, label="95 % by the test set")
+    scores = s.final[s.by_score]
+    if s.examples:
+        low, high = (100 * side for side in st.accuracy_interval(scores / 100, s.examples))
+        if found.n > 60:
+            at = np.linspace(0, found.n - 1, min(found.n, MANY)).astype(int)
+            ax.fill_between(
+                rank[at], low[at], high[at], color=BLUE, alpha=0.2, linewidth=0, label="95 % by the test set"
+            )
+        else:
+            error = np.abs([scores - low, high - scores])
+            ax.errorbar(rank, scores, error, fmt="none", color=BLUE, alpha=0.5, label="95 % by the test set")
     ax.plot(rank, scores, ".", color="black", markersize=3, rasterized=found.n > MANY)
     ax.axhline(found.mean, color=ORANGE, linewidth=1, label="mean")
     if found.n <= 40:
@@ -202,7 +217,7 @@ def sorted_accuracies(found: Findings, ax: Axes) -> None:
         ax.set_xlabel("seed, from the worst to the best")
     else:
         ax.set_xlabel("seeds, from the worst to the best")
-    ax.set_ylabel("final test accuracy, %")
+    ax.set_ylabel(f"final {label(s)}")
     draw_legend(ax)
 
 
@@ -240,11 +255,13 @@ def spreads(several: Sequence[Findings]) -> Figure:
         (f"{found.name}, {found.n:,} seeds", found.std, found.std_interval, ORANGE if found.pretrained else BLUE)
         for found in several
     ]
-    return draw_dots(rows, "std of the accuracy over seeds, points, with its 95 % interval")
+    metric = several[0].scores.metric
+    unit = f", {metric.difference_symbol}" if metric.difference_symbol else ""
+    return draw_dots(rows, f"std of the {metric.quantity} over seeds{unit}, with its 95 % interval")
 
 
 @mpl.rc_context(STYLE)
-def arms_figure(several: Sequence[Arm]) -> Figure:
+def arms_figure(several: Sequence[Arm], metric: Metric) -> Figure:
     """Scores of every arm, the baseline first, with their density, and above them the mean with its 95 % interval."""
     fig = Figure(figsize=(6.4, 0.9 + 0.85 * len(several)), layout="constrained")
     ax = fig.subplots()
@@ -261,7 +278,8 @@ def arms_figure(several: Sequence[Arm]) -> Figure:
     labels = [f"{escape_math(arm.name)}\n{arm.n:,} seeds" for arm in several]
     ax.set_yticks(range(len(several)), labels)
     ax.set_ylim(len(several) - 0.5, -0.75)
-    ax.set_xlabel("final test accuracy, %" if several[0].study else "score")
+    study = next((arm.study for arm in several if arm.study), None)
+    ax.set_xlabel(f"final {label(study)}" if study else metric.name)
     ax.set_title("each seed, density, and the mean with its 95 % interval")
     return fig
 
@@ -274,18 +292,35 @@ def gradient_norms(found: Findings, ax: Axes) -> None:
     largest, high = (found.scores.complete_curves(f"grad_norm/{kind}") for kind in ("max", "p90"))
     if not len(largest):
         return
-    epochs = found.scores.epochs
-    for curves, colour, label in ((largest, ORANGE, "largest"), (high, BLUE, "90th percentile")):
-        ax.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.2, linewidth=0)
-        ax.plot(epochs, np.median(curves, axis=0), color=colour, marker=".", markersize=4, label=label)
+    points, _ = found.scores.logged("grad_norm/max")
+    for curves, colour, name in ((largest, ORANGE, "largest"), (high, BLUE, "90th percentile")):
+        low, high_end = np.nanmin(curves, axis=0), np.nanmax(curves, axis=0)
+        ax.fill_between(points, low, high_end, color=colour, alpha=0.2, linewidth=0)
+        ax.plot(points, np.nanmedian(curves, axis=0), color=colour, marker=".", markersize=4, label=name)
     if clip := found.scores.study.config["trainer"].get("gradient_clip_val"):
         ax.axhline(clip, color="black", linestyle="--", linewidth=1, label="clipped to")
-    if largest.min() > 0 and high.min() > 0:
+    if np.nanmin(largest) > 0 and np.nanmin(high) > 0:
         ax.set_yscale("log")
         use_log_ticks(ax.yaxis)
-    ax.set_xlabel("epochs trained")
+    ax.set_xlabel(found.scores.axis)
     ax.set_ylabel("gradient norm")
     use_integer_ticks(ax)
+    draw_legend(ax)
+
+
+@draw_columns()
+def validation_and_test(found: Findings, ax: Axes) -> None:
+    """Each seed on the validation data and on the test set, which was scored once, at the end. Orange: the best seed by
+    validation.
+    """
+    if found.test is None:
+        return
+    validation, test = pair_scores(found.scores, found.test)
+    ax.plot(validation, test, "o", color=BLUE, markersize=3, alpha=0.5, rasterized=found.n > MANY)
+    best = (found.scores.metric.sign * validation).argmax()
+    ax.plot([validation[best]], [test[best]], "o", color=ORANGE, markersize=5, label="best by validation")
+    ax.set_xlabel(f"final {label(found.scores)}")
+    ax.set_ylabel(f"final {label(found.test)}")
     draw_legend(ax)
 
 
@@ -296,8 +331,9 @@ FIGURES = {
         histogram,
         spread_over_epochs,
         as_seeds_are_added,
-        sorted_accuracies,
+        sorted_scores,
         luck,
+        validation_and_test,
         losses,
         gradient_norms,
     )
@@ -311,10 +347,15 @@ def draw_figures(several: Sequence[Findings], folder: Path, only: str | None = N
     if all(found.n < 2 for found in several):
         for name in NEED_SEVERAL_SEEDS:
             del figures[name]
-    if all(found.luck is None for found in several):
-        del figures["luck"]
-    if not any(len(found.scores.complete_curves("grad_norm/max")) for found in several):
-        del figures["gradient_norms"]
+    undrawn = {
+        "learning_curves": not any(len(found.points) for found in several),
+        "spread_over_epochs": not any(len(found.points) for found in several),
+        "luck": all(found.luck is None for found in several),
+        "validation_and_test": all(found.test is None for found in several),
+        "losses": not any(len(found.scores.logged(name)[0]) for found in several for name in LOSSES),
+        "gradient_norms": not any(len(found.scores.complete_curves("grad_norm/max")) for found in several),
+    }
+    figures = {name: figure for name, figure in figures.items() if not undrawn.get(name)}
     if only is not None:
         figures = {name: figure for name, figure in figures.items() if name == only}
     return save_figures(figures, several, folder)

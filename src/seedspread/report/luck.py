@@ -16,6 +16,7 @@ class Luck:
     """The spread of one study: chance on the test set, and differences between networks; percent and points."""
 
     name: str
+    sign: int  # 1 where larger is better, else -1
     seeds: Array
     accuracy: Array
     examples: int
@@ -30,28 +31,31 @@ class Luck:
 
     @classmethod
     def of(cls, scores: Scores) -> "Luck | None":
-        """From the seeds with predictions; None where these are fewer than 5 or all score the same."""
+        """From the seeds with predictions; None where these are fewer than 5 or all score the same, or
+        where scores are no fractions of right answers."""
         known = np.isin(scores.seeds, list(scores.correct))
-        if known.sum() < LEAST_SEEDS or st.is_constant(scores.accuracy[known]):
+        if scores.examples is None or known.sum() < LEAST_SEEDS or st.is_constant(scores.final[known]):
             return None
         rows = np.stack([scores.correct[seed] for seed in scores.seeds[known].tolist()])
         share = st.share_right(rows, scores.examples)
         one, other = (100 * half for half in st.halves(rows, scores.examples))
         correlation, correlation_interval = st.correlation(one, other)
-        gain, gain_interval = st.best_quarter_gain(other, one)
+        sign = scores.metric.sign
+        gain, gain_interval = st.best_quarter_gain(sign * other, sign * one)
         return cls(
-            name=scores.name,
+            name=scores.title,
+            sign=sign,
             seeds=scores.seeds[known],
-            accuracy=scores.accuracy[known],
+            accuracy=scores.final[known],
             examples=scores.examples,
-            variance=st.between_networks(scores.accuracy[known] / 100, share),
+            variance=st.between_networks(scores.final[known] / 100, share),
             one_half=one,
             other_half=other,
             correlation=correlation,
             correlation_interval=correlation_interval,
             quarter_gain=gain,
             quarter_interval=gain_interval,
-            choices=st.best_of_choices(one, other),
+            choices=st.best_of_choices(sign * one, sign * other),
         )
 
     @property

@@ -13,6 +13,11 @@ CHOICES_IN_WORDS = (2, 5, 10, 100, 1000)  # the best of so many seeds
 def luck_words(found: Findings) -> list[str]:
     """How much of a study's spread is luck, in sentences; or why that is unknown."""
     if (luck := found.luck) is None:
+        if (found.test or found.scores).examples is None:
+            what = found.scores.metric.name
+            return [
+                f"{found.name}: {what} is no fraction of right answers to test examples, which luck is computed from."
+            ]
         why = "all seeds score the same" if not found.std else "the predictions of at least 5 seeds are needed"
         return [f"{found.name}: how much of the spread is luck is unknown: {why}."]
     lines = [_spread(luck), _halves(luck), *_choosing(luck), *_popular(luck)]
@@ -59,7 +64,7 @@ def _halves(luck: Luck) -> str:
     return (
         f"{answer}: the correlation between the scores on two random halves of the test set is {luck.correlation:+.2f} "
         f"(95 %: {low:+.2f} to {high:+.2f}). The best quarter of seeds on one half is {luck.quarter_gain:+.2f} points "
-        f"from the mean on the other ({gain_low:+.2f} to {gain_high:+.2f})."
+        f"{'from' if luck.sign > 0 else 'better than'} the mean on the other ({gain_low:+.2f} to {gain_high:+.2f})."
     )
 
 
@@ -85,7 +90,7 @@ def _popular(luck: Luck) -> list[str]:
     n, mean = len(luck.seeds), luck.accuracy.mean()
     ranks = []
     for seed, i in where.items():
-        rank = int((luck.accuracy > luck.accuracy[i]).sum()) + 1
+        rank = int((luck.sign * luck.accuracy > luck.sign * luck.accuracy[i]).sum()) + 1
         ranks.append(f"seed {seed} is {luck.accuracy[i] - mean:+.2f} points from the mean, rank {rank:,} of {n:,}")
     text = f"Popular seeds: {'; '.join(ranks)}. "
     if luck.reliability:

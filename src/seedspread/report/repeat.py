@@ -55,20 +55,22 @@ def _facts(scores: Scores) -> Iterator[tuple[str, Text]]:
         yield "streams held", ", ".join(held)
     shas = sorted({str(record.data_sha256) for record in scores.finished})
     hashed = "the features" if first.features else "the pictures as read"
-    yield "data", f"{config.get('data.name', 'unknown')}, SHA-256 of {hashed} {', '.join(shas)}"
+    name = config.get("data.name") or config.get("data._target_") or "unknown"
+    yield "metric", scores.metric.describe()
+    yield "data", f"{name}, SHA-256 of {hashed} {', '.join(shas)}"
     if first.features:
         known = dict(flatten(first.features))
         yield "backbone", ", ".join(f"{key} {value}" for key, value in known.items())
     sizes = {"training": config.get("data.train_size"), "test": config.get("data.test_size")}
-    counted = {"training": first.train_examples, "test": scores.examples}
+    counted = {"training": first.train_examples, "test": first.test_examples}
     split = ", ".join(
         f"{part} {counted[part] or 'all'}{f' (a balanced subset of {size:,})' if size else ''}"
         for part, size in sizes.items()
     )
-    yield "split", f"{split}; scored on the test examples after every epoch"
+    yield "split", f"{split}; {_when_scored(scores)}"
     preprocessing = {key: value for key, value in config.items() if re.match(r"data\.(mean|std|size|augment)", key)}
     yield "preprocessing", ", ".join(f"{key[5:]} {value}" for key, value in preprocessing.items())
-    yield "training", f"{len(scores.epochs)} epochs, batch {config.get('data.batch_size', 'unknown')}"
+    yield "training", f"{_duration(scores)}, batch {config.get('data.batch_size', 'unknown')}"
     parts = {part: sum(record.seconds[part] for record in scores.finished) for part in first.seconds}
     each = ", ".join(f"{part} {format_duration(seconds)}" for part, seconds in parts.items())
     yield "time", f"{format_duration(sum(parts.values()))} in total: {each}"
@@ -79,3 +81,19 @@ def _facts(scores: Scores) -> Iterator[tuple[str, Text]]:
         else:
             which = "; ".join(f"{value} (seed {shorten_seeds(sorted(seeds))})" for value, seeds in values.items())
             yield key, (Strong("mixed:"), f" {which}")
+
+
+def _when_scored(scores: Scores) -> str:
+    """When the test examples were scored."""
+    if scores.test_metric:
+        return "scored on validation data in training, and on the test examples once, at the end"
+    if scores.is_of_test_set:
+        return "scored on the test examples after every epoch"
+    return f"scored {len(scores.points):,} times"
+
+
+def _duration(scores: Scores) -> str:
+    """How long a seed was trained, in epochs or steps."""
+    unit = scores.axis.removesuffix(" trained")
+    low, high = int(scores.lengths.min()), int(scores.lengths.max())
+    return f"{high:,} {unit}" if low == high else f"{low:,} to {high:,} {unit}"

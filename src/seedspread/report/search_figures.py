@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from seedspread import statistics as st
 from seedspread.report.drawing import (
     BLUE,
     COLUMN,
@@ -22,7 +23,8 @@ from seedspread.report.drawing import (
     use_integer_ticks,
     use_log_ticks,
 )
-from seedspread.report.figures import arms_figure
+from seedspread.report.figures import LOSSES, arms_figure
+from seedspread.report.labels import label, with_unit
 from seedspread.search.results import SearchResults
 from seedspread.search.space import Hyperparameter
 from seedspread.search.trials import Trial
@@ -64,10 +66,13 @@ def _limits(t: SearchResults) -> tuple[float, float]:
     scores = np.array([trial.score for trial in t.finished])
     if t.judgement:
         scores = np.append(scores, [t.judgement.fresh_score, t.judgement.baseline.mean()])
-    best, middle = scores.max(), np.median(scores)
-    low = max(scores.min(), best - 3 * max(best - middle, 0.5))
-    room = 0.06 * max(best - low, 0.5)
-    return low - room, best + room
+    better = t.metric.sign * scores
+    least = 0.5 if t.metric.symbol == "%" else 1e-3 * np.abs(scores).max() or 1.0
+    best, middle = better.max(), np.median(better)
+    poor = max(better.min(), best - 3 * max(best - middle, least))
+    room = 0.06 * max(best - poor, least)
+    low, high = sorted((t.metric.sign * (poor - room), t.metric.sign * (best + room)))
+    return float(low), float(high)
 
 
 def _baseline(ax: Axes, t: SearchResults) -> None:
@@ -76,16 +81,17 @@ def _baseline(ax: Axes, t: SearchResults) -> None:
 
 
 def scores_figure(t: SearchResults) -> Figure:
-    """Every trial against each hyperparameter; trials far below the others lie on the lower edge."""
-    fig, panels = _grid(len(t.space.hyperparameters))
+    """Every trial against each hyperparameter; trials far poorer than the others lie on the edge."""
+    fig, panels = _grid(t, len(t.space.hyperparameters))
     low, high = _limits(t)
-    below = [replace(trial, scores={0: low}) for trial in t.finished if trial.score < low]
-    diverged = [replace(trial, scores={0: low}) for trial in t.diverged]
+    edge, marker = (low, "v") if t.metric.sign > 0 else (high, "^")
+    poorer = [replace(trial, scores={0: edge}) for trial in t.finished if not low <= trial.score <= high]
+    diverged = [replace(trial, scores={0: edge}) for trial in t.diverged]
     for ax, h in zip(panels, t.space.hyperparameters, strict=True):
         for search, colour in SEARCHES.items():
-            chosen = [trial for trial in t.finished if trial.search == search and trial.score >= low]
+            chosen = [trial for trial in t.finished if trial.search == search and low <= trial.score <= high]
             _points(ax, h, chosen, **DOTS, color=colour, label=LABELS[search])
-        _points(ax, h, below, marker="v", linestyle="", color=GREY, markersize=5, clip_on=False, label="below")
+        _points(ax, h, poorer, marker=marker, linestyle="", color=GREY, markersize=5, clip_on=False, label="poorer")
         _points(ax, h, diverged, marker="x", linestyle="", color="black", markersize=5, clip_on=False, label="diverged")
         _points(ax, h, [t.best], marker="o", fillstyle="none", linestyle="", color="black", markersize=9, label="best")
         _baseline(ax, t)
@@ -95,14 +101,18 @@ def scores_figure(t: SearchResults) -> Figure:
     return fig
 
 
-def _grid(n: int) -> tuple[Figure, list[Axes]]:
+def _score_label(t: SearchResults) -> str:
+    return with_unit(f"{t.metric.quantity}, mean over seeds", t.metric.symbol)
+
+
+def _grid(t: SearchResults, n: int) -> tuple[Figure, list[Axes]]:
     columns = min(n, 3)
     fig = Figure(figsize=(max(1.0 + 3.1 * columns, COLUMN), 0.5 + 2.8 * math.ceil(n / columns)), layout="constrained")
     axes = fig.subplots(math.ceil(n / columns), columns, squeeze=False).ravel()
     for ax in axes[n:]:
         ax.remove()
     for ax in axes[:n:columns]:
-        ax.set_ylabel("accuracy, mean over seeds, %")
+        ax.set_ylabel(_score_label(t))
     return fig, list(axes[:n])
 
 
@@ -122,7 +132,7 @@ def isolation(t: SearchResults) -> Figure:
     low, high = _limits(t)
     noise = 0.0 if math.isnan(t.noise) else t.noise
     room = noise / math.sqrt(len(t.best.scores))
-    fig, panels = _grid(len(scientific))
+    fig, panels = _grid(t, len(scientific))
     for ax, h in zip(panels, scientific, strict=True):
         _points(ax, h, t.finished, **DOTS, color=GREY, label="a trial")
         for i, (start, end, best) in enumerate(t.best_by(h)):
@@ -144,15 +154,15 @@ def best_so_far(t: SearchResults) -> Figure:
     low, high = _limits(t)
     n = np.arange(1, len(t.trials) + 1)
     found = np.array([trial.score for trial in t.trials])
-    best = np.fmax.accumulate(np.where(np.isnan(found), -np.inf, found))
-    ax.step(n, np.where(np.isinf(best), np.nan, best), where="post", color="black", label="best so far")
+    best = np.fmax.accumulate(np.where(np.isnan(found), -np.inf, t.metric.sign * found))
+    ax.step(n, np.where(np.isinf(best), np.nan, t.metric.sign * best), where="post", color="black", label="best so far")
     for search, colour in SEARCHES.items():
-        if at := [i for i, trial in enumerate(t.trials) if trial.search == search and trial.score >= low]:
+        if at := [i for i, trial in enumerate(t.trials) if trial.search == search and low <= trial.score <= high]:
             ax.plot(n[at], found[at], **DOTS, color=colour, label=LABELS[search])
     _baseline(ax, t)
     ax.set_ylim(low, high)
     ax.set_xlabel("trials")
-    ax.set_ylabel("accuracy, mean over seeds, %")
+    ax.set_ylabel(_score_label(t))
     use_integer_ticks(ax)
     _legend_above(fig, ax)
     return fig
@@ -161,15 +171,19 @@ def best_so_far(t: SearchResults) -> Figure:
 def curves_figure(t: SearchResults) -> Figure:
     """The best trials: mean over seeds (line), minimum to maximum (band)."""
     fig = Figure(figsize=(10.3, ROW), layout="constrained")
-    metrics = {"val/acc": "test accuracy, %", "val/loss": "test loss", "train/loss": "training loss"}
-    panels = fig.subplots(1, len(metrics))
-    for ax, (metric, label) in zip(panels, metrics.items(), strict=True):
+    names = dict.fromkeys((t.metric.name, *LOSSES))
+    shown = [name for name in names if any(len(s.logged(name)[0]) for s in t.curves)]
+    panels = fig.subplots(1, max(1, len(shown)), squeeze=False)[0]
+    for ax, name in zip(panels, shown, strict=False):
         for s, colour in zip(t.curves, COLOURS, strict=False):
-            band = s.curves[metric]
-            ax.plot(s.epochs, band.mean(0), color=colour, marker="." if len(s.epochs) < 30 else "", label=s.name)
-            ax.fill_between(s.epochs, band.min(0), band.max(0), color=colour, alpha=0.15, linewidth=0)
-        ax.set_ylabel(label)
-        ax.set_xlabel("epochs trained")
+            points, curves = s.logged(name)
+            if not len(points):
+                continue
+            band = st.bands(curves)
+            ax.plot(points, band.mean, color=colour, marker="." if len(points) < 30 else "", label=s.name)
+            ax.fill_between(points, band.min, band.max, color=colour, alpha=0.15, linewidth=0)
+        ax.set_ylabel(label(t.curves[0], name))
+        ax.set_xlabel(t.curves[0].axis)
         use_integer_ticks(ax)
     _legend_above(fig, panels[0])
     return fig
@@ -192,7 +206,7 @@ def importance_figure(t: SearchResults) -> Figure:
 def fresh_seeds_figure(t: SearchResults) -> Figure:
     """The winner and the baseline on the same fresh seeds."""
     assert t.judgement is not None
-    return arms_figure(t.judgement.arms)
+    return arms_figure(t.judgement.arms, t.metric)
 
 
 FIGURES: Mapping[str, Drawing[SearchResults]] = {

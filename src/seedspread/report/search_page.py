@@ -1,6 +1,5 @@
 """The page of a search: the decision, its trials, its figures and its log."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from seedspread.report.document import (
     Text,
     write_document,
 )
+from seedspread.report.labels import with_unit
 from seedspread.report.search_figures import LABELS, draw_search_figures
 from seedspread.report.search_words import cautions, search_headline, search_log, trials_table, winners_curse
 from seedspread.search.plan import Search
@@ -30,7 +30,7 @@ LISTED = 10  # trials in the page's table; trials.csv has all
 METHODS = (
     "The roles of hyperparameters, quasi-random search first and the log follow the ",
     Link("Deep Learning Tuning Playbook", "https://github.com/google-research/tuning_playbook"),
-    " (Godbole, Dahl, Gilmer, Shallue, Nado 2023). Scores are accuracies on the test set in percent.",
+    " (Godbole, Dahl, Gilmer, Shallue, Nado 2023).",
 )
 
 
@@ -66,16 +66,21 @@ def search_document(t: SearchResults, captions: Mapping[str, str]) -> Document:
 
 
 def _summary(t: SearchResults) -> Table:
-    rows = [(f"{t.best.name}, on the seeds it was chosen by", _format_accuracy(t.best), f"{len(t.best.scores)}")]
+    rows = [(f"{t.best.name}, on the seeds it was chosen by", _format_score(t, t.best), f"{len(t.best.scores)}")]
     if j := t.judgement:
         for name, scores in ((f"{t.best.name}, on fresh seeds", j.fresh), ("baseline, on the same seeds", j.baseline)):
-            rows.append((name, f"{scores.mean():.2f} ± {scores.std(ddof=1):.2f}", f"{len(scores)}"))
-        rows.append(("winner's curse: chosen minus fresh", f"{j.curse:+.2f}", ""))
-    return Table(["", "accuracy, %", "seeds"], rows, numbers=1)
+            rows.append((name, t.digits.plus_minus(scores.mean(), scores.std(ddof=1)), f"{len(scores)}"))
+        curse = "chosen minus fresh" if t.metric.sign > 0 else "fresh minus chosen"
+        rows.append((f"winner's curse: {curse}", t.digits.signed(j.curse), ""))
+    return Table(["", _score_head(t), "seeds"], rows, numbers=1)
 
 
-def _format_accuracy(trial: Trial) -> str:
-    return f"{trial.score:.2f}" + ("" if math.isnan(trial.std) else f" ± {trial.std:.2f}")
+def _score_head(t: SearchResults) -> str:
+    return with_unit(t.metric.quantity, t.metric.symbol)
+
+
+def _format_score(t: SearchResults, trial: Trial) -> str:
+    return t.digits.plus_minus(trial.score, trial.std)
 
 
 def _diverged(t: SearchResults) -> str:
@@ -89,9 +94,9 @@ def _study_link(name: str) -> Link:
 
 def _listed(t: SearchResults) -> list[Part]:
     best = t.ranked[:LISTED]
-    head = ["trial", "accuracy, %", *(f"`{key}`" for key in t.space.keys)]
+    head = ["trial", _score_head(t), *(f"`{key}`" for key in t.space.keys)]
     rows: list[list[Text]] = [
-        [_study_link(trial.name), _format_accuracy(trial), *(str(trial.point[key]) for key in t.space.keys)]
+        [_study_link(trial.name), _format_score(t, trial), *(str(trial.point[key]) for key in t.space.keys)]
         for trial in best
     ]
     parts: list[Part] = [Table(head, rows, numbers=1)]
@@ -101,13 +106,13 @@ def _listed(t: SearchResults) -> list[Part]:
 
 
 def _log(t: SearchResults) -> Table:
-    head = ["search", "space", "trials", "diverged", "best", "accuracy, %", "command that trains it again"]
+    head = ["search", "space", "trials", "diverged", "best", _score_head(t), "command that trains it again"]
     rows: list[list[Text]] = []
     for row in search_log(t):
         cells = [f"{t.name} {LABELS[row['search']]}", row["space"], str(row["trials"]), str(row["diverged"])]
         best: list[Text] = ["", "", ""]
         if "best" in row:
-            best = [_study_link(row["best"]), f"{row['score']:.2f}", f"`{row['command']}`"]
+            best = [_study_link(row["best"]), t.digits.plain(row["score"]), f"`{row['command']}`"]
         rows.append([*cells, *best])
     return Table(head, rows)
 

@@ -8,8 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from seedspread import statistics as st
 from seedspread.config.overrides import TRAIN, split_command
+from seedspread.records.digits import Digits
+from seedspread.records.metric import ACCURACY
 from seedspread.records.study import Study
+from seedspread.records.tables import column_name
+from seedspread.report.labels import describe_metric
 from seedspread.report.verdict_words import verdict_sentence
 from seedspread.search.judge import Judgement
 from seedspread.search.results import SearchResults
@@ -27,8 +32,8 @@ def search_headline(t: SearchResults) -> str:
     """The decision in a sentence, then its reason."""
     if t.judgement is None:
         return (
-            f"{t.best.name} is the best of {len(t.finished)} trials with {t.best.score:.2f} %, not yet judged on fresh "
-            f"seeds: {t.unjudged}."
+            f"{t.best.name} is the best of {len(t.finished)} trials with {what(t)}{t.digits.value(t.best.score)}, not "
+            f"yet judged on fresh seeds: {t.unjudged}."
         )
     decision = {
         "adopt": f"Adopt {t.best.name}",
@@ -41,15 +46,21 @@ def search_headline(t: SearchResults) -> str:
     return f"{decision}. {explain_judgement(t.judgement)}"
 
 
+def what(t: SearchResults) -> str:
+    """The metric's name before a number; nothing for val/acc, which needs no name."""
+    return "" if t.metric.name == ACCURACY.name else f"{t.metric.name} "
+
+
 def explain_judgement(j: Judgement) -> str:
     """What the fresh seeds show of winner and baseline, in a sentence."""
     if j.comparison is not None:
         return verdict_sentence(j.comparison)
+    d = Digits.of(j.winner.metric, j.fresh)
     baseline, winner = (arm.name for arm in j.arms)
     if difference := j.fresh_score - j.baseline.mean():
         return (
-            f"{winner} differs from {baseline} by {difference:+.2f} on each of {len(j.fresh)} seeds: there is no "
-            "variance to test against."
+            f"{winner} differs from {baseline} by {d.signed(difference)}{d.difference_suffix} on each of "
+            f"{len(j.fresh)} seeds: there is no variance to test against."
         )
     return f"{winner} and {baseline} have the same score on each of {len(j.fresh)} seeds."
 
@@ -62,11 +73,13 @@ def winners_curse(t: SearchResults) -> Iterator[str]:
     )
     if j := t.judgement:
         low, high = mean_interval(j.fresh)
+        d = t.digits
         of = f"mean of {len(t.best.scores)} seeds" if len(t.best.scores) > 1 else "one seed"
         yield (
-            f"{t.best.name} was chosen with {t.best.score:.2f} % ({of}). On {len(j.fresh)} fresh seeds it scores "
-            f"{j.fresh_score:.2f} % (95 % {low:.2f} to {high:.2f}): the winner's curse is {j.curse:+.2f} points. The "
-            f"baseline on the same seeds scores {j.baseline.mean():.2f} %."
+            f"{t.best.name} was chosen with {what(t)}{d.value(t.best.score)} ({of}). On {len(j.fresh)} fresh seeds it "
+            f"scores {d.value(j.fresh_score)} (95 % {d.plain(low)} to {d.plain(high)}): the winner's curse is "
+            f"{d.signed(j.curse)}{d.difference_suffix}. The baseline on the same seeds scores "
+            f"{d.value(float(j.baseline.mean()))}."
         )
         yield (
             "Fresh seeds remove the luck with seeds. They are scored on the same test examples as the trials, so luck "
@@ -145,23 +158,31 @@ def _stretch(h: Hyperparameter, start: float, end: float) -> str:
 
 def _curve_cautions(t: SearchResults) -> Iterator[str]:
     best = t.curves[0]
-    if len(best.epochs) < 4:
+    points, curves = best.logged(t.metric.name)
+    if len(points) < 4:
         return
-    falls = np.minimum(np.diff(best.curves["val/acc"][:, len(best.epochs) // 2 :], axis=1), 0)
-    jitter = float(np.sqrt(np.mean(falls**2)))  # for a flat trend with noise of std s it is s
+    steps = t.metric.sign * np.diff(curves[:, len(points) // 2 :], axis=1)
+    falls = np.minimum(steps[np.isfinite(steps)], 0)
+    jitter = float(np.sqrt(np.mean(falls**2))) if falls.size else 0.0  # for a flat trend with noise of std s it is s
     if jitter > t.noise > 0:
+        falls_by = "falls" if t.metric.sign > 0 else "rises"
         yield (
-            f"Unstable: from epoch to epoch the accuracy of {t.best.name} falls by {jitter:.2f} points "
-            f"even in the later half, more than the {t.noise:.2f} points between seeds. A smaller learning rate at the "
-            "end, or gradient clipping, would make the last score more stable."
+            f"Unstable: from epoch to epoch the {t.metric.quantity} of {t.best.name} {falls_by} by "
+            f"{t.digits.difference(jitter)} even in the later half, more than the {t.digits.difference(t.noise)} "
+            "between seeds. A smaller learning rate at the end, or gradient clipping, would make the last score more "
+            "stable."
         )
-    test, training = (best.curves[metric].mean(0) for metric in ("val/loss", "train/loss"))
-    lowest = int(test.argmin())
+    losses = [best.logged(name) for name in ("val/loss", "train/loss")]
+    if not all(len(points) for points, _ in losses) or not np.array_equal(losses[0][0], losses[1][0]):
+        return
+    (points, scored), (_, trained) = losses
+    test, training = st.bands(scored).mean, st.bands(trained).mean
+    lowest, unit = int(test.argmin()), "epoch" if best.axis == "epochs trained" else "step"
     if test[-1] > RISE * test[lowest] and training[-1] < training[lowest]:
         yield (
-            f"Overfitting: the test loss of {t.best.name} ends {100 * (test[-1] / test[lowest] - 1):.0f} % above its "
-            f"minimum after epoch {lowest + 1}, while the training loss still falls. Use more regularisation or fewer "
-            "epochs."
+            f"Overfitting: the {describe_metric(best, 'val/loss')} of {t.best.name} ends "
+            f"{100 * (test[-1] / test[lowest] - 1):.0f} % above its minimum after {unit} {points[lowest]}, while the "
+            "training loss still falls. Use more regularisation or fewer epochs."
         )
 
 
@@ -198,7 +219,7 @@ def search_log(t: SearchResults) -> list[dict[str, Any]]:
 def trials_table(t: SearchResults) -> list[dict[str, Any]]:
     """A row for each trial, in their order."""
     return [
-        {"trial": trial.name, "search": trial.search, "accuracy_percent": trial.score, "std": trial.std}
+        {"trial": trial.name, "search": trial.search, column_name(t.metric): trial.score, "std": trial.std}
         | {"finished": len(trial.scores), "diverged": len(trial.diverged), "failed": len(trial.failed)}
         | trial.point
         for trial in t.trials

@@ -13,11 +13,14 @@ from matplotlib import figure
 
 from seedspread import statistics as st
 from seedspread.config.errors import InputError
+from seedspread.records.digits import Digits
 from seedspread.records.files import draft_folder, unwritable_error
+from seedspread.records.metric import ACCURACY, Metric
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study
 from seedspread.report.document import Document, Figure, Part, Table, write_document
 from seedspread.report.drawing import BLUE, GREY, draw_dots, save_figure
+from seedspread.report.labels import with_unit
 from seedspread.report.study_words import format_interval
 from seedspread.statistics import Interval
 
@@ -27,7 +30,7 @@ ALL, NOTHING = "all together", "nothing, determinism off"
 
 @dataclass(frozen=True)
 class Source:
-    """A source that was varied, and the spread of the accuracy in points; the interval is Bonett's."""
+    """A source that was varied, and the spread of the scores in the unit shown; the interval is Bonett's."""
 
     varied: str
     study: str
@@ -35,6 +38,7 @@ class Source:
     mean: float
     std: float
     std_interval: Interval
+    metric: Metric = ACCURACY
 
     @property
     def variance(self) -> float:
@@ -47,23 +51,39 @@ class Source:
 
 def read_source(varied: str, study: Study, n: int) -> Source:
     """The spread over runs 0 to n - 1 of one study, without any others; InputError where some are missing."""
-    scores = Scores.of(study)
-    accuracy = scores.accuracy[scores.seeds < n]
-    if len(accuracy) < n:
-        raise InputError(f"{study.folder}: {len(accuracy)} of {n} runs are finished; seedspread status shows the rest")
-    mean, std = float(accuracy.mean()), float(st.sample_std(accuracy))
-    return Source(varied, study.name, n, mean, std, st.std_interval(accuracy))
+    found = Scores.of(study)
+    scores = found.final[found.seeds < n]
+    if len(scores) < n:
+        raise InputError(f"{study.folder}: {len(scores)} of {n} runs are finished; seedspread status shows the rest")
+    mean, std = float(scores.mean()), float(st.sample_std(scores))
+    return Source(varied, study.name, n, mean, std, st.std_interval(scores), study.metric)
 
 
 def sources_table(sources: Sequence[Source]) -> Table:
     """Variances by source, with intervals, and their share of the variance of all sources together."""
     whole = next(source.variance for source in sources if source.varied == ALL)
-    rows = []
+    rows, metric, d = [], sources[0].metric, _digits(sources)
     for s in sources:
-        interval = f" ({format_interval(s.variance_interval)})" if s.std_interval.is_known else ""
+        interval = f" ({_format_variances(s)})" if s.std_interval.is_known else ""
         share = f"{100 * s.variance / whole:.0f} %" if whole else ""
-        rows.append((s.varied, f"{s.n}", f"{s.mean:.2f} ± {s.std:.2f}", f"{s.variance:.3f}{interval}", share))
-    return Table(["varied", "runs", "mean ± std, %", "variance (95 %)", "share of all together"], rows, numbers=1)
+        rows.append((s.varied, f"{s.n}", d.plus_minus(s.mean, s.std), f"{_format_variance(s)}{interval}", share))
+    spread = with_unit("mean ± std", metric.symbol)
+    return Table(["varied", "runs", spread, "variance (95 %)", "share of all together"], rows, numbers=1)
+
+
+def _digits(sources: Sequence[Source]) -> Digits:
+    stds = [source.std for source in sources if source.std]
+    return Digits.of_error(sources[0].metric, min(stds, default=0.0), max(abs(source.mean) for source in sources))
+
+
+def _format_variance(source: Source) -> str:
+    return f"{source.variance:.3f}" if source.metric.symbol == "%" else f"{source.variance:.3g}"
+
+
+def _format_variances(source: Source) -> str:
+    if source.metric.symbol == "%":
+        return format_interval(source.variance_interval)
+    return f"{source.variance_interval.low:.3g} to {source.variance_interval.high:.3g}"
 
 
 def sources_sentence(sources: Sequence[Source]) -> str:
@@ -84,13 +104,15 @@ def sources_sentence(sources: Sequence[Source]) -> str:
 def sources_figure(sources: Sequence[Source]) -> figure.Figure:
     """The std of each source with its 95 % interval."""
     rows = [(s.varied, s.std, s.std_interval, BLUE if s.varied in VARIED else GREY) for s in sources]
-    return draw_dots(rows, f"std of the accuracy over {sources[0].n} runs, points, with its 95 % interval")
+    metric = sources[0].metric
+    unit = f", {metric.difference_symbol}" if metric.difference_symbol else ""
+    return draw_dots(rows, f"std of the {metric.quantity} over {sources[0].n} runs{unit}, with its 95 % interval")
 
 
 def sources_document(name: str, sources: Sequence[Source]) -> Document:
     """The page of the design on the study `name`."""
     sentence = sources_sentence(sources)
-    caption = "The std of the accuracy over runs by source, with its 95 % interval (Bonett 2006)."
+    caption = f"The std of the {sources[0].metric.quantity} over runs by source, with its 95 % interval (Bonett 2006)."
     parts: list[Part] = [sources_table(sources), Figure("sources", caption)]
     return Document(f"Sources of the spread of {name}", [sentence] if sentence else [], parts)
 

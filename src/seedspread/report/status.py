@@ -17,7 +17,7 @@ RECENT = 50  # records that the rate is computed from
 def describe_status(study: Study) -> str:
     """Seeds done of those requested, running, rate and time left; then scores and problems."""
     scan = study.scan()
-    progress = Progress.of(scan.records.values())
+    progress = Progress.of(scan.records.values(), study.metric)
     leases = read_leases(study.folder)
     running = [lease for lease in leases if not lease.holder.is_gone()]
     interrupted = [lease.seed for lease in leases if lease.holder.is_gone()]
@@ -34,7 +34,7 @@ def describe_status(study: Study) -> str:
         parts.append(f"{format_duration((asked - done) / rate * 3600)} left")
     lines = [f"{study.name}: {', '.join(parts)}"]
     if scores := progress.describe():
-        lines.append(f"  {scores}")
+        lines.append(f"  {scores}" if study.metric.quantity != study.metric.name else f"  {study.metric.name} {scores}")
     measured = [lease for lease in running if format_progress(lease.progress)]
     lines += [
         f"  seed {lease.seed} on {lease.holder.host}: {format_progress(lease.progress)}"

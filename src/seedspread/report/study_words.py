@@ -13,9 +13,11 @@ import numpy as np
 from seedspread import statistics as st
 from seedspread.config.identity import flatten
 from seedspread.config.overrides import shorten_seeds
+from seedspread.records.digits import Digits
 from seedspread.records.record import Status
 from seedspread.records.scores import Scores
 from seedspread.report.findings import Findings
+from seedspread.report.labels import name_before
 from seedspread.statistics import Array, Interval
 
 ALPHA = 0.05
@@ -44,7 +46,7 @@ def shortcomings(scores: Scores) -> list[str]:
         lines.append(f"Not counted: seeds/{name}: {why}.")
     if len(scores.problems) > 10:
         lines.append(f"Not counted: {len(scores.problems) - 10:,} more files.")
-    if unread := [seed for seed in scores.seeds.tolist() if seed not in scores.correct]:
+    if unread := scores.unread:
         of = f"{len(unread):,} of {len(scores.seeds):,} seeds"
         lines.append(f"The predictions of {of} are missing or damaged: seed {shorten_seeds(unread)}.")
     mixed = [key for key, values in scores.environments.items() if len(values) > 1]
@@ -71,15 +73,16 @@ def format_p_value(p: float) -> str:
 
 def headline(found: Findings) -> str:
     """The study in one sentence."""
-    s = found.scores
+    s, d, what = found.scores, found.digits, name_before(found.scores)
     if found.n == 1:
-        return f"{found.name}: {found.mean:.2f} % with seed {s.best} alone; a spread needs at least 2 seeds."
+        return f"{found.name}: {what}{d.value(found.mean)} with seed {s.best} alone; a spread needs at least 2 seeds."
     if not found.std:
-        return f"{found.name}: all {found.n:,} seeds score {found.mean:.2f} %."
+        return f"{found.name}: all {found.n:,} seeds score {what}{d.value(found.mean)}."
+    worst, best = (found.min, found.max) if s.metric.sign > 0 else (found.max, found.min)
     return (
-        f"{found.name}: {found.mean:.2f} ± {found.std:.2f} % over {found.n:,} seeds, "
-        f"{found.max - found.min:.2f} points between the worst (seed {s.worst}: {found.min:.2f} %) and the best "
-        f"(seed {s.best}: {found.max:.2f} %)."
+        f"{found.name}: {what}{d.plus_minus(found.mean, found.std)}{d.suffix} over {found.n:,} seeds, "
+        f"{d.difference(found.max - found.min)} between the worst (seed {s.worst}: {d.value(worst)}) and the best "
+        f"(seed {s.best}: {d.value(best)})."
     )
 
 
@@ -89,16 +92,18 @@ def distribution(found: Findings) -> list[str]:
         return ["One seed has no distribution. Train more: the same command with `-m 'seed=range(0,20)'`."]
     if not found.std:
         return [f"{headline(found)} There is no spread to describe."]
+    d = found.digits
     values = (
-        f"{found.name}: mean {found.mean:.2f} %, sample standard deviation {found.std:.2f} points over {found.n:,} "
-        f"seeds, range {found.min:.2f} to {found.max:.2f}."
+        f"{found.name}: {name_before(found.scores)}mean {d.value(found.mean)}, sample standard deviation "
+        f"{d.difference(found.std)} over {found.n:,} seeds, range {d.plain(found.min)} to {d.plain(found.max)}."
     )
-    mean = format_interval(found.mean_interval)
+    mean = d.interval(*found.mean_interval)
     if found.std_interval.is_known:
-        intervals = f"95 % intervals: mean {mean}, std {format_interval(found.std_interval)}."
+        intervals = f"95 % intervals: mean {mean}, std {d.interval(*found.std_interval)}."
     else:
         intervals = f"95 % interval of the mean: {mean}; {_too_few(found)} to bound the std."
-    return [f"{values} {intervals}", _shape(found), _test_set(found), _late_spread(found)]
+    lines = [f"{values} {intervals}", _shape(found), _test_set(found), _lengths(found.scores), _late_spread(found)]
+    return [line for line in lines if line]
 
 
 def _too_few(found: Findings) -> str:
@@ -119,25 +124,46 @@ def _shape(found: Findings) -> str:
     if abs(s.kurtosis) > 2 * math.sqrt(24 / found.n):
         tails.append(f"the tails are {'heavier' if s.kurtosis > 0 else 'lighter'} than a normal distribution's")
     if not tails and found.step > found.std / 4:
-        tails.append(f"accuracies come in steps of {found.step:.2f} points")
+        tails.append(f"accuracies come in steps of {found.digits.difference(found.step)}")
     verdict = "The scores are not normally distributed" if s.p < 0.001 else "The test rejects a normal distribution"
     return f"{verdict} ({evidence})" + (f": {' and '.join(tails)}." if tails else ".")
 
 
 def _test_set(found: Findings) -> str:
+    if found.scores.examples is None:
+        return ""
     return (
         f"The test set is a sample too: its {found.scores.examples:,} examples give each score a standard error of "
         f"{_standard_error(found):.2f} points."
     )
 
 
+def _lengths(scores: Scores) -> str:
+    """How long seeds were trained, where that differs."""
+    lengths, unit = scores.lengths, scores.axis.removesuffix(" trained")
+    if lengths.min() == lengths.max():
+        return ""
+    last = int((lengths == lengths.max()).sum())
+    return (
+        f"{scores.name}: seeds were trained for {lengths.min():,} to {lengths.max():,} {unit}, "
+        f"{np.median(lengths):,.0f} in the median. Curves and bands at a point are over the seeds that have it, "
+        f"{last:,} of {len(lengths):,} at the last."
+    )
+
+
 def _late_spread(found: Findings) -> str:
-    epochs, start = len(found.scores.epochs), found.flat_from + 1
+    if len(found.points) < 2:
+        return ""
+    unit = "epoch" if found.scores.axis == "epochs trained" else "step"
+    points, end = len(found.points), found.points[-1]
     if math.isnan(found.late_ratio):
         if found.n < 10:
             why = f"{found.n} seeds are too few"
+        elif np.isnan(found.curves).any():
+            why = "not all seeds have a score at every point"
         else:
-            why = f"the mean curve is flat in only {epochs - found.flat_from} of {epochs} epochs"
+            noun = "epochs" if end == points and unit == "epoch" else "points"
+            why = f"the mean curve is flat in only {points - found.flat_from} of {points} {noun}"
         return f"Whether longer training would reduce the spread is unknown: {why}."
     low, high = found.late_interval
     if high < 1:
@@ -147,9 +173,9 @@ def _late_spread(found: Findings) -> str:
     else:
         verdict = "Longer training is not shown to reduce the spread"
     return (
-        f"{verdict}: the mean curve is flat from epoch {start} of {epochs} (within half a std of its last value), and "
-        f"the std in the second half of these epochs is {found.late_ratio:.2f} times that in the first (95 %: "
-        f"{format_interval(found.late_interval)})."
+        f"{verdict}: the mean curve is flat from {unit} {found.points[found.flat_from]} of {end} (within half a std of "
+        f"its last value), and the std in the second half of these {unit}s is {found.late_ratio:.2f} times that in the "
+        f"first (95 %: {format_interval(found.late_interval)})."
     )
 
 
@@ -160,51 +186,100 @@ def black_swans(found: Findings) -> list[str]:
         return [f"{found.name}: {_too_few(found)} to identify a surprising seed."]
     if not found.std:
         return [f"{found.name}: all {found.n:,} scores are equal: no seed is surprising."]
-    below, above = (found.mean - found.min) / found.std, (found.max - found.mean) / found.std
+    d, sides = found.digits, ("below", "above")
+    away_from_mean = (found.mean - found.min) / found.std, (found.max - found.mean) / found.std
+    p_worst, p_best = found.p_min, found.p_max
+    if s.metric.sign < 0:
+        away_from_mean, sides, (p_worst, p_best) = away_from_mean[::-1], sides[::-1], (p_best, p_worst)
     expected, expected_range = st.expected_extreme(found.n)
     not_normal = found.shape is not None and found.shape.p < ALPHA
     if len(found.outliers):
-        away = [s.accuracy[i] - found.median for i in found.outliers]
+        away = [s.final[i] - found.median for i in found.outliers]
         seeds = shorten_seeds(sorted(int(s.seeds[i]) for i in found.outliers))
         verdict = (
-            f"seed {seeds} stand{'s' * (len(away) == 1)} out (Rosner's test at 5 %), {_span(away)} the median: "
+            f"seed {seeds} stand{'s' * (len(away) == 1)} out (Rosner's test at 5 %), {_span(away, d)} the median: "
             f"{'a black swan' if len(away) == 1 else 'black swans'}"
             + (", or the longer tail of a distribution that is not normal." if not_normal else ".")
         )
     else:
-        tests = f"Grubbs' test: {format_p_value(found.p_min)} for the worst, {format_p_value(found.p_max)} for the best"
+        tests = f"Grubbs' test: {format_p_value(p_worst)} for the worst, {format_p_value(p_best)} for the best"
         verdict = f"no black swan is shown: neither extreme is surprising ({tests})."
         if not_normal:
             verdict += " The test assumes normal scores, and these do not look normal."
     evidence = (
-        f"The worst seed ({s.worst}) lies {below:.2f} std below the mean, the best ({s.best}) {above:.2f} above. The "
-        f"extreme of {found.n:,} draws from a normal distribution lies {expected:.2f} std away on average, in 95 % of "
-        f"cases {format_interval(expected_range)}."
+        f"The worst seed ({s.worst}) lies {away_from_mean[0]:.2f} std {sides[0]} the mean, the best ({s.best}) "
+        f"{away_from_mean[1]:.2f} {sides[1]}. The extreme of {found.n:,} draws from a normal distribution lies "
+        f"{expected:.2f} std away on average, in 95 % of cases {format_interval(expected_range)}."
     )
     rate = 1 / st.unseen_rate(found.n)
     rare = f"Events in fewer than one seed in {rate:,.0f} may be absent from a sample of {found.n:,}."
     return [f"{found.name}: {verdict}", f"{evidence} {rare}", *_title_seed(found)]
 
 
-def _span(away: Sequence[float]) -> str:
+def _span(away: Sequence[float], d: Digits) -> str:
     """How far outliers lie from the median: "0.90 to 3.20 points below", "up to 0.90 points below and 1.40 above"."""
     low, high = min(away), max(away)
     if low * high < 0:
-        return f"up to {-low:.2f} points below and {high:.2f} above"
+        return f"up to {d.difference(-low)} below and {d.plain(high)} above"
     near, far = sorted((abs(low), abs(high)))
-    span = f"{far:.2f}" if f"{near:.2f}" == f"{far:.2f}" else f"{near:.2f} to {far:.2f}"
-    return f"{span} points {'below' if high < 0 else 'above'}"
+    span = d.difference(far)
+    if d.plain(near) != d.plain(far):
+        span = f"{d.plain(near)} to {span}"
+    return f"{span} {'below' if high < 0 else 'above'}"
+
+
+def test_headline(found: Findings) -> list[str]:
+    """The scores on the test set beside those on validation data, where it was scored once, at the end."""
+    if (test := found.test) is None:
+        return []
+    d, mean = test.digits, float(test.final.mean())
+    interval = ""
+    if len(test.final) > 1:
+        interval = f" (95 % of the mean {d.interval(*st.mean_interval(test.final))})"
+    spread = d.plus_minus(mean, float(st.sample_std(test.final)))
+    return [
+        f"On the test set: {test.metric.name} {spread}{d.suffix} over {count_noun(len(test.seeds), 'seed')}{interval}."
+    ]
+
+
+def test_set_words(found: Findings) -> list[str]:
+    """How often the test set was looked at, and whether seeds that are good on validation data are good on it."""
+    s = found.scores
+    if found.test is None:
+        if not s.is_of_test_set or not s.metric.name.startswith("val/"):
+            return []
+        return [
+            f"{found.name}: every epoch of every seed was scored on the test set, "
+            f"{count_noun(len(found.points), 'time')} a seed. The best epoch, or the best of several configs, chosen "
+            "by these scores looks better than it is on new examples. `data.validation=0.1` keeps the test set for "
+            "the end."
+        ]
+    looked = f"{found.name}: the test set was scored once per seed, at the end; nothing was chosen on it."
+    spread = f"{s.metric.name} {found.digits.plus_minus(found.mean, found.std)}{found.digits.suffix}"
+    headline = f"{spread}; {test_headline(found)[0][0].lower()}{test_headline(found)[0][1:]}"
+    if math.isnan(found.test_correlation):
+        return [looked, headline, "Whether seeds that are good on validation data are good on the test set is unknown."]
+    low, high = found.test_interval
+    if low > 0:
+        answer = "Seeds that are better on validation data are better on the test set, to some extent"
+    elif high < 0:
+        answer = "Seeds that are better on validation data are worse on the test set"
+    else:
+        answer = "A seed that is better on validation data is not shown to be better on the test set"
+    return [
+        looked,
+        headline,
+        f"{answer}: the correlation over seeds is {found.test_correlation:+.2f} (95 %: {low:+.2f} to {high:+.2f}).",
+    ]
 
 
 def _title_seed(found: Findings) -> list[str]:
     at = np.flatnonzero(found.scores.seeds == TITLE_SEED)
     if not len(at):
         return []
-    score = found.scores.accuracy[at[0]]
-    better = int((found.scores.accuracy > score).sum())
-    return [
-        f"Seed {TITLE_SEED}, from the paper's title, reaches {score:.2f} %: {better:,} of {found.n:,} seeds are better."
-    ]
+    score = found.digits.value(found.scores.final[at[0]])
+    better = int((found.scores.better > found.scores.better[at[0]]).sum())
+    return [f"Seed {TITLE_SEED}, from the paper's title, reaches {score}: {better:,} of {found.n:,} seeds are better."]
 
 
 def pretraining(several: Sequence[Findings]) -> list[str]:
@@ -240,7 +315,7 @@ def spreads(several: Sequence[Findings]) -> list[str]:
     left_out = [_no_spread(found) for found in several if not _has_spread(found)]
     if len(enough) < 2:
         return left_out
-    p = st.brown_forsythe([found.scores.accuracy for found in enough])
+    p = st.brown_forsythe([found.scores.final for found in enough])
     verdict = "The spreads differ" if p < ALPHA else "No difference between the spreads is shown"
     names = ", ".join(found.name for found in enough)
     pairs = combinations(enough, 2) if len(enough) <= 4 else ((enough[0], other) for other in enough[1:])
@@ -253,8 +328,8 @@ def spreads(several: Sequence[Findings]) -> list[str]:
 
 def _compare_stds(one: Findings, other: Findings, less: str, more: str) -> str:
     """Whether the std of `one` is smaller or larger than that of `other`, with the answers `less` and `more`."""
-    ratio, interval = st.std_ratio(one.scores.accuracy, other.scores.accuracy)
-    p = st.brown_forsythe([one.scores.accuracy, other.scores.accuracy])
+    ratio, interval = st.std_ratio(one.scores.final, other.scores.final)
+    p = st.brown_forsythe([one.scores.final, other.scores.final])
     differs = not interval.low <= 1 <= interval.high
     if differs and p < ALPHA:
         verdict = less if interval.high < 1 else more
@@ -263,9 +338,9 @@ def _compare_stds(one: Findings, other: Findings, less: str, more: str) -> str:
     else:
         verdict = "No difference shown"
     evidence = (
-        f"{verdict}: the std of {one.name} ({one.std:.2f}, {one.n:,} seeds) is {ratio:.2f} times that of {other.name} "
-        f"({other.std:.2f}, {other.n:,} seeds), 95 % interval {format_interval(interval)}, Brown-Forsythe "
-        f"{format_p_value(p)}."
+        f"{verdict}: the std of {one.name} ({one.digits.plain(one.std)}, {one.n:,} seeds) is {ratio:.2f} times that of "
+        f"{other.name} ({other.digits.plain(other.std)}, {other.n:,} seeds), 95 % interval "
+        f"{format_interval(interval)}, Brown-Forsythe {format_p_value(p)}."
     )
     others = _other_differences(one, other)
     return evidence + (f" The studies also differ otherwise: {'; '.join(others)}." if others else "")
@@ -276,6 +351,8 @@ def _other_differences(one: Findings, other: Findings) -> list[str]:
     ours, theirs = (dict(flatten(found.scores.study.config)).get("data.name") for found in (one, other))
     if ours != theirs:
         parts.append(f"the data are {ours} and {theirs}")
+    if one.scores.examples is None or other.scores.examples is None:
+        return parts
     if abs(one.mean - other.mean) > 1:
         parts.append(
             f"at {one.mean:.1f} % and {other.mean:.1f} % accuracy the test examples alone give standard errors of "
@@ -288,7 +365,7 @@ def _other_differences(one: Findings, other: Findings) -> list[str]:
 
 def _standard_error(found: Findings) -> float:
     p = found.mean / 100
-    return 100 * math.sqrt(p * (1 - p) / found.scores.examples)
+    return 100 * math.sqrt(p * (1 - p) / (found.scores.examples or math.nan))
 
 
 def stability(found: Findings) -> list[str]:
@@ -313,7 +390,7 @@ def stability(found: Findings) -> list[str]:
             "`callbacks=gradient_norms overwrite=true` records them and trains the same weights."
         )
         return [f"{found.name}: {' '.join(verdicts)} {how}"] if trouble else []
-    typical, early = float(np.median(high)), max(1, largest.shape[1] // EARLY_PARTS)
+    typical, early = float(np.nanmedian(high)), max(1, largest.shape[1] // EARLY_PARTS)
     norms = [*largest, *_norms_until_diverged(found)]
     large_early = sum(bool((row[:early] > LARGE_NORM * typical).any()) for row in norms)
     large_later = sum(bool((row[early:] > LARGE_NORM * typical).any()) for row in norms)
@@ -338,10 +415,10 @@ def stability(found: Findings) -> list[str]:
     evidence = (
         f"The typical norm, the 90th percentile of an epoch, is {typical:.3g} (median over epochs and "
         f"{count_noun(len(high), 'seed')}); the largest norm of the first "
-        f"{'epoch' if early == 1 else f'{early} epochs'} is {largest[:, :early].max() / typical:.1f} times that"
+        f"{'epoch' if early == 1 else f'{early} epochs'} is {np.nanmax(largest[:, :early]) / typical:.1f} times that"
     )
     if largest.shape[1] > early:
-        evidence += f", of the later ones {largest[:, early:].max() / typical:.1f} times"
+        evidence += f", of the later ones {np.nanmax(largest[:, early:]) / typical:.1f} times"
     return [f"{found.name}: {' '.join(verdicts)} {evidence}."]
 
 
@@ -354,7 +431,10 @@ def _norms_until_diverged(found: Findings) -> list[Array]:
 
 def _unstable_seeds(found: Findings) -> list[int]:
     """Seeds whose training loss rises above its minimum by half of the fall to it, and by 5 % of the first loss."""
-    losses = found.scores.curves["train/loss"]
-    lowest, first = np.minimum.accumulate(losses, axis=1), losses[:, :1]
+    _, losses = found.scores.logged("train/loss")
+    if not losses.size:
+        return []
+    seeds = found.scores.seeds[np.isfinite(found.scores.curves["train/loss"]).any(axis=1)]
+    lowest, first = np.fmin.accumulate(losses, axis=1), losses[:, :1]
     rises = losses - lowest > np.maximum((first - lowest) / 2, np.abs(first) / 20)
-    return sorted(found.scores.seeds[rises.any(axis=1)].tolist())
+    return sorted(seeds[rises.any(axis=1)].tolist())

@@ -5,38 +5,52 @@ from typing import Any
 
 import pandas as pd
 
+from seedspread.records.digits import Digits
+from seedspread.records.metric import ACCURACY
 from seedspread.records.progress import format_duration
 from seedspread.records.scores import Scores
 from seedspread.report.document import Emphasis, Strong, Table, Text
 from seedspread.report.findings import Findings
-from seedspread.report.paper import paper_row
-from seedspread.report.study_words import format_interval
+from seedspread.report.labels import name_before, with_unit
+from seedspread.report.paper import PaperRow, paper_row
 from seedspread.statistics import Interval
 
 
 def results_table(several: Sequence[Findings]) -> Table:
     """The paper's table, with intervals and times; seeds in brackets, and the paper's own rows in italics."""
-    head = ["study", "seeds", "mean ± std, %", "min (seed)", "max (seed)", "95 % of the mean", "95 % of the std"]
+    first = several[0].scores
+    spread = with_unit(f"{name_before(first)}mean ± std", first.metric.symbol)
+    head = ["study", "seeds", spread, "min (seed)", "max (seed)", "95 % of the mean", "95 % of the std"]
     head += ["median (95 %)", "IQM (95 %)", "time per seed", "total time"]
     rows: list[list[Text]] = []
     for found in several:
-        s = found.scores
-        cells: list[Text] = [Strong(found.name), f"{found.n:,}"]
-        cells.append(f"{found.mean:.2f}" + (f" ± {found.std:.2f}" if found.n > 1 else ""))
-        cells += [f"{found.min:.2f} ({s.worst})", f"{found.max:.2f} ({s.best})"]
-        cells += [_format_cell(found.mean_interval), _format_cell(found.std_interval)]
+        s, d = found.scores, found.digits
+        cells: list[Text] = [Strong(found.name), f"{found.n:,}", d.plus_minus(found.mean, found.std), *_extremes(found)]
+        cells += [_format_cell(found.mean_interval, d), _format_cell(found.std_interval, d)]
         for value, interval in ((found.median, found.median_interval), (found.iqm, found.iqm_interval)):
-            cells.append(f"{value:.2f}" + (f" ({_format_cell(interval)})" if found.n > 1 else ""))
+            cells.append(d.plain(value) + (f" ({_format_cell(interval, d)})" if found.n > 1 else ""))
         rows.append([*cells, _median_seconds(s), format_duration(s.seconds.sum())])
-        if row := paper_row(s.study.config):
+        if row := _paper_row(s):
             numbers = [f"{row.mean:.2f} ± {row.std:.2f}", f"{row.min:.2f}", f"{row.max:.2f}"]
             texts = [f"Picard 2021{row.note}", f"{row.seeds:,}", *numbers, "", "", "", "", row.time, ""]
             rows.append([Emphasis(text) if text else "" for text in texts])
     return Table(head, rows, numbers=1)
 
 
-def _format_cell(interval: Interval) -> str:
-    return format_interval(interval) if interval.is_known else ""
+def _extremes(found: Findings) -> list[str]:
+    """The smallest and the largest score, each with its seed."""
+    seeds = found.scores.worst, found.scores.best
+    low, high = seeds if found.scores.metric.sign > 0 else seeds[::-1]
+    return [f"{found.digits.plain(found.min)} ({low})", f"{found.digits.plain(found.max)} ({high})"]
+
+
+def _paper_row(scores: Scores) -> PaperRow | None:
+    """The paper's row of accuracies, where these are accuracies of the same setting."""
+    return paper_row(scores.study.config) if scores.metric.name == ACCURACY.name else None
+
+
+def _format_cell(interval: Interval, digits: Digits) -> str:
+    return digits.interval(*interval) if interval.is_known else ""
 
 
 def _median_seconds(scores: Scores) -> str:
@@ -49,16 +63,24 @@ def numbers_table(several: Sequence[Findings]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for found in several:
         s = found.scores
-        row: dict[str, Any] = {"study": found.name, "source": "measured", "seeds": found.n}
-        row |= {"mean": found.mean, "std": found.std, "min": found.min, "min_seed": s.worst}
-        row |= {"max": found.max, "max_seed": s.best, "median": found.median, "iqm": found.iqm}
+        low, high = int(s.seeds[s.final.argmin()]), int(s.seeds[s.final.argmax()])
+        row: dict[str, Any] = {"study": found.name, "source": "measured", "metric": s.metric.name, "seeds": found.n}
+        row |= {"mean": found.mean, "std": found.std, "min": found.min, "min_seed": low}
+        row |= {"max": found.max, "max_seed": high, "median": found.median, "iqm": found.iqm}
         for name in ("mean", "std", "median", "iqm"):
             low, high = getattr(found, f"{name}_interval")
             row |= {f"{name}_low": low, f"{name}_high": high}
         row |= {"seconds_per_seed": float(pd.Series(s.seconds).median()), "seconds_total": float(s.seconds.sum())}
         rows.append(row)
-        if paper := paper_row(s.study.config):
-            row = {"study": found.name, "source": "paper", "seeds": paper.seeds, "mean": paper.mean, "std": paper.std}
+        if paper := _paper_row(s):
+            row = {
+                "study": found.name,
+                "source": "paper",
+                "metric": s.metric.name,
+                "seeds": paper.seeds,
+                "mean": paper.mean,
+                "std": paper.std,
+            }
             rows.append(row | {"min": paper.min, "max": paper.max})
     return pd.DataFrame(rows)
 
@@ -70,13 +92,20 @@ def _escape_latex(text: str) -> str:
 
 def latex_table(several: Sequence[Findings]) -> str:
     """The paper's table for a LaTeX document with booktabs."""
-    lines = [r"\begin{tabular}{lrrrr}", r"\toprule", r"Study & Seeds & Mean $\pm$ std (\%) & Min & Max \\", r"\midrule"]
+    first = several[0].scores
+    unit = _escape_latex(f" ({first.metric.symbol})" if first.metric.symbol else "")
+    what = _escape_latex(name_before(first)) + (r"mean" if name_before(first) else "Mean")
+    lines = [
+        r"\begin{tabular}{lrrrr}",
+        r"\toprule",
+        rf"Study & Seeds & {what} $\pm$ std{unit} & Min & Max \\",
+        r"\midrule",
+    ]
     for found in several:
         s, name = found.scores, _escape_latex(found.name)
-        spread = rf"{found.mean:.2f} $\pm$ {found.std:.2f}" if found.n > 1 else f"{found.mean:.2f}"
-        extremes = f"{found.min:.2f} ({s.worst}) & {found.max:.2f} ({s.best})"
-        lines.append(rf"{name} & {found.n:,} & {spread} & {extremes} \\")
-        if row := paper_row(s.study.config):
+        spread = found.digits.plus_minus(found.mean, found.std).replace("±", r"$\pm$")
+        lines.append(rf"{name} & {found.n:,} & {spread} & {' & '.join(_extremes(found))} \\")
+        if row := _paper_row(s):
             numbers = rf"{row.mean:.2f} $\pm$ {row.std:.2f} & {row.min:.2f} & {row.max:.2f}"
             lines.append(rf"\quad Picard (2021) & {row.seeds:,} & {numbers} \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])

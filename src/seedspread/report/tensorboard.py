@@ -26,6 +26,8 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from seedspread import statistics as st
 from seedspread.execution.leases import is_in_use
+from seedspread.records.metric import Metric
+from seedspread.records.study import Study
 from seedspread.records.tables import column_name
 from seedspread.report.findings import Findings
 from seedspread.statistics import Array, Bands
@@ -79,20 +81,21 @@ def write_run(found: Findings, figures: Mapping[str, Path], texts: Mapping[str, 
         before = [path for path in before if path.suffix != RUNNING]
     file = EventFile(folder)
     file.restart()
-    file.add(_layout(list(scores.curves)))
-    flat = len(scores.epochs) - found.flat_from
-    late = slice(-(flat if flat >= 3 else max(3, len(scores.epochs) // 4)), None)
-    for metric in scores.curves:
-        curves = scores.complete_curves(metric)
+    metrics = [scores.study.find_metric(name) for name in scores.curves]
+    file.add(_layout(metrics, scores.metric))
+    flat, end = len(found.points) - found.flat_from, len(scores.points)
+    late_from = scores.points[max(0, end - max(3, end // 4))] if flat < 3 else found.points[found.flat_from]
+    for metric in metrics:
+        points, curves = scores.logged(metric.name)
         if not len(curves):
             continue
-        group, band = column_name(metric), st.bands(curves)
-        file.add_bands(group, scores.epochs, band)
-        file.add_bands(FROM_MEAN.format(group), scores.epochs, _from_mean(band))
-        file.add_bands(LAST_EPOCHS.format(group), scores.epochs[late], st.bands(curves[:, late]))
-        for epoch, values in zip(scores.epochs.tolist(), curves.T, strict=True):
-            file.add(histogram_pb(f"{group}/over_seeds", values), epoch)
-    add_seeds_done(file, scores.accuracy[scores.by_end])
+        group, band, late = column_name(metric), st.bands(curves), points >= late_from
+        file.add_bands(group, points, band)
+        file.add_bands(FROM_MEAN.format(group), points, _from_mean(band))
+        file.add_bands(LAST_EPOCHS.format(group), points[late], band.at(late))
+        for point, values in zip(points.tolist(), curves.T, strict=True):
+            file.add(histogram_pb(f"{group}/over_seeds", values[~np.isnan(values)]), point)
+    add_seeds_done(file, scores.final[scores.by_end])
     for name, path in figures.items():
         file.add(Summary(value=[Summary.Value(tag=name, image=_image(path))]))
     for name, text in texts.items():
@@ -103,11 +106,11 @@ def write_run(found: Findings, figures: Mapping[str, Path], texts: Mapping[str, 
     return folder
 
 
-def add_seeds_done(file: EventFile, accuracy: Array) -> None:
-    """Append mean, std, min and max of the first 1, 2, ... of `accuracy` (S,), in percent, at up to POINTS steps."""
-    n = len(accuracy)
+def add_seeds_done(file: EventFile, scores: Array) -> None:
+    """Append mean, std, min and max of the first 1, 2, ... of `scores` (S,), at up to POINTS steps."""
+    n = len(scores)
     at = np.unique(np.linspace(0, n - 1, min(n, POINTS)).round().astype(int))
-    file.add_bands(SEEDS_DONE, at + 1, st.running(accuracy).at(at))
+    file.add_bands(SEEDS_DONE, at + 1, st.running(scores).at(at))
 
 
 class RunningBands:
@@ -118,11 +121,11 @@ class RunningBands:
         first = not any(folder.glob("events.out.tfevents.*"))
         self._file = EventFile(folder, RUNNING)
         if first:  # TensorBoard uses the last layout: this one would hide the charts of an earlier report
-            self._file.add(_layout(()))
+            self._file.add(_layout((), Study.load(study).metric))
 
-    def add(self, accuracy: Iterable[float]) -> None:
-        """Append mean, std, min and max of `accuracy`, in percent, at the number of its seeds."""
-        values = np.array(list(accuracy), dtype=float)
+    def add(self, scores: Iterable[float]) -> None:
+        """Append mean, std, min and max of `scores` at the number of their seeds."""
+        values = np.array(list(scores), dtype=float)
         self._file.add_bands(SEEDS_DONE, np.array([len(values)]), st.bands(values[:, None]))
         self._file.flush()
 
@@ -140,23 +143,23 @@ def _image(path: Path) -> Summary.Image:
     return Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=path.read_bytes())
 
 
-def _layout(metrics: Sequence[str]) -> Summary:
+def _layout(metrics: Sequence[Metric], own: Metric) -> Summary:
     """Margin charts of `metrics` and of the seeds done, equally named in all studies so that TensorBoard merges them.
 
-    In reverse order, which TensorBoard 2.21 reverses again.
+    A study's `own` metric comes first. In reverse order, which TensorBoard 2.21 reverses again.
     """
     categories = []
     for metric in metrics:
         group = column_name(metric)
         views = {
-            metric: group,
-            f"{metric}, distance from the mean curve": FROM_MEAN.format(group),
-            f"{metric}, last epochs": LAST_EPOCHS.format(group),
+            metric.name: group,
+            f"{metric.name}, distance from the mean curve": FROM_MEAN.format(group),
+            f"{metric.name}, last epochs": LAST_EPOCHS.format(group),
         }
         charts = [chart for title, tags in views.items() for chart in _charts(title, tags)][::-1]
-        categories.append(Category(title=metric, chart=charts))
-    categories.sort(key=lambda category: (not category.title.startswith("val/acc"), category.title))
-    categories.append(Category(title="as seeds are done", chart=list(_charts("val/acc", SEEDS_DONE))[::-1]))
+        categories.append(Category(title=metric.name, chart=charts))
+    categories.sort(key=lambda category: (category.title != own.name, category.title))
+    categories.append(Category(title="as seeds are done", chart=list(_charts(own.name, SEEDS_DONE))[::-1]))
     layout = Layout(category=categories).SerializeToString()
     tensor = TensorProto(dtype=DT_STRING, string_val=[layout], tensor_shape={})
     metadata = SummaryMetadata.FromString(custom_scalar.create_summary_metadata().SerializeToString())

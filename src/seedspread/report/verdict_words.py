@@ -2,40 +2,39 @@
 
 import math
 
+import numpy as np
+
 from seedspread import statistics as st
 from seedspread.config.identity import find_differences, flatten
-from seedspread.decide.arms import Arm
+from seedspread.decide.arms import SCORE, Arm
 from seedspread.decide.verdict import LEAST_SEEDS, ArmComparison, needs_caution
+from seedspread.records.digits import Digits
 from seedspread.records.scores import Scores
 from seedspread.report.study_words import count_noun, format_p_value, shortcomings
-from seedspread.statistics import Difference, Interval
+from seedspread.statistics import Difference
 
 SMALL = 17  # seeds per arm that show a difference of one std between seeds with 80 % power
 MOST_SEEDS = 1_000_000  # above it no number of seeds is named
 
 
-class Digits:
-    """Formats numbers with two significant digits of their standard error."""
-
-    def __init__(self, error: float, least: int) -> None:
-        self.decimals = max(least, min(10, 1 - math.floor(math.log10(error)))) if error > 0 else max(least, 4)
-
-    def plain(self, value: float) -> str:
-        return f"{value:.{self.decimals}f}"
-
-    def signed(self, value: float) -> str:
-        return f"{value:+.{self.decimals}f}"
-
-    def interval(self, interval: Interval) -> str:
-        return f"{self.signed(interval.low)} to {self.signed(interval.high)}"
-
-
-def comparison_digits(c: ArmComparison) -> Digits:
-    return Digits(c.primary.error, least=2 if c.baseline.study else 0)
+def comparison_digits(c: ArmComparison, error: float | None = None) -> Digits:
+    """How differences are written: by the standard error of the difference, or another `error`."""
+    largest = max(float(np.abs(arm.scores).max()) for arm in (c.baseline, c.candidate))
+    return Digits.of_error(c.metric, c.primary.error if error is None else error, largest)
 
 
 def unit(c: ArmComparison) -> str:
-    return " points" if c.baseline.study or c.candidate.study else ""
+    """What stands behind a difference: nothing for files of scores alone, whose unit is unknown."""
+    return f" {c.metric.difference_symbol}" if c.metric.difference_symbol else ""
+
+
+def what_differs(c: ArmComparison) -> str:
+    """The name of the metric before a difference, where it is not the accuracy; nothing for scores of files."""
+    return "" if c.metric.name == SCORE.name or c.metric.quantity != c.metric.name else f"{c.metric.name} "
+
+
+def sign_of_better(c: ArmComparison) -> str:
+    return ">" if c.metric.sign > 0 else "<"
 
 
 def deciding_test(c: ArmComparison) -> str:
@@ -50,9 +49,10 @@ def verdict_sentence(c: ArmComparison) -> str:
     """The verdict in one sentence, and what more seeds could show in another."""
     d = comparison_digits(c)
     adjusted = f", {format_p_value(c.p)} by Holm for {c.candidates} candidates" if c.candidates > 1 else ""
+    direction = f"; {c.metric.better}" if c.metric.sign < 0 else ""
     evidence = (
-        f"{d.signed(c.primary.value)}{unit(c)} (95 % {d.interval(c.primary.interval)}; {deciding_test(c)}, "
-        f"{format_p_value(c.primary.p)}{adjusted})"
+        f"{what_differs(c)}{d.signed(c.primary.value)}{unit(c)} (95 % {d.signed_interval(*c.primary.interval)}"
+        f"{direction}; {deciding_test(c)}, {format_p_value(c.primary.p)}{adjusted})"
     )
     name, other = c.candidate.name, c.baseline.name
     if c.verdict in ("better", "worse"):
@@ -118,7 +118,7 @@ def notes(c: ArmComparison) -> list[str]:
             "first (`seedspread power`), and compare once."
         )
     for arm in (c.baseline, c.candidate):
-        found += _arm_notes(arm)
+        found += _arm_notes(arm, sign_of_better(c))
     return found
 
 
@@ -134,11 +134,13 @@ def _least_p(c: ArmComparison) -> float:
 
 
 def _example_notes(c: ArmComparison) -> list[str]:
+    if any(arm.study and arm.study.examples is None for arm in (c.baseline, c.candidate)):
+        return []
     if c.baseline.study is None or c.candidate.study is None:
         return ["The error by the choice of test examples is unknown: files of scores hold no predictions."]
     if c.examples is None:
         return ["The error by the choice of test examples is unknown: predictions on single examples are missing."]
-    e, d = c.examples, Digits(c.examples.whole.error, least=2)
+    e, d = c.examples, comparison_digits(c, c.examples.whole.error)
     if e.same:
         text = f"Paired over test examples: both were scored on the same {e.count:,}."
     elif c.baseline.study.examples != c.candidate.study.examples:
@@ -150,9 +152,9 @@ def _example_notes(c: ArmComparison) -> list[str]:
             "examples (set same_examples=true if they do, for instance features of the same pictures)."
         )
     text += (
-        f" The choice of test examples adds a standard error of {Digits(e.error, least=2).plain(e.error)} points, "
+        f" The choice of test examples adds a standard error of {comparison_digits(c, e.error).plain(e.error)} points, "
         f"which more seeds do not reduce: over other seeds and other examples the difference is "
-        f"{d.signed(e.whole.value)} (95 % {d.interval(e.whole.interval)})"
+        f"{d.signed(e.whole.value)} (95 % {d.signed_interval(*e.whole.interval)})"
     )
     if c.verdict not in ("better", "worse"):
         return [f"{text}."]
@@ -160,14 +162,14 @@ def _example_notes(c: ArmComparison) -> list[str]:
     return [f"{text}: {'it holds' if beyond else f'{c.verdict} on this test set, not shown'} beyond this test set."]
 
 
-def _arm_notes(arm: Arm) -> list[str]:
+def _arm_notes(arm: Arm, better: str) -> list[str]:
     found = []
     if st.is_constant(arm.scores):
         found.append(f"All {arm.n:,} scores of {arm.name} are equal: check that its training depends on the seed.")
     if count := len(st.outliers(arm.scores)):
         found.append(
             f"{count_noun(count, 'score')} of {arm.name} {'is an outlier' if count == 1 else 'are outliers'} (Rosner's "
-            "test): means and t-tests are sensitive to outliers, P(candidate > baseline) is not."
+            f"test): means and t-tests are sensitive to outliers, P(candidate {better} baseline) is not."
         )
     if arm.study is not None:
         found += [f"{arm.name}: {line}" for line in shortcomings(arm.study)]
@@ -193,7 +195,7 @@ def comparison_rows(c: ArmComparison) -> list[tuple[str, str]]:
     d, u = comparison_digits(c), unit(c)
 
     def difference(found: Difference, d: Digits = d) -> str:
-        return f"{d.signed(found.value)}{u} (95 % {d.interval(found.interval)}), {format_p_value(found.p)}"
+        return f"{d.signed(found.value)}{u} (95 % {d.signed_interval(*found.interval)}), {format_p_value(found.p)}"
 
     table = [(f"deciding test: {deciding_test(c)}", difference(c.primary))]
     if c.paired:
@@ -207,15 +209,17 @@ def comparison_rows(c: ArmComparison) -> list[tuple[str, str]]:
     no_verdict = f"no verdict with fewer than {LEAST_SEEDS} seeds" if c.fewest < LEAST_SEEDS else ""
     verdict = no_verdict or st.bouthillier_verdict(c.improvement_interval)
     wins = f"{c.improvement:.3f} (95 % {low:.3f} to {high:.3f}): {verdict}"
-    table.append((f"P({c.candidate.name} > {c.baseline.name}) over {over}, Bouthillier's verdict", wins))
+    table.append(
+        (f"P({c.candidate.name} {sign_of_better(c)} {c.baseline.name}) over {over}, Bouthillier's verdict", wins)
+    )
     order = no_verdict or (f"{c.candidate.name} is better" if c.dominance < 0.2 else "no order shown")
     table.append(("almost stochastic order, ε_min", f"{c.dominance:.3f}: {order}"))
     if not math.isnan(c.effect):
         low, high = c.effect_interval
         table.append(("effect size, Hedges' g", f"{c.effect:+.2f} std (95 % {low:+.2f} to {high:+.2f})"))
     if e := c.examples:
-        how, whole = "paired" if e.same else "unpaired", Digits(e.whole.error, least=2)
-        table.append((f"standard error by test examples, {how}", f"{Digits(e.error, 2).plain(e.error)}{u}"))
+        how, whole = "paired" if e.same else "unpaired", comparison_digits(c, e.whole.error)
+        table.append((f"standard error by test examples, {how}", f"{comparison_digits(c, e.error).plain(e.error)}{u}"))
         table.append(("difference over seeds and test examples", difference(e.whole, whole)))
     if not math.isnan(c.std_ratio):
         low, high = c.std_ratio_interval

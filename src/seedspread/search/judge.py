@@ -63,8 +63,8 @@ class Judgement:
 
     @property
     def curse(self) -> float:
-        """The winner's curse: the score that the winner was chosen by, minus its score on fresh seeds."""
-        return self.winner.score - self.fresh_score
+        """The winner's curse: by how much the winner looked better when it was chosen than on fresh seeds."""
+        return self.winner.metric.sign * (self.winner.score - self.fresh_score)
 
     @property
     def decision(self) -> str:
@@ -76,7 +76,8 @@ class Judgement:
         if self.diverged[1] > self.diverged[0]:
             return "keep"
         if self.comparison is None:
-            return "more seeds" if self.fresh_score > self.baseline.mean() else "keep"
+            gain = self.winner.metric.sign * (self.fresh_score - self.baseline.mean())
+            return "more seeds" if gain > 0 else "keep"
         if self.comparison.verdict == "better":
             return "adopt" if self.is_better_on_other_examples is not False else "keep"
         return "more seeds" if self.comparison.verdict == "too few seeds" else "keep"

@@ -29,6 +29,7 @@ from seedspread.execution.scheduler import call, run_plan
 from seedspread.execution.signals import handle_interrupts, say
 from seedspread.execution.task import Executor, Task
 from seedspread.records.files import unwritable_error
+from seedspread.records.metric import Metric
 from seedspread.records.progress import format_duration
 from seedspread.records.requests import request_seeds
 from seedspread.records.study import Study, study_folder
@@ -250,7 +251,8 @@ class Agenda:
         known = observations([trial for name, trial in self.trials.items() if name not in self.started])
         known += observations([self.trials[name] for name in earlier])
         known += [(self.trials[name].point, None) for name in self.started[len(earlier) :]]
-        point = self.search.space.suggest_point(known, [self.search.cfg.search_seed, place])
+        direction = Metric.of(**self.search.cfg.metric).direction
+        point = self.search.space.suggest_point(known, [self.search.cfg.search_seed, place], direction)
         if point is None:
             say(f"trials={self.total}: {place}, and every point of the space has been tried")
             self.total = place
@@ -278,7 +280,9 @@ class Agenda:
         if not self.left[name] and name in self.trials:
             trial = self.trials[name] = Trial.read(self.search.folder / name)
             best = self.best
-            line = trial.line() + (f"   best {best.name} {best.score:.2f} %" if best and best.name != name else "")
+            line = trial.line() + (
+                f"   best {best.name} {best.digits.value(best.score)}" if best and best.name != name else ""
+            )
         elif not left or time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             line = f"{name}  {self._trained} seeds trained, {f'{left} queued' if left else 'done'}"
         if line:

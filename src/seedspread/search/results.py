@@ -10,6 +10,8 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 
 from seedspread.config.errors import InputError
+from seedspread.records.digits import Digits
+from seedspread.records.metric import Metric
 from seedspread.records.scores import NothingFinished, Scores
 from seedspread.records.study import Study
 from seedspread.search.judge import Judgement, judge_winner
@@ -55,6 +57,23 @@ class SearchResults:
     def name(self) -> str:
         return self.folder.name.removesuffix("-search")
 
+    @property
+    def metric(self) -> Metric:
+        """What trials are scored by."""
+        return self.best.metric
+
+    @cached_property
+    def digits(self) -> Digits:
+        """How scores are written: by the std between the seeds of a trial, or where that is unknown between trials."""
+        scores = [trial.score for trial in self.finished]
+        if math.isnan(self.noise) or not self.noise:
+            return Digits.of(self.metric, scores)
+        return (
+            Digits.of_error(self.metric, self.noise, max(map(abs, scores)))
+            if self.metric.symbol != "%"
+            else Digits.of(self.metric, scores)
+        )
+
     @cached_property
     def finished(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.scores]
@@ -62,7 +81,7 @@ class SearchResults:
     @cached_property
     def ranked(self) -> list[Trial]:
         """The finished trials, best first."""
-        return sorted(self.finished, key=lambda trial: -trial.score)
+        return sorted(self.finished, key=lambda trial: -trial.better)
 
     @cached_property
     def curves(self) -> list[Scores]:
@@ -89,7 +108,7 @@ class SearchResults:
                 place = h.position(trial.point[h.key])
                 at = round(place * (n - 1)) if h.scale == "choice" else min(n - 1, int(place * n))
                 found.setdefault(at, []).append(trial)
-        return [(at / n, (at + 1) / n, max(trials, key=lambda t: t.score)) for at, trials in sorted(found.items())]
+        return [(at / n, (at + 1) / n, max(trials, key=lambda t: t.better)) for at, trials in sorted(found.items())]
 
     @cached_property
     def importance(self) -> dict[str, float]:
@@ -107,4 +126,4 @@ class SearchResults:
 def write_journal(t: SearchResults, path: Path) -> None:
     """Write the trials inside the space as an Optuna journal for its dashboard; the records remain authoritative."""
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-    t.space.to_optuna(observations(t.trials), storage=storage)
+    t.space.to_optuna(observations(t.trials), storage=storage, direction=t.metric.direction)

@@ -134,7 +134,9 @@ class Space:
                 points.append(point)
         return points
 
-    def suggest_point(self, observations: Sequence[Observation], seed: Sequence[int]) -> Point | None:
+    def suggest_point(
+        self, observations: Sequence[Observation], seed: Sequence[int], direction: str = "maximize"
+    ) -> Point | None:
         """A new point, by a tree-structured Parzen estimator (Bergstra et al. 2011); None where all points are known.
 
         It depends on the arguments alone. Points outside the space are ignored; running points count as poor (constant
@@ -148,7 +150,7 @@ class Space:
                 constant_liar=True,
                 seed=int(np.random.SeedSequence(list(seed)).generate_state(1)[0]),
             )
-        study = self.to_optuna(observations, sampler)
+        study = self.to_optuna(observations, sampler, direction=direction)
         known = [point for point, _ in observations]
         for _ in range(ASKS):
             asked = study.ask({h.key: h.distribution for h in self.hyperparameters}).params
@@ -162,13 +164,16 @@ class Space:
         observations: Sequence[Observation],
         sampler: optuna.samplers.BaseSampler | None = None,
         storage: optuna.storages.BaseStorage | None = None,
+        direction: str = "maximize",
     ) -> optuna.Study:
-        """The points within the space and their scores as an Optuna study."""
+        """The points within the space and their scores as an Optuna study; those without a score have the worst."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(storage=storage, sampler=sampler, direction="maximize", study_name="search")
+        toward = optuna.study.StudyDirection[direction.upper()]
+        study = optuna.create_study(storage=storage, sampler=sampler, direction=toward, study_name="search")
         distributions = {h.key: h.distribution for h in self.hyperparameters}
         inside = [(point, score) for point, score in observations if self.contains(point)]
-        worst = min((score for _, score in inside if score is not None and math.isfinite(score)), default=0.0)
+        known = (score for _, score in inside if score is not None and math.isfinite(score))
+        worst = (min if direction == "maximize" else max)(known, default=0.0)
         for point, score in inside:
             state = TrialState.RUNNING if score is None else TrialState.COMPLETE
             value = None if score is None else score if math.isfinite(score) else worst

@@ -21,9 +21,10 @@ import yaml
 from seedspread.config.errors import InputError
 from seedspread.config.identity import compute_digest, describe_differences
 from seedspread.config.overrides import format_value
+from seedspread.records.digits import Digits
 from seedspread.records.files import unwritable_error, write_atomically
+from seedspread.records.metric import ACCURACY, Metric
 from seedspread.records.record import Status
-from seedspread.records.scores import to_percent
 from seedspread.records.study import Scan, Study
 from seedspread.search.space import Observation, Point, Space
 
@@ -33,7 +34,7 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True)
 class Trial:
-    """A point and the accuracies in percent of its seeds; `name` is that of its study."""
+    """A point and the final scores of its seeds in the unit shown; `name` is that of its study."""
 
     name: str
     point: Point
@@ -44,6 +45,7 @@ class Trial:
     space: dict[str, Any] | None = None  # the one it was chosen from
     search_seed: int = 0
     problems: tuple[str, ...] = ()  # files that are not counted, with the reason
+    metric: Metric = ACCURACY
 
     @classmethod
     def read(cls, folder: Path) -> "Trial":
@@ -55,13 +57,15 @@ class Trial:
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise InputError(f"{path} is damaged; restore a copy of it, or remove {folder}") from error
         has_started = (folder / "study.yaml").exists() or any(folder.glob("seeds/*.json"))
-        scan = Study.load(folder).scan() if has_started else Scan()
+        study = Study.load(folder) if has_started else None
+        scan, metric = (study.scan(), study.metric) if study else (Scan(), ACCURACY)
         records = scan.records
         ended = {status: [s for s, record in records.items() if record.status == status] for status in Status}
-        scores = {s: float(to_percent(records[s].accuracy)) for s in ended[Status.FINISHED]}
+        scores = {s: records[s].score(metric) for s in ended[Status.FINISHED]}
         problems = tuple(f"{folder.name}/seeds/{name}: {reason}" for name, reason in scan.problems.items())
         diverged, failed = tuple(ended[Status.DIVERGED]), tuple(ended[Status.FAILED])
-        return cls(folder.name, point, scores, diverged, failed, search, space, stored.get("search_seed", 0), problems)
+        chosen_by = (search, space, stored.get("search_seed", 0))
+        return cls(folder.name, point, scores, diverged, failed, *chosen_by, problems, metric)
 
     @property
     def score(self) -> float:
@@ -71,6 +75,16 @@ class Trial:
     @property
     def std(self) -> float:
         return float(np.std(list(self.scores.values()), ddof=1)) if len(self.scores) > 1 else math.nan
+
+    @property
+    def better(self) -> float:
+        """The score, negated where smaller is better: a larger one is better."""
+        return self.metric.sign * self.score
+
+    @property
+    def digits(self) -> Digits:
+        """How its scores are written."""
+        return Digits.of(self.metric, [*self.scores.values()])
 
     @property
     def settings(self) -> str:
@@ -94,7 +108,9 @@ class Trial:
     def line(self) -> str:
         """The score or the problem, and the point, in a line."""
         if self.scores:
-            parts = [f"{self.score:6.2f}" + (f" ± {self.std:.2f} %" if len(self.scores) > 1 else " %")]
+            digits = self.digits
+            spread = f" ± {digits.plain(self.std)}" if len(self.scores) > 1 else ""
+            parts = [f"{digits.plain(self.score):>6}{spread}{digits.suffix}"]
             parts += [f"{len(self.diverged)} diverged"] * bool(self.diverged)
             parts += [f"{len(self.failed)} failed"] * bool(self.failed)
         else:
@@ -118,9 +134,9 @@ def read_trials(folder: Path) -> list[Trial]:
 
 
 def best_trial(trials: Sequence[Trial]) -> Trial | None:
-    """The trial with the highest mean, the earliest of equals; None where none has a finished seed."""
+    """The trial with the best mean, the earliest of equals; None where none has a finished seed."""
     finished = [trial for trial in trials if trial.scores]
-    return max(finished, key=lambda trial: trial.score, default=None)
+    return max(finished, key=lambda trial: trial.better, default=None)
 
 
 def comparable_trials(trials: Iterable[Trial], space: Space) -> list[Trial]:

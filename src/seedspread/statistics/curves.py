@@ -1,6 +1,6 @@
 """Learning curves over seeds: bands, where they are flat, whether the spread still falls.
 
-Shapes: curves (S, E), one value per seed and epoch.
+Shapes: curves (S, E), one value per seed and epoch, or other point of the training; nan where a seed has none.
 """
 
 import math
@@ -28,8 +28,15 @@ class Bands:
 
 
 def bands(curves: Array) -> Bands:
-    """Bands of curves (S, E); std is nan for one seed."""
-    return Bands(curves.mean(axis=0), sample_std(curves), curves.min(axis=0), curves.max(axis=0))
+    """Bands of curves (S, E), at each point over the seeds that have it; std is nan for one seed, all for none."""
+    if not np.isnan(curves).any():
+        return Bands(curves.mean(axis=0), sample_std(curves), curves.min(axis=0), curves.max(axis=0))
+    known = [column[~np.isnan(column)] for column in curves.T]
+    rows = [
+        (column.mean(), float(sample_std(column)), column.min(), column.max()) if len(column) else (math.nan,) * 4
+        for column in known
+    ]
+    return Bands(*np.array(rows).T)
 
 
 def running(scores: Array) -> Bands:
@@ -45,8 +52,11 @@ def running(scores: Array) -> Bands:
 def flat_from(curves: Array) -> int:
     """The index of the first epoch from which the mean of curves (S, E) stays within half a std of its last value.
 
-    The std comes from the interquartile range, as for a normal distribution: outliers do not make a curve flat.
+    The std comes from the interquartile range, as for a normal distribution: outliers do not make a curve flat. E, no
+    epoch, where a seed lacks one: the mean would move with the seeds that it is of.
     """
+    if not curves.size or np.isnan(curves).any():
+        return curves.shape[1]
     mean, std = curves.mean(axis=0), stats.iqr(curves[:, -1]) / 1.349
     away = np.flatnonzero(np.abs(mean - mean[-1]) > std / 2)
     return int(away[-1]) + 1 if len(away) else 0
