@@ -34,10 +34,13 @@ class ScorePoints(Protocol):
 
 
 def format_progress(progress: Mapping[str, float]) -> str:
-    """How far a running seed is: `epoch 3/20  loss 0.412  40 s left`; empty where its heart has not said."""
+    """How far a running seed is: `epoch 3/20  loss 0.412  40 s left`, without epochs its steps; empty where its heart
+    has not said.
+    """
     if not progress.get("done"):
         return ""
-    parts = [f"epoch {progress['epoch']:.0f}/{progress['epochs']:.0f}"]
+    unit = "epoch" if "epoch" in progress else "step"
+    parts = [f"{unit} {progress[unit]:,.0f}/{progress[f'{unit}s']:,.0f}"]
     parts += [f"loss {progress['loss']:.3f}"] if "loss" in progress else []
     parts.append(f"{format_duration(progress['seconds'] * (1 / progress['done'] - 1))} left")
     return "  ".join(parts)

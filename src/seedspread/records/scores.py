@@ -255,7 +255,7 @@ class Scores:
     @property
     def unread(self) -> list[int]:
         """Seeds whose predictions were recorded and are missing or damaged, where scores follow from predictions."""
-        if self.examples is None:
+        if self.examples is None or (self.study.schema > 1 and not self.study.index_path.exists()):
             return []
         return [record.seed for record in self.finished if record.predictions_sha256 and record.seed not in self._known]
 
