@@ -252,6 +252,11 @@ class FeatureData(L.LightningDataModule):
         self._loader = ProbeLoader if views else LiveLoader
         check_sizes(name, classes, self.classes, batch_size, self.train_examples)
 
+    @property
+    def has_test_set(self) -> bool:
+        """Whether test examples are left that do not validate."""
+        return self.validation_examples is not None
+
     def example_index(self) -> ExampleIndex:
         test, rows = self.shared.extraction.source.test, self.pictures.test_rows
         names = np.array(test.names)[rows] if isinstance(test, PictureFiles) else None
@@ -266,7 +271,7 @@ class FeatureData(L.LightningDataModule):
 
     def test_dataloader(self) -> ScoreLoader | list[ScoreLoader]:
         """The test set; empty where it validates."""
-        return self._score(self.pictures) if self.shared.validation else []
+        return self._score(self.pictures) if self.has_test_set else []
 
     def _score(self, features: Features, chosen: np.ndarray | None = None) -> ScoreLoader:
         return ScoreLoader(features, self.score_batch_size, self.shared.device, chosen)

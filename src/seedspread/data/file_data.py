@@ -169,6 +169,11 @@ class FileData(L.LightningDataModule):
         self.batch_size, self.score_batch_size = batch_size, score_batch_size
         self._normalise = Normaliser(mean, std, size, device)
 
+    @property
+    def has_test_set(self) -> bool:
+        """Whether test examples are left that do not validate."""
+        return self.validation_examples is not None
+
     def example_index(self) -> ExampleIndex:
         test: Any = self.pictures.test
         return ExampleIndex(test.labels, np.arange(len(test)), np.array(test.names))
@@ -185,7 +190,7 @@ class FileData(L.LightningDataModule):
 
     def test_dataloader(self) -> FileLoader | list[FileLoader]:
         """The test set; empty where it validates."""
-        return self._score(self.pictures.test) if self.split or self.pictures.validation else []
+        return self._score(self.pictures.test) if self.has_test_set else []
 
     def _score(self, pictures: Any, chosen: np.ndarray | None = None) -> FileLoader:
         every = [(0, index) for index in (range(len(pictures)) if chosen is None else chosen.tolist())]

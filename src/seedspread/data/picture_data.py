@@ -119,6 +119,11 @@ class PictureData(L.LightningDataModule):
         check_sizes(name, classes, self.classes, batch_size, self.train_examples)
         self._normalise = Normaliser(mean, std, size, device)
 
+    @property
+    def has_test_set(self) -> bool:
+        """Whether test examples are left that do not validate."""
+        return self.validation_examples is not None
+
     def example_index(self) -> ExampleIndex:
         return ExampleIndex(self.pictures.test_labels.cpu().numpy(), self.pictures.test_positions)
 
@@ -130,7 +135,7 @@ class PictureData(L.LightningDataModule):
 
     def test_dataloader(self) -> ScoreLoader | list[ScoreLoader]:
         """The test set; empty where it validates."""
-        return self._score(*self._test) if self.validation else []
+        return self._score(*self._test) if self.has_test_set else []
 
     @property
     def _test(self) -> tuple[Tensor, Tensor]:

@@ -49,6 +49,8 @@ class Record:
     data_sha256: str | None = None
     data_source: str | None = None  # where the data were read; None: the data's default
     train_examples: int | None = None
+    validation_examples: int | None = None  # None where the test set validates
+    split_sha256: str | None = None  # of the positions of those that were taken out of the training examples
     test_examples: int | None = None
     features: Mapping[str, Any] | None = None  # backbone and cache of a linear probe
     stacked: int | None = None  # how many seeds trained in one step

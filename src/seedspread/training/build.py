@@ -21,6 +21,7 @@ from seedspread.config.resolve import resolve_config
 from seedspread.config.schema import Train
 from seedspread.config.streams import Streams, check_seed
 from seedspread.config.targets import build_object, check_targets, is_foreign
+from seedspread.data.splits import Split
 from seedspread.execution.leases import is_in_use
 from seedspread.records.metric import Metric
 from seedspread.records.record import Record
@@ -73,6 +74,8 @@ def build_run(
         "data_sha256": fingerprint,
         "data_source": describe_source(cfg),
         "train_examples": getattr(data, "train_examples", None),
+        "validation_examples": getattr(data, "validation_examples", None),
+        "split_sha256": split.sha256 if isinstance(split := getattr(data, "split", None), Split) else None,
         "features": getattr(data, "description", None),
     }
     module = _build_classifier(cfg, data, streams, device) if cfg.get("module") is None else _build_module(cfg, streams)

@@ -64,9 +64,9 @@ def train_stack(cfg: DictConfig, study: Study, seeds: Sequence[int], leases: Wor
         for seed, header in zip(seeds, headers, strict=True)
     ]
     stack = StackedClassifier(classifiers, recorders)
-    fit(cfg, stack, StackedData(data), [StackClock(recorders)], devices[0], leases=leases)
-    for recorder, classifier in zip(recorders, classifiers, strict=True):
-        recorder.write(classifier)
+    fit(cfg, stack, StackedData(data), [StackClock(recorders)], devices[0], leases=leases, recorders=recorders)
+    for recorder, classifier, tested in zip(recorders, classifiers, stack.tested, strict=True):
+        recorder.write(classifier, None if recorder.diverged and data[0].has_test_set else tested)
 
 
 class StackedData(L.LightningDataModule):
@@ -79,8 +79,17 @@ class StackedData(L.LightningDataModule):
     def train_dataloader(self) -> "StackedLoader":
         return StackedLoader([data.train_dataloader() for data in self.data])
 
-    def val_dataloader(self) -> ScoreLoader:
-        return self.data[0].val_dataloader()
+    def val_dataloader(self) -> "ScoreLoader | StackedScores":
+        if self.data[0].split is None:
+            return self.data[0].val_dataloader()
+        return StackedScores([data.val_dataloader() for data in self.data])
+
+    def test_dataloader(self) -> ScoreLoader | list[ScoreLoader]:
+        return self.data[0].test_dataloader()
+
+    @property
+    def has_test_set(self) -> bool:
+        return self.data[0].has_test_set
 
 
 class StackedLoader:
@@ -104,6 +113,21 @@ class StackedLoader:
             yield shared.gather(pictures, views), shared.train_labels[torch.from_numpy(pictures)]
 
 
+class StackedScores:
+    """The validation examples of all seeds, each with its own, as many for each."""
+
+    def __init__(self, loaders: Sequence[ScoreLoader]) -> None:
+        self.loaders = loaders
+
+    def __len__(self) -> int:
+        return len(self.loaders[0])
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batches in zip(*self.loaders, strict=True):
+            features, labels = (torch.stack(part) for part in zip(*batches, strict=True))
+            yield features, labels
+
+
 class StackedClassifier(Classifier):
     """Several classifiers with linear heads as one; each ends with its own log, predictions and weights.
 
@@ -118,6 +142,7 @@ class StackedClassifier(Classifier):
             raise InputError("stack: only the heads of model=linear_probe train in one step; set stack=1")
         super().__init__(ProbeStack(heads).to(heads[0].weight.device), first.loss, first.optimizer, first.schedule)
         self.classifiers, self.recorders = list(classifiers), list(recorders)
+        self.tested: list[dict[str, float]] = [{} for _ in recorders]
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
@@ -134,19 +159,21 @@ class StackedClassifier(Classifier):
 
     def on_validation_epoch_start(self) -> None:
         super().on_validation_epoch_start()
-        self._val_loss = torch.zeros(len(self.classifiers), device=self.device)
+        self._score_loss = torch.zeros(len(self.classifiers), device=self.device)
 
     def validation_step(self, batch: Batch) -> None:
         features, labels = batch
         logits = self(features).float()
-        self._val_loss += torch.stack([F.cross_entropy(head, labels, reduction="sum") for head in logits])
+        labels = labels.expand(logits.shape[:2])
+        losses = [F.cross_entropy(*pair, reduction="sum") for pair in zip(logits, labels, strict=True)]
+        self._score_loss += torch.stack(losses)
         self._scored.append(logits.argmax(2))
         self._labels.append(labels)
 
     def on_validation_epoch_end(self) -> None:
         predictions = torch.cat(self._scored, 1)
-        correct = (predictions == torch.cat(self._labels)).sum(1)
-        sums = torch.cat([self._train_sums, self._val_loss[:, None], correct[:, None]], 1)
+        correct = (predictions == torch.cat(self._labels, 1)).sum(1)
+        sums = torch.cat([self._train_sums, self._score_loss[:, None], correct[:, None]], 1)
         n = predictions.shape[1]
         for i, (recorder, row) in enumerate(zip(self.recorders, sums.tolist(), strict=True)):
             if recorder.diverged is not None:
@@ -160,6 +187,14 @@ class StackedClassifier(Classifier):
                 self._keep_weights(i)
         if all(recorder.diverged is not None for recorder in self.recorders):
             self.trainer.should_stop = True
+
+    def on_test_epoch_end(self) -> None:
+        predictions = torch.cat(self._scored, 1)
+        correct = (predictions == torch.cat(self._labels, 1)).sum(1)
+        for i, (loss, right) in enumerate(zip(self._score_loss.tolist(), correct.tolist(), strict=True)):
+            n = predictions.shape[1]
+            self.tested[i] = {"test/loss": loss / n, "test/acc": right / n}
+            self.classifiers[i].predictions = predictions[i]
 
     def on_train_end(self) -> None:
         for i, recorder in enumerate(self.recorders):

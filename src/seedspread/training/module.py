@@ -22,7 +22,8 @@ class Classifier(L.LightningModule):
 
     It logs train/loss, train/acc (on augmented pictures), val/loss (cross-entropy) and val/acc of each scored epoch;
     losses in nats, accuracies as fractions. Sums stay on the device; the host synchronises once an epoch, when it reads
-    them. `predictions` are the labels (examples,) of the last scoring, in the order of the set.
+    them. On a test set it logs test/loss (cross-entropy) and test/acc. `predictions` are the labels (examples,) of the
+    last scoring, in the order of the set.
     """
 
     def __init__(
@@ -79,21 +80,27 @@ class Classifier(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._scored, self._labels = [], []
-        self._val_loss = torch.zeros((), device=self.device)
+        self._score_loss = torch.zeros((), device=self.device)
+
+    def on_test_epoch_start(self) -> None:
+        self.on_validation_epoch_start()
 
     def validation_step(self, batch: Batch) -> None:
         images, labels = batch
         logits = self(images).float()
-        self._val_loss += F.cross_entropy(logits, labels, reduction="sum")
+        self._score_loss += F.cross_entropy(logits, labels, reduction="sum")
         self._scored.append(logits.argmax(1))
         self._labels.append(labels)
+
+    def test_step(self, batch: Batch) -> None:
+        self.validation_step(batch)
 
     def on_validation_epoch_end(self) -> None:
         self.predictions = torch.cat(self._scored)
         if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
             return
         correct = (self.predictions == torch.cat(self._labels)).sum()
-        sums = torch.cat([self._train_sums, self._val_loss[None], correct[None]])
+        sums = torch.cat([self._train_sums, self._score_loss[None], correct[None]])
         train_loss, train_correct, seen, val_loss, val_correct = sums.tolist()  # the one synchronisation of an epoch
         n = len(self.predictions)
         means = (train_loss / max(seen, 1), train_correct / max(seen, 1), val_loss / n, val_correct / n)
@@ -101,6 +108,12 @@ class Classifier(L.LightningModule):
         self.log_dict(metrics, logger=False)
         for logger in self.loggers:  # not by log_dict, which rounds to single precision
             logger.log_metrics({**metrics, "epoch": self.current_epoch}, self.global_step - 1)
+
+    def on_test_epoch_end(self) -> None:
+        self.predictions = torch.cat(self._scored)
+        correct = (self.predictions == torch.cat(self._labels)).sum()
+        sums = torch.stack([self._score_loss, correct]).double().cpu()  # Lightning takes a float in single precision
+        self.log_dict(dict(zip(("test/loss", "test/acc"), sums / len(self.predictions), strict=True)))
 
     def example_results(self) -> dict[str, Tensor]:
         """The labels predicted in the last scoring; with true labels where the data do not tell them otherwise."""

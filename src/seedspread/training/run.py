@@ -38,7 +38,7 @@ def train_seed(
     checkpoint = find_checkpoint(cfg, study, module, header)
     recorder = SeedRecord(study, header, started, replaces=replaces)
     checkpoints = Checkpoints(study.checkpoint_path(seed), **cfg.checkpoint)
-    tested = fit(cfg, module, data, [recorder, checkpoints], device, checkpoint, leases)
+    tested = fit(cfg, module, data, [recorder, checkpoints], device, checkpoint, leases, [recorder])
     record = recorder.write(module, tested)
     checkpoints.finish()
     return record
@@ -52,12 +52,14 @@ def fit(
     device: torch.device,
     checkpoint: Path | None = None,
     leases: Worker | None = None,
-) -> dict[str, float]:
+    recorders: Sequence[SeedRecord] = (),
+) -> dict[str, float] | None:
     """Train with the config's trainer, from `checkpoint` on if given; `callbacks` run before the config's own.
 
-    A run that is recorded is then scored on the test set, unless it has diverged; returns the metrics of that.
+    A run with `recorders` of its seeds is then scored on the test set, where there is one: returns the metrics of
+    that, None where all seeds have diverged.
     """
-    recorder = next((callback for callback in callbacks if isinstance(callback, SeedRecord)), None)
+    recorder = recorders[0] if len(recorders) == 1 else None
     loggers = [*filter(None, [open_logger(cfg.logger)]), *([recorder.logged] if recorder else [])]
     one = device.type == "cuda" and cfg.trainer.devices == 1
     trainer = instantiate(cfg.trainer, _partial_=True)(
@@ -70,7 +72,9 @@ def fit(
         leases.progress = partial(measure_progress, trainer, time.monotonic(), recorder)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        return test(trainer, module, data) if recorder and not recorder.diverged else {}
+        if not recorders or not has_test_set(module, data):
+            return {}
+        return None if all(found.diverged for found in recorders) else test(trainer, module, data)
     except SystemExit as exit_:  # Lightning's answer to Ctrl-C and SIGTERM
         raise KeyboardInterrupt from exit_
     finally:
@@ -80,14 +84,18 @@ def fit(
 
 
 def test(trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule | None) -> dict[str, float]:
-    """Score the trained module on the test set, where both have one; the metrics that it logged, by name."""
-    where = module if data is None else data
-    if not (is_overridden("test_step", module) and is_overridden("test_dataloader", where)):
-        return {}
+    """Score the trained module on the test set; the metrics that it logged, by name."""
     found: dict[str, float] = {}
     for metrics in trainer.test(module, datamodule=data, verbose=False):
         found |= metrics
     return found
+
+
+def has_test_set(module: L.LightningModule, data: L.LightningDataModule | None) -> bool:
+    """Whether module and data have a test set; the project's data without validation data have none of their own."""
+    where = module if data is None else data
+    both = is_overridden("test_step", module) and is_overridden("test_dataloader", where)
+    return both and getattr(data, "has_test_set", True)
 
 
 def measure_progress(trainer: L.Trainer, started: float, recorder: SeedRecord | None = None) -> dict[str, float]:

@@ -114,8 +114,10 @@ class SeedRecord(L.Callback):
         if before is not None and before != now:
             self.header["resumed_with"] = {key: [old, new] for key, old, new in find_differences(before, now)}
 
-    def write(self, module: L.LightningModule, tested: Mapping[str, float] | None = None) -> Record:
+    def write(self, module: L.LightningModule, tested: Mapping[str, float] | None) -> Record:
         """Write the record of a seed whose training has ended; `tested` are the metrics of the test set.
+
+        They are empty where there is no test set, and None where it was not scored: then no examples are recorded.
 
         Raises InputError where the study's metric was never logged.
         """
@@ -125,7 +127,7 @@ class SeedRecord(L.Callback):
                 f"metric.name={self.study.metric.name} was not scored (logged: {known}); is the checkpoint at its last "
                 "epoch, or is validation skipped by trainer.check_val_every_n_epoch?"
             )
-        examples, index = _read_examples(module)
+        examples, index = ({}, None) if tested is None else _read_examples(module)
         if index is not None:
             self.study.check_examples(index)
         told = next((examples[name] for name in ("predictions", "scores", "probabilities") if name in examples), None)
