@@ -1,6 +1,8 @@
 """Folders and archives of pictures, their cache, and what is wrong with them."""
 
+import contextlib
 import io
+import multiprocessing
 import os
 import re
 import tarfile
@@ -82,6 +84,27 @@ def test_the_cache_is_reused_follows_changes_and_survives_damage(tmp_path, monke
     changed = read_class_folders(str(source), cache, 8)
     assert values(changed.train)[0] == 77 and changed.fingerprint != first.fingerprint
     assert not [path for path in cache.iterdir() if path.name.startswith(".")]
+
+
+def test_of_several_processes_one_decodes_and_the_others_wait(tmp_path):
+    source = str(folder(tmp_path / "in", {**files(train=200), "notes.txt": b"x"}))
+    context = multiprocessing.get_context("fork")
+    barrier, found = context.Barrier(3), context.Queue()
+
+    def read():
+        with (tmp_path / f"said by {os.getpid()}").open("w") as said, contextlib.redirect_stdout(said):
+            barrier.wait()
+            found.put(read_class_folders(source, tmp_path / "cache", 8).fingerprint)
+
+    processes = [context.Process(target=read) for _ in range(3)]
+    for process in processes:
+        process.start()
+    assert len({found.get(timeout=60) for _ in processes}) == 1
+    for process in processes:
+        process.join()
+    said = sorted(path.read_text() for path in tmp_path.glob("said by *"))
+    assert said[:2] == ["", ""] and "1 file with an ending that is not read" in said[2]
+    assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
 def broken(contents: dict[str, bytes]) -> dict[str, bytes]:

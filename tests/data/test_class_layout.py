@@ -364,8 +364,6 @@ def test_a_cache_that_cannot_be_written_is_named_before_a_picture_is_decoded(tmp
     source = str(folder(tmp_path / "in", files()))
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("seedspread.data.class_folders.decode_picture", lambda *_: pytest.fail("decoded"))
-    for cache in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(
-            InputError, match=r"cannot keep the decoded pictures in .*Not a directory; .*data\.cache=PATH"
-        ):
+    for cache, why in ((tmp_path / "file", "it is a file"), (tmp_path / "file" / "below", "Not a directory")):
+        with pytest.raises(InputError, match=rf"cannot keep the decoded pictures in .*: {why}; .*data\.cache=PATH"):
             read_class_folders(source, cache, 8)

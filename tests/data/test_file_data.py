@@ -138,12 +138,15 @@ def test_invalid_settings_are_refused(files, setting, says):
         train(files(setting))
 
 
-def test_a_broken_picture_is_named(files, folder, tmp_path):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_picture_is_named_without_the_traceback_of_a_worker(files, folder, tmp_path, workers):
     broken = tmp_path / "broken"
     shutil.copytree(folder, broken)
     (broken / "train" / "a" / "03.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"03\.png: not a whole picture \(.*\); replace or remove it"):
-        train(files(f"data.source={broken}"))
+    with pytest.raises(
+        InputError, match=rf"^{broken}/train/a/03\.png: not a whole picture \(.*\); replace or remove it$"
+    ):
+        train(files(f"data.source={broken}", f"data.workers={workers}"))
 
 
 CALLS: list[dict[str, object]] = []  # the keywords of each call of the readers below

@@ -19,6 +19,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
 from seedspread.data.crops import RandomResizedCrop, center_crop
+from seedspread.data.decoding import BrokenPicture
 from seedspread.data.loader import EpochOrder, EpochPosition, Normaliser, find_rank
 from seedspread.data.picture_files import PictureFiles, PictureSource
 from seedspread.data.pictures import check_sizes
@@ -106,9 +107,12 @@ class FileLoader(EpochPosition, DataLoader[tuple[Tensor, Tensor]]):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:  # type: ignore[override]
         if isinstance(self.keys, EpochBatches):
             self.keys.begin = self._next
-        for _, (images, labels) in zip(self.steps(), DataLoader.__iter__(self), strict=True):
-            images, labels = (part.to(self.target, non_blocking=True) for part in (images, labels))
-            yield self.normalise(images).permute(0, 3, 1, 2), labels
+        try:
+            for _, (images, labels) in zip(self.steps(), DataLoader.__iter__(self), strict=True):
+                images, labels = (part.to(self.target, non_blocking=True) for part in (images, labels))
+                yield self.normalise(images).permute(0, 3, 1, 2), labels
+        except BrokenPicture as error:  # that of a worker process holds its traceback, as text before the message
+            raise BrokenPicture(str(error).rpartition(f"{BrokenPicture.__name__}: ")[2].strip()) from error
 
 
 @lru_cache(maxsize=1)

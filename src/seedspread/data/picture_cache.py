@@ -1,15 +1,16 @@
 """Decoded pictures on disk: arrays that several processes map together."""
 
-import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from seedspread.config.errors import InputError
 from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
@@ -22,20 +23,40 @@ def load_or_build(folder: Path, name: str, source: str, build: Callable[[], Pict
     """The pictures of `source` from `folder`; `build` decodes them the first time.
 
     `source` describes what the pictures are made from (paths, sizes, times, settings): another description makes
-    another entry. An entry is written to a temporary folder and renamed, so it is complete or absent; of two processes
-    that build it at once, the second uses the first's. A damaged entry is built again. Raises InputError where the
-    folder cannot be written to.
+    another entry. An entry is written to a temporary folder and renamed, so it is complete or absent. Of several
+    processes one builds it, and the others wait. A damaged entry is built again. Raises InputError where the folder
+    cannot be written to, before anything is built.
     """
     entry = folder / f"{name}-{hashlib.sha256(source.encode()).hexdigest()[:12]}"
     if (found := load_entry(entry)) is not None:
         return found
-    _check_writable(folder)
-    made = build()
+    with _lock(folder, entry.name):
+        if (found := load_entry(entry)) is not None:
+            return found
+        made = build()
+        try:
+            store_entry(made, entry, source)
+        except OSError as error:
+            raise unkept_error("decoded pictures", folder, error) from error
+        return load_entry(entry) or made
+
+
+@contextmanager
+def _lock(folder: Path, name: str) -> Iterator[None]:
+    """Within the block no other process is in it for `name`; an empty `folder` is removed again at the end."""
+    lock = FileLock(folder / f".{name}.lock")
     try:
-        store_entry(made, entry, source)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except OSError as error:
         raise unkept_error("decoded pictures", folder, error) from error
-    return load_entry(entry) or made
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)  # who waits for it finds the entry, or builds it as well
+        lock.release()
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def check_room(folder: Path, needed: int, what: str) -> None:
@@ -46,30 +67,16 @@ def check_room(folder: Path, needed: int, what: str) -> None:
             f"{what} take {gib:.1f} GiB, and this machine has {memory / 2**30:.1f} GiB of memory; set a smaller "
             "data.size, or use data=picture_files, which decodes in every epoch"
         )
-    if needed > (free := shutil.disk_usage(_existing(folder)).free):
+    if needed > (free := shutil.disk_usage(folder).free):
         raise InputError(
             f"{what} take {gib:.1f} GiB, and {folder} has {free / 2**30:.1f} GiB free; set another folder with "
             "data.cache=PATH, or a smaller data.size"
         )
 
 
-def _check_writable(folder: Path) -> None:
-    """Raise InputError where an entry could not be written to `folder`, before hours of decoding show it."""
-    there = _existing(folder)
-    if not there.is_dir():
-        raise unkept_error("decoded pictures", folder, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)))
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise unkept_error("decoded pictures", folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
-
-
-def _existing(folder: Path) -> Path:
-    """`folder`, or the nearest folder above it that exists."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
-
-
 def unkept_error(what: str, folder: Path, error: OSError) -> InputError:
     """What is wrong where `what` cannot be written to the cache `folder`, and the fix."""
-    why = error.strerror or error
+    why = "it is a file" if isinstance(error, FileExistsError) else error.strerror or error
     return InputError(
         f"cannot keep the {what} in {folder}: {why}; fix that, or set another folder with data.cache=PATH"
     )
