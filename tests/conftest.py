@@ -16,6 +16,7 @@ from PIL import Image
 from seedspread.commands.console import run_command
 from seedspread.commands.train import main
 from seedspread.data import extractor, features
+from seedspread.records.metric import ACCURACY
 from seedspread.records.study import Study
 from seedspread.training import worker  # noqa: F401 - imported before the server is forked
 from tests import synthetic
@@ -142,8 +143,8 @@ def cifar_pictures() -> str:
 def make_study(tmp_path: Path) -> Callable[..., Study]:
     """Make a study of these accuracies (fractions), seeds 0, 1, 2, ..."""
 
-    def make(accuracies, name="dots", config=synthetic.CONFIG):
-        study = Study.open(tmp_path / "results" / name, config)
+    def make(accuracies, name="dots", config=synthetic.CONFIG, metric=ACCURACY):
+        study = Study.open(tmp_path / "results" / name, config, metric=metric)
         for seed, accuracy in enumerate(accuracies):
             synthetic.add_seed(study, seed, accuracy)
         return study

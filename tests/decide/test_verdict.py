@@ -1,6 +1,7 @@
 """Verdicts: how often they are wrong, which seeds are paired, what cannot be compared."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from scipy import stats
 from seedspread import statistics as st
 from seedspread.config.errors import InputError
 from seedspread.decide.score_files import Arm
-from seedspread.decide.verdict import compare_arms
-from seedspread.report.verdict_words import notes, verdict_sentence
+from seedspread.decide.verdict import compare, compare_arms
+from seedspread.records.metric import Metric
+from seedspread.report.verdict_words import comparison_rows, notes, verdict_sentence
 from tests.statistics.simulation import at_most, draw_arms, share
 
 RNG = np.random.default_rng(3)
@@ -102,3 +104,44 @@ def test_a_thousand_seeds_take_seconds():
     began = time.process_time()
     compare_arms(Arm("old", a), [Arm("new", b)])
     assert time.process_time() - began < 10
+
+
+def negated(arm, metric):
+    return replace(arm, scores=-arm.scores, metric=metric)
+
+
+@pytest.mark.parametrize("n, m, paired", [(24, 17, False), (17, 17, True), (4, 4, True)])
+def test_negated_scores_to_be_minimized_have_the_same_verdict(n, m, paired):
+    seeds = np.arange(n) if paired else None
+    old, new = Arm("old", A[:n], seeds), Arm("new", B[:m] + 0.4, seeds)
+    loss = Metric.of("loss")
+    for one, other in ((old, new), (new, old)):
+        (c,) = compare_arms(one, [other])
+        (mirrored,) = compare_arms(negated(one, loss), [negated(other, loss)])
+        assert c.verdict == mirrored.verdict and c.p == mirrored.p
+        assert mirrored.primary.value == -c.primary.value and mirrored.effect == pytest.approx(-c.effect)
+        assert mirrored.improvement == c.improvement and mirrored.improvement_interval == c.improvement_interval
+        assert mirrored.dominance == c.dominance and (mirrored.needed, mirrored.detectable) == (c.needed, c.detectable)
+    assert compare_arms(old, [new])[0].verdict == ("better" if n > 4 else "too few seeds")
+
+
+def test_words_of_a_metric_to_be_minimized_show_differences_as_they_are():
+    rmse = Metric.of("val/rmse")
+    (c,) = compare_arms(Arm("old", A - 36, metric=rmse), [Arm("new", A - 37, metric=rmse)])
+    assert verdict_sentence(c).startswith("new is better than old: val/rmse -1.000 (95 % -1.")
+    assert "smaller is better; Welch's t-test" in verdict_sentence(c)
+    assert "P(new < old) over seeds, Bouthillier's verdict" in dict(comparison_rows(c))
+    assert c.improvement == pytest.approx(np.mean(np.subtract.outer(A - 37, A - 36) < 0))
+    assert "points" not in " ".join([verdict_sentence(c), *notes(c), *(result for _, result in comparison_rows(c))])
+
+
+@pytest.mark.parametrize(
+    "other", [Metric.of("val/f1"), Metric.of("val/rmse", direction="maximize"), Metric.of("val/rmse", unit="seconds")]
+)
+def test_arms_of_different_metrics_are_refused(other):
+    with pytest.raises(InputError, match=r"old is scored by val/rmse \(smaller is better\), new by .*metric=val/rmse"):
+        compare_arms(Arm("old", A, metric=Metric.of("val/rmse")), [Arm("new", B, metric=other)])
+
+
+def test_numbers_are_compared_in_the_direction_that_is_given():
+    assert compare(A, B - 5).verdict == "worse" and compare(A, B - 5, direction="minimize").verdict == "better"

@@ -71,17 +71,21 @@ def learning_curves(several: Sequence[Findings]) -> Figure:
     return fig
 
 
-@draw_columns(rows=2)
-def losses(found: Findings, top: Axes, below: Axes) -> None:
+def losses(several: Sequence[Findings]) -> Figure:
     """Losses of validation or test set, and of training: mean, ± 1 std, minimum to maximum."""
-    for ax, metric in ((top, LOSSES[0]), (below, LOSSES[1])):
-        points, curves = found.scores.logged(metric)
-        ax.set_ylabel(label(found.scores, metric))
-        if len(points):
-            draw_bands(ax, points, st.bands(curves), seeds=np.isfinite(curves).sum(axis=0))
-            draw_legend(ax)
-    use_integer_ticks(top, below)
-    below.set_xlabel(found.scores.axis)
+    shown = [name for name in LOSSES if any(len(found.scores.logged(name)[0]) for found in several)]
+    fig, axes = make_panels(several, rows=len(shown))
+    for column, found in zip(axes.T, several, strict=True):
+        set_title(column[0], found)
+        for ax, name in zip(column, shown, strict=True):
+            points, curves = found.scores.logged(name)
+            ax.set_ylabel(label(found.scores, name))
+            if len(points):
+                draw_bands(ax, points, st.bands(curves), seeds=np.isfinite(curves).sum(axis=0))
+        draw_legend(column[0])
+        use_integer_ticks(*column)
+        column[-1].set_xlabel(found.scores.axis)
+    return fig
 
 
 def histogram(several: Sequence[Findings]) -> Figure:

@@ -10,6 +10,11 @@ POPULAR_SEEDS = (0, 1, 42, 1234, 3407)
 CHOICES_IN_WORDS = (2, 5, 10, 100, 1000)  # the best of so many seeds
 
 
+def luck_section(found: Findings) -> list[str]:
+    """The words of `luck_words` for a report; none where scores are no fractions of right answers."""
+    return [] if (found.test or found.scores).examples is None else luck_words(found)
+
+
 def luck_words(found: Findings) -> list[str]:
     """How much of a study's spread is luck, in sentences; or why that is unknown."""
     if (luck := found.luck) is None:

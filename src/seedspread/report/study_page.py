@@ -23,7 +23,7 @@ from seedspread.report.document import (
 )
 from seedspread.report.figures import draw_figures
 from seedspread.report.findings import Findings
-from seedspread.report.luck_words import luck_words
+from seedspread.report.luck_words import luck_section
 from seedspread.report.repeat import commands, how_to_repeat
 from seedspread.report.study_words import (
     black_swans,
@@ -65,7 +65,7 @@ def study_document(several: Sequence[Findings], captions: Mapping[str, str]) -> 
         section("How are the scores distributed over seeds?", distribution, *about_spread),
         section('Are there "black swan" seeds?', black_swans, "sorted_scores"),
         section("How often was the test set looked at?", test_set_words, "validation_and_test"),
-        section("How much of it is luck?", luck_words, "luck"),
+        section("How much of it is luck?", luck_section, "luck"),
         section("Is the training stable?", stability, "gradient_norms"),
         section("Does pretraining shrink the spread?", pretraining(several), *["spreads"] * compares_pretraining),
     ]
