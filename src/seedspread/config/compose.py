@@ -18,9 +18,9 @@ def find_user_configs() -> Path | None:
     return folder if folder.is_dir() and folder.resolve() != Path(CONF).resolve() else None
 
 
-def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
+def compose_config(name: str, overrides: Sequence[str], return_hydra_config: bool = False) -> DictConfig:
     """The config of that name with Hydra's `overrides`, composed outside a command; knows the user's configs too."""
     folder = find_user_configs()
     places = [f"hydra.searchpath=[{format_value(f'file://{folder}')}]"] if folder else []
     with initialize_config_dir(CONF, version_base="1.3"):
-        return compose(name, overrides=[*places, *overrides])
+        return compose(name, overrides=[*places, *overrides], return_hydra_config=return_hydra_config)

@@ -223,18 +223,22 @@ class SeededTraining(_Seeded):
         keyed.epoch = epoch
 
     def __iter__(self) -> Iterator[Any]:
+        # Evaluated when the first batch is asked for: Lightning makes an iterator before it tells the epoch.
         begin, self._begin = self._begin, 0
         if self.keys is None:
-            return itertools.islice(self.loader, begin, None)
-        self.keys.begin = begin
-        return iter(self.loader)
+            yield from itertools.islice(self.loader, begin, None)
+        else:
+            self.keys.begin = begin
+            yield from self.loader
 
     def state_dict(self) -> dict[str, int]:
-        """How many batches of the epoch are done: by the trainer's count, which fetches ahead."""
+        """Epoch, and how many of its batches are done: by the trainer's count, since some loaders fetch ahead."""
         progress = self._trainer.fit_loop.epoch_loop.batch_progress
-        return {"batches_done": 0 if progress.is_last_batch else progress.current.ready}
+        done = 0 if progress.is_last_batch else progress.current.ready
+        return {"epoch": self._trainer.current_epoch, "batches_done": done}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
+        self.set_epoch(state["epoch"])
         self._begin = state["batches_done"]
 
 

@@ -15,6 +15,7 @@ from seedspread.records.study import Study
 from seedspread.training.build import Header
 from seedspread.training.callbacks.seed_record import SeedRecord
 from seedspread.training.module import Classifier
+from seedspread.training.running_metrics import States, add_logged, logged_states, metric_states, restore_metrics
 from seedspread.training.seeding import generator_states, restore_generator_states
 
 
@@ -24,8 +25,8 @@ class Checkpoints(L.Callback):
     With `keep` the trained network stays beside it, as .final.ckpt. A checkpoint is written between two steps of an
     epoch only, after an optimizer step and where no scoring is due, so that there is one way to resume: "after an
     epoch" means after the first such step of the next; an epoch of one step has none. Lightning saves weights,
-    optimizer, schedule, progress and the loader's position. This callback adds the states of the global generators,
-    to Lightning's own checkpoints as well.
+    optimizer, schedule, progress and the loader's position. This callback adds the states of the global generators and
+    of metrics within an epoch, to Lightning's own checkpoints as well.
     """
 
     def __init__(self, path: Path, every_minutes: float | None, every_n_epochs: int | None, keep: bool) -> None:
@@ -33,17 +34,34 @@ class Checkpoints(L.Callback):
         self._last = time.monotonic()
         self._epoch_is_due = False
         self._states: dict[str, Any] | None = None
+        self._metrics: States = {}
+        self._logged: States = {}
+        self._loaders: list[dict[str, Any]] = []
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Move the loaders to where they were: a module that counts its steps has made Lightning load them before."""
+        loop: Any = trainer.fit_loop
+        stateful = [loader for loader in loop._combined_loader.flattened if hasattr(loader, "load_state_dict")]
+        for loader, state in zip(stateful, self._loaders, strict=False):
+            loader.load_state_dict(state)
+        if self._loaders:
+            iter(loop._data_fetcher)
+        self._loaders = []
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if self._states is not None:  # not earlier: Lightning's set-up draws from them
             restore_generator_states(self._states)
+            restore_metrics(pl_module, self._metrics)
             self._states = None
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if self._logged:
+            add_logged(trainer, self._logged)
+            self._logged = {}
         steps, scored_every = batch_idx + 1, trainer.val_check_batch or 0
         if trainer.is_last_batch or steps % trainer.accumulate_grad_batches:
             return  # accumulated gradients are not saved
@@ -79,9 +97,13 @@ class Checkpoints(L.Callback):
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["generator_states"] = generator_states()
+        checkpoint["metrics"] = metric_states(pl_module)
+        checkpoint["logged"] = logged_states(trainer)
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         self._states = checkpoint.get("generator_states")
+        self._metrics, self._logged = checkpoint.get("metrics", {}), checkpoint.get("logged", {})
+        self._loaders = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", [])
 
 
 def find_checkpoint(cfg: DictConfig, study: Study, module: L.LightningModule, header: Header) -> Path | None:

@@ -103,16 +103,28 @@ class SeedRecord(L.Callback):
         return {part: seconds + here[part] for part, seconds in self._before.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Seed, study, data and machine of the checkpoint; what was logged and the seconds spent so far."""
+        """Seed, study, data and machine of the checkpoint, and the seconds spent so far."""
         known = {key: self.header[key] for key in ("seed", "config_digest", "data_sha256", "environment")}
-        return {**known, "seconds": self._spent(), "points": [dict(point) for point in self.logged.points]}
+        return {**known, "seconds": self._spent()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._before = state_dict.get("seconds", self._before)
-        self.logged.points = [dict(point) for point in state_dict.get("points", [])]
         before, now = state_dict.get("environment"), self.header["environment"]
         if before is not None and before != now:
             self.header["resumed_with"] = {key: [old, new] for key, old, new in find_differences(before, now)}
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep what was logged so far, and what this step logs: loggers get it once the step has ended."""
+        log = MetricLog([dict(point) for point in self.logged.points])
+        connector: Any = trainer._logger_connector
+        within_a_step = connector._first_loop_iter is not None and not trainer.fit_loop._should_accumulate()
+        if within_a_step and connector.should_update_logs and (values := connector.metrics["log"]):
+            step = trainer.fit_loop.epoch_loop._batches_that_stepped
+            log.log_metrics({**values, "epoch": trainer.current_epoch}, step)
+        checkpoint["points"] = log.points
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.logged.points = [dict(point) for point in checkpoint.get("points", [])]
 
     def write(self, module: L.LightningModule, tested: Mapping[str, float] | None) -> Record:
         """Write the record of a seed whose training has ended; `tested` are the metrics of the test set.
