@@ -135,8 +135,10 @@ def test_early_stopping_checks_every_few_epochs_and_runs_by_steps(tmp_path):
     few = train(settings("topics", f"results={tmp_path}", "study=b", "+trainer.check_val_every_n_epoch=2",
                          "trainer.max_epochs=4", "trainer.log_every_n_steps=50"))  # fmt: skip
     assert few.epochs == [1, 3] and few.steps is None
-    by_steps = ("trainer.max_epochs=null", "trainer.max_steps=20", "+trainer.val_check_interval=5")
-    steps = train(settings("topics", f"results={tmp_path}", "study=c", *by_steps, "+trainer.check_val_every_n_epoch=null"))
+    by_steps = ("trainer.max_epochs=null", "trainer.max_steps=20", "+trainer.check_val_every_n_epoch=null")
+    steps = train(
+        settings("topics", f"results={tmp_path}", "study=c", *by_steps, "+trainer.check_val_every_n_epoch=null")
+    )
     scored = [step for step, f1 in zip(steps.steps, steps.curves["val/f1"], strict=True) if f1 is not None]
     assert steps.steps == list(range(20)) and scored == [4, 9, 14, 19]
 
