@@ -173,3 +173,31 @@ def test_neither_torch_nor_lightning_is_imported():
         "print(sorted({'torch', 'lightning'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_files_of_scores_are_compared_in_the_direction_that_is_given(compared, tmp_path):
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    pd.DataFrame({"loss": A}).to_csv(one, index=False)
+    pd.DataFrame({"loss": A - 5}).to_csv(other, index=False)
+    arguments = (f"baseline={one}", f"candidate={other}", "column=loss")
+    assert compared(*arguments)[1].startswith("other is worse than one: -5.0")
+    out = compared(*arguments, "direction=minimize")[1]
+    assert out.startswith("other is better than one: -5.0") and "smaller is better" in out
+
+
+def test_studies_are_compared_by_another_metric(compared, two):
+    code, out, err = compared("baseline=slow", "candidate=fast", "metric=val/loss")
+    assert code == 0, err
+    assert out.startswith("fast is better than slow: val/loss -0.0") and "P(fast < slow)" in out
+    assert "points" not in out and "test examples" not in out
+    out = compared("baseline=slow", "candidate=fast", "metric=val/loss", "direction=maximize")[1]
+    assert out.startswith("fast is worse than slow: val/loss -0.0")
+
+
+def test_directions_and_metrics_that_do_not_fit_are_refused(compared, two, tmp_path):
+    code, _, err = compared("baseline=slow", "candidate=fast", "direction=minimize")
+    assert code == 1 and "direction=minimize: slow is scored by val/acc (%, larger is better)" in err
+    code, _, err = compared("baseline=slow", "candidate=fast", "metric=val/f1")
+    assert code == 1 and "has no final val/f1; it has train/acc" in err
+    code, _, err = compared("baseline=slow", "candidate=fast", "metric=val/loss", "same_examples=true")
+    assert code == 1 and "val/loss of slow is no fraction of right answers" in err

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from seedspread.decide.score_files import Arm
+from seedspread.records.metric import Metric
 from seedspread.report.search_words import explain_judgement
 from seedspread.search.judge import Judgement
 from seedspread.search.trials import Trial, best_trial
@@ -97,3 +98,17 @@ def test_the_best_of_32_equal_configs_is_adopted_in_at_most_5_percent_of_2000_se
     share, _ = shares(Made(accuracy, examples, interaction), 2000)
     assert share <= 0.05
     assert stats.binomtest(round(2000 * share), 2000).proportion_ci().high <= 0.065
+
+
+@pytest.mark.parametrize("shift, decision", [(1.0, "adopt"), (-1.0, "keep")])
+def test_a_winner_of_negated_scores_to_be_minimized_is_judged_alike(shift, decision):
+    rng, seeds, loss = np.random.default_rng(0), np.arange(20), Metric.of("val/loss")
+    baseline, fresh = 90 + rng.normal(0, 0.3, 20), 90 + shift + rng.normal(0, 0.3, 20)
+
+    def judged(sign, metric):
+        arms = (Arm(name, sign * s, seeds, metric=metric) for name, s in (("baseline", baseline), ("fresh", fresh)))
+        return Judgement.of(Trial("t", {}, {0: sign * 92.0}, metric=metric), *arms)
+
+    up, down = judged(1, Metric.of("val/x")), judged(-1, loss)
+    assert up.decision == down.decision == decision
+    assert up.curse == pytest.approx(down.curse) and up.curse == pytest.approx(92 - fresh.mean())

@@ -109,3 +109,13 @@ def test_exploiting_finds_better_than_exploring_for_as_many_trials():
             exploited = [*exploited, simulated(f"trial-{16 + i:03d}", SPACE.suggest_point(told, [seed, i]), rng)]
         gains.append(truth(best_trial(exploited).point) - truth(best_trial(explored).point))
     assert np.median(gains) > 0.2 and np.mean(np.array(gains) > 0) > 0.6
+
+
+def test_scores_to_be_minimized_lead_where_their_negatives_would():
+    points = SPACE.sample_points(12, 0)
+    scores = [*np.random.default_rng(0).normal(90, 1, 11), math.nan]
+    up = [*zip(points, scores, strict=True)]
+    down = [(point, -score) for point, score in up]
+    study = SPACE.to_optuna(down, direction="minimize")
+    assert study.best_value == -max(scores[:11]) and study.trials[11].value == -min(scores[:11])
+    assert SPACE.suggest_point(down, [0, 12], "minimize") == SPACE.suggest_point(up, [0, 12])

@@ -1,10 +1,15 @@
 """Trials and the folder of a search."""
 
+from dataclasses import replace
+
 import pytest
 
 from seedspread.config.errors import InputError
+from seedspread.records.metric import Metric
+from seedspread.records.study import Study
 from seedspread.search.trials import Trial, best_trial, check_baseline
 from tests.search.synthetic import SPACE, write_search
+from tests.synthetic import make_record
 
 
 def test_a_config_that_trained_nothing_does_not_bar_the_way(tmp_path):
@@ -46,3 +51,21 @@ def test_a_trial_is_read_as_it_was_described(tmp_path):
     trial = Trial("trial-007", {"optimizer.lr": 0.0312}, {}, search="exploit", space={})
     trial.write(tmp_path / trial.name)
     assert Trial.read(tmp_path / trial.name) == trial
+
+
+RMSE = Metric.of("val/rmse")
+
+
+def test_the_best_of_trials_to_be_minimized_has_the_smallest_mean():
+    trials = [Trial(name, {}, {0: score}, metric=RMSE) for name, score in (("a", 54.3), ("b", 53.9), ("c", 53.9))]
+    assert best_trial(trials) is trials[1] and trials[1].line().split() == ["b", "53.90"]
+
+
+def test_a_trial_is_scored_by_the_metric_of_its_study(tmp_path):
+    Trial("trial-000", {"lr": 1.0}, {}).write(tmp_path / "trial-000")
+    study = Study.open(tmp_path / "trial-000", {}, metric=RMSE)
+    for seed, value in enumerate((54.0, 55.0)):
+        study.write(replace(make_record(study, seed), curves={"val/rmse": [value] * 8}, final={"val/rmse": value}))
+    trial = Trial.read(study.folder)
+    assert trial.scores == {0: 54.0, 1: 55.0} and trial.metric == RMSE and trial.better == -54.5
+    assert trial.line().split()[:4] == ["trial-000", "54.50", "±", "0.71"]
