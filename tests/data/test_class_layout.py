@@ -144,6 +144,19 @@ def test_pictures_outside_of_class_folders_are_counted_and_named(read, capsys):
     assert f"3 pictures outside of class folders ({named}) were left out" in capsys.readouterr().out
 
 
+def test_black_symbols_on_a_transparent_background_are_counted_and_named(tmp_path, capsys):
+    file = io.BytesIO()
+    Image.fromarray(np.dstack([np.zeros((8, 8, 3), np.uint8), np.arange(64, dtype=np.uint8).reshape(8, 8)])).save(
+        file, "PNG"
+    )
+    source = folder(tmp_path / "in", files() | dict.fromkeys(("train/a/7.png", "test/b/7.png"), file.getvalue()))
+    read_class_folders(str(source), tmp_path / "cache", 8)
+    expected = (
+        "2 of 12 pictures are of one colour, because transparency is dropped (train/a/7.png, test/b/7.png); put them"
+    )
+    assert expected in capsys.readouterr().out
+
+
 def test_an_unlabelled_test_folder_is_left_out_beside_a_sorted_val(read, capsys):
     contents = moved(files(), ("test/", "val/")) | {f"test/{i}.png": png(1) for i in range(7)}
     assert read(contents) == FOUND

@@ -138,6 +138,21 @@ def test_transparency_of_grey_is_dropped(kind):
     assert (decode(encode(Image.fromarray(whole), kind)) == grey(RAMP)).all()
 
 
+def test_a_picture_that_only_its_transparency_draws_is_marked():
+    black, even = np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 9, np.uint8)
+    drawn = Image.fromarray((RAMP > 100).astype(np.uint8))
+    drawn.putpalette(bytes(6))  # two indices, both black
+    for picture, settings, blank in (
+        (Image.fromarray(np.dstack([black, RAMP])), {}, True),
+        (Image.fromarray(np.dstack([black, even])), {}, False),  # nothing is drawn at all
+        (Image.fromarray(np.dstack([COLOUR, RAMP])), {}, False),
+        (Image.fromarray(black), {}, False),
+        (drawn, {"transparency": 0}, True),
+    ):
+        found = decode_picture(io.BytesIO(encode(picture, "PNG", **settings)), "x")
+        assert found.info["blank"] is blank
+
+
 @pytest.mark.parametrize("transparency", [None, 5, bytes(range(0, 256, 4))])
 def test_a_palette_gives_its_colours_transparent_or_not_and_no_warning(transparency):
     palette = np.random.default_rng(0).integers(0, 256, (64, 3), np.uint8)
@@ -160,6 +175,12 @@ def test_cmyk_is_converted_and_a_jpeg_of_adobe_is_no_negative(kind):
     assert kind == "TIFF" or b"Adobe" in data
     expected = (255.0 - ink[..., :3]) * (255.0 - ink[..., 3:]) / 255
     assert abs(decode(data) - expected).max() <= (1 if kind == "TIFF" else 3)
+
+
+def test_a_tiff_in_lab_is_converted():
+    data = encode(Image.new("LAB", (8, 8), (128, 128, 128)), "TIFF")  # L* = 50.2, neither red nor green nor blue
+    luminance = ((100 * 128 / 255 + 16) / 116) ** 3
+    assert abs(decode(data) - 255 * (1.055 * luminance ** (1 / 2.4) - 0.055)).max() < 2
 
 
 def test_a_jpeg_keeps_its_pixels_where_its_exif_says_to_turn_it():
@@ -206,6 +227,9 @@ def test_files_that_do_not_decode_say_why(tmp_path, monkeypatch):
             decode_picture(io.BytesIO(data), "x")
     with pytest.raises(BrokenPicture, match=r"x: cannot be read \(No such file or directory\)"):
         decode_picture(tmp_path / "x", "x")
+    with monkeypatch.context() as patch, pytest.raises(BrokenPicture, match="x: colours of mode RGB, which Pillow"):
+        patch.setattr(Image.Image, "convert", lambda *_: (_ for _ in ()).throw(ValueError("not supported")))
+        decode_picture(io.BytesIO(whole), "x")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
     with pytest.raises(BrokenPicture, match="x: more than 40 pixels"):
         decode_picture(io.BytesIO(whole), "x")

@@ -17,8 +17,8 @@ from rich.progress import track
 from seedspread.config.errors import InputError
 from seedspread.data.archive import open_archive
 from seedspread.data.class_layout import LAYOUT, find_layout
-from seedspread.data.decoding import DECODING, BrokenPicture, decode_picture
-from seedspread.data.listing import Listing, list_folder
+from seedspread.data.decoding import BLANK, DECODING, BrokenPicture, decode_picture
+from seedspread.data.listing import Listing, list_folder, name_some
 from seedspread.data.picture_cache import check_room, load_or_build
 from seedspread.data.pictures import Pictures, PictureSet, build_picture_set
 
@@ -64,6 +64,7 @@ def _decode(listing: Listing, file_of: Callable[[str], Path | IO[bytes]], cache:
     classes = tuple(sorted(layout.parts["train"]))
     decoded = {}
     broken: list[tuple[str, BrokenPicture]] = []
+    blank: list[str] = []
     for part, paths in layout.parts.items():
         # The first picture of every class, then the second of every class: consecutive pictures then belong to
         # different classes, as in the original CIFAR-10, and chunked augmentation draws once for such pictures.
@@ -75,7 +76,10 @@ def _decode(listing: Listing, file_of: Callable[[str], Path | IO[bytes]], cache:
             track(order, description=f"decoding {part}", transient=True, disable=not sys.stdout.isatty())
         ):
             try:
-                images[i] = _fit(decode_picture(file_of(path), f"{listing.origin}: {path}"), size)
+                picture = decode_picture(file_of(path), f"{listing.origin}: {path}")
+                images[i] = _fit(picture, size)
+                if picture.info.get(BLANK):
+                    blank.append(path)
             except BrokenPicture as error:
                 broken.append((path, error))
                 if len(broken) == BROKEN_UP_TO:
@@ -83,6 +87,12 @@ def _decode(listing: Listing, file_of: Callable[[str], Path | IO[bytes]], cache:
         decoded[part] = Pictures(images, np.array([label for _, label, _ in order], np.int64))
     if broken:
         raise _join(broken)
+    if blank:
+        print(
+            f"{listing.origin}: {len(blank):,} of {count:,} pictures are of one colour, because transparency is "
+            f"dropped ({name_some(blank)}); put them on a background",
+            flush=True,
+        )
     return build_picture_set(classes=classes, **decoded)
 
 

@@ -23,6 +23,9 @@ ENDINGS = {
 }  # fmt: skip
 
 
+BLANK = "blank"  # in a decoded picture's `info`: whether only its transparency, which is dropped, drew anything
+
+
 class BrokenPicture(InputError):
     """A file that is not a whole picture, or has pixels without a known range; the message names it."""
 
@@ -42,7 +45,12 @@ def decode_picture(file: Path | IO[bytes], name: str | Path) -> Image.Image:
         if isinstance(error, UnidentifiedImageError):
             kind = f"or of a kind that Pillow {pillow} does not read"
         raise BrokenPicture(f"{name}: not a whole picture ({kind}); replace or remove it") from error
-    return _convert_to_rgb(picture, name)
+    try:
+        return _convert_to_rgb(picture, name)
+    except (ValueError, ImportError) as error:
+        raise BrokenPicture(
+            f"{name}: colours of mode {picture.mode}, which Pillow {pillow} does not convert here; save the picture as RGB"
+        ) from error
 
 
 def _convert_to_rgb(picture: Image.Image, name: str | Path) -> Image.Image:
@@ -56,5 +64,9 @@ def _convert_to_rgb(picture: Image.Image, name: str | Path) -> Image.Image:
             f"{name}: {numbers} pixels, and no file says which of them is white; save the pictures with 8 bits, or as "
             "16-bit grey from 0 to 65,535"
         )
+    has_alpha = picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info
+    drawn = has_alpha and np.ptp(np.asarray(picture.convert("RGBA"))[..., 3]) > 0
     picture.info.pop("transparency", None)  # else Pillow warns for some palettes that it is dropped
-    return picture.convert("RGB")
+    found = picture.convert("RGB")
+    found.info[BLANK] = bool(drawn and not np.ptp(np.asarray(found), axis=(0, 1)).any())
+    return found
