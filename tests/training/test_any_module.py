@@ -1,5 +1,6 @@
 """Modules that know nothing of seeds train as they are: three ordinary ones, their draws set from outside."""
 
+import os
 import random
 
 import numpy as np
@@ -136,9 +137,7 @@ def test_early_stopping_checks_every_few_epochs_and_runs_by_steps(tmp_path):
                          "trainer.max_epochs=4", "trainer.log_every_n_steps=50"))  # fmt: skip
     assert few.epochs == [1, 3] and few.steps is None
     by_steps = ("trainer.max_epochs=null", "trainer.max_steps=20", "+trainer.check_val_every_n_epoch=null")
-    steps = train(
-        settings("topics", f"results={tmp_path}", "study=c", *by_steps, "+trainer.check_val_every_n_epoch=null")
-    )
+    steps = train(settings("topics", f"results={tmp_path}", "study=c", *by_steps, "+trainer.val_check_interval=5"))
     scored = [step for step, f1 in zip(steps.steps, steps.curves["val/f1"], strict=True) if f1 is not None]
     assert steps.steps == list(range(20)) and scored == [4, 9, 14, 19]
 
@@ -237,3 +236,28 @@ def test_what_a_module_says_of_single_examples_is_kept(tmp_path):
 class Telling(TopicTagger):
     def example_results(self):
         return {"scores": torch.full((5,), 0.5)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, other", [("docstrings", ()), ("digits", ("experiment=digits", "trainer.max_epochs=2"))])
+def test_two_ranks_train_one_seed_to_the_same_bits_also_when_resumed(name, other, tmp_path, monkeypatch):
+    """Two processes over gloo; each draws its own dropout, takes its share of the order, and scores all examples."""
+
+    def cfg(study, *more):
+        given = other or MODULES[name]
+        with initialize_config_dir(CONF, version_base="1.3"):
+            fixed = ["seed=3", "trainer=cpu", f"results={tmp_path}", f"study={study}", "trainer.devices=2"]
+            return compose("train", [*fixed, "trainer.strategy=ddp", *given, *more], return_hydra_config=True)
+
+    one, again = train(cfg("one")), train(cfg("again"))
+    assert same(one, again) and one.status == "finished" and "LOCAL_RANK" not in os.environ
+    alone = train(cfg("alone", "trainer.devices=1", "trainer.strategy=auto"))
+    assert alone.weights_sha256 != one.weights_sha256 and set(alone.final) == set(one.final)
+    fit = training_run.fit
+    with monkeypatch.context() as patch:
+        stop = Interruption(3)
+        patch.setattr(training_run, "fit", lambda c, m, d, cb, *rest: fit(c, m, d, [*cb, stop], *rest))
+        with pytest.raises(RuntimeError, match="interrupted"):
+            train(cfg("parts", EVERY_STEP))
+    record = train(cfg("parts"))
+    assert record.resumed_from and same(record, one)

@@ -86,8 +86,10 @@ def count_workers(cfg: DictConfig) -> tuple[int | None, int]:
     given = None if cfg.jobs == "auto" else cfg.jobs
     if not is_local(cfg):
         return given, 0
-    gpus = count_gpus(cfg)
-    return given or gpus * cfg.workers_per_gpu or max(1, count_cores() // cfg.threads), gpus
+    gpus, together = count_gpus(cfg), cfg.trainer.devices
+    if gpus and together > gpus:
+        raise InputError(f"trainer.devices={together}: this machine has {gpus} GPUs")
+    return given or gpus // together * cfg.workers_per_gpu or max(1, count_cores() // (cfg.threads * together)), gpus
 
 
 def count_cores() -> int:

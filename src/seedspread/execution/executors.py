@@ -16,7 +16,7 @@ def start_executor(cfg: DictConfig, workers: int | None, gpus: int) -> Executor:
     the executor cannot be reached.
     """
     preload = [TRAINING, *(["timm"] if cfg.get("backbone") else [])]
-    here = {"gpus": visible_gpus(gpus)} if gpus else {}
+    here = {"gpus": visible_gpus(gpus, cfg.trainer.devices)} if gpus else {}
     build = instantiate(cfg.executor, _partial_=True, _convert_="all")
     executor: Executor = build(workers=workers, preload=preload, **here)
     return executor

@@ -33,7 +33,7 @@ class LocalExecutor:
     """Up to `workers` processes, which start with the tasks that they are needed for.
 
     Without GPUs they are forked from one process that has imported `preload`, and share its memory. With GPUs each is
-    a new process, since CUDA must not be forked, and sees one device: the workers take turns over `gpus`.
+    a new process, since CUDA must not be forked, and sees its own devices: the workers take turns over `gpus`.
     """
 
     def __init__(self, workers: int, preload: Sequence[str] = (), gpus: Sequence[str] = ()) -> None:
@@ -151,7 +151,11 @@ def request_huge_pages() -> None:
         os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, (given, "glibc.malloc.hugetlb=1")))
 
 
-def visible_gpus(count: int) -> list[str]:
-    """The GPUs that workers may take, as CUDA_VISIBLE_DEVICES names them: `count` of those that this process sees."""
+def visible_gpus(count: int, together: int = 1) -> list[str]:
+    """The GPUs that workers may take, as CUDA_VISIBLE_DEVICES names them: `count` of those that this process sees.
+
+    Where a worker needs several `together`, each item names so many.
+    """
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return given.split(",")[:count] if given else [str(i) for i in range(count)]
+    seen = given.split(",")[:count] if given else [str(i) for i in range(count)]
+    return [",".join(seen[i : i + together]) for i in range(0, len(seen) - together + 1, together)]

@@ -53,17 +53,18 @@ def open_study(cfg: DictConfig) -> tuple[DictConfig, Study]:
 
 
 def build_run(
-    cfg: DictConfig, study: Study, seed: int
+    cfg: DictConfig, study: Study, seed: int, rank: int = 0
 ) -> tuple[L.LightningModule, L.LightningDataModule, Header, torch.device]:
     """Module, data, header of the record and device of a seed, ready for its first step.
 
+    Of several ranks that share the seed each has its own draws of the stream `other`, and the same of all others.
     Raises InputError where settings, data and network do not fit together.
     """
     streams = Streams.of(check_seed(seed), **cfg.streams)
     hardware.keep_memory()
     hardware.make_repeatable(cfg.trainer.accelerator, cfg.threads)
-    seed_global_generators(streams.other)
-    device = hardware.select_device(cfg.trainer.accelerator)
+    seed_global_generators(streams.other, rank)
+    device = hardware.select_device(cfg.trainer.accelerator, None if cfg.trainer.devices == 1 else rank)
     data = build_data(cfg, streams, device)
     fingerprint = data.pictures.fingerprint if hasattr(data, "pictures") else None
     if fingerprint is not None:
@@ -210,12 +211,15 @@ def describe_run(cfg: DictConfig, study: Study, seed: int) -> Header:
 
 def silence_libraries() -> None:
     """Silence what Lightning prints on every fit: devices found, tips, its own deprecations."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.fabric.utilities.distributed"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # repeats the exception
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
     warnings.filterwarnings("ignore", message=".*callbacks used to create the checkpoint need to be provided")
     warnings.filterwarnings("ignore", message="GPU available but not used")
     warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging interval")
+    warnings.filterwarnings("ignore", message="It is recommended to use .*sync_dist=True")  # each rank scores all
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    warnings.filterwarnings("ignore", message=".*functional.all_gather is deprecated")
     warnings.filterwarnings("ignore", message=".*does not have many workers which may be a bottleneck")
     warnings.filterwarnings("ignore", message="The `srun` command is available")

@@ -18,11 +18,11 @@ MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.cont
 _held: list[FileLock] = []  # a lock ends when its object is deleted
 
 
-def select_device(accelerator: str) -> torch.device:
-    """The device that this process trains on."""
-    return (
-        torch.device("cuda", claim_slot() % torch.cuda.device_count()) if accelerator == "gpu" else torch.device("cpu")
-    )
+def select_device(accelerator: str, rank: int | None = None) -> torch.device:
+    """The device that this process trains on, alone or as `rank` of several that train a seed together."""
+    if accelerator != "gpu":
+        return torch.device("cpu")
+    return torch.device("cuda", claim_slot() % torch.cuda.device_count() if rank is None else rank)
 
 
 @cache

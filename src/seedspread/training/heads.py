@@ -42,6 +42,8 @@ def stack_size(cfg: DictConfig) -> int:
     jointly = [f"trainer.gradient_clip_val={clip}"] if clip is not None else []
     if cfg.trainer.precision == "16-mixed":  # the scaler skips the step of all where one gradient overflows
         jointly.append("trainer.precision=16-mixed")
+    if cfg.trainer.devices > 1:
+        jointly.append(f"trainer.devices={cfg.trainer.devices}")
     if "gradient_norms" in (cfg.callbacks or {}):
         jointly.append("callbacks=gradient_norms")
     if cfg.stack == "auto":
@@ -51,7 +53,7 @@ def stack_size(cfg: DictConfig) -> int:
             f"stack={size}: needs linear probes on kept features, without a logger or kept checkpoints; set stack=1"
         )
     if size > 1 and jointly:
-        raise InputError(f"stack={size}: {jointly[0]} would treat the gradients of all heads as one; set stack=1")
+        raise InputError(f"stack={size}: {jointly[0]} does not treat each head alone; set stack=1")
     return size
 
 

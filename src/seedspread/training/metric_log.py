@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch.loggers.logger import DummyLogger
-from lightning.pytorch.utilities import rank_zero_only
 
 Point = dict[str, float]  # epoch and step, both from 0, and the metrics logged there
 
@@ -21,7 +20,6 @@ class MetricLog(DummyLogger):
         self.points: list[Point] = points or []
         self.is_open = True
 
-    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         if not self.is_open:
             return

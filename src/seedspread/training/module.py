@@ -100,7 +100,7 @@ class Classifier(L.LightningModule):
         if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
             return
         correct = (self.predictions == torch.cat(self._labels)).sum()
-        sums = torch.cat([self._train_sums, self._score_loss[None], correct[None]])
+        sums = torch.cat([self._sum_over_ranks(self._train_sums), self._score_loss[None], correct[None]])
         train_loss, train_correct, seen, val_loss, val_correct = sums.tolist()  # the one synchronisation of an epoch
         n = len(self.predictions)
         means = (train_loss / max(seen, 1), train_correct / max(seen, 1), val_loss / n, val_correct / n)
@@ -122,8 +122,13 @@ class Classifier(L.LightningModule):
         labels = {} if known else {"labels": torch.cat(self._labels)}
         return {"predictions": self.predictions, **labels}
 
+    def _sum_over_ranks(self, values: Tensor) -> Tensor:
+        """The sum over all processes that train this seed together; each scores all examples itself."""
+        return values if self.trainer.world_size == 1 else self.all_gather(values).sum(0)  # type: ignore[union-attr]
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["train_sums"] = self._train_sums
+        checkpoint["train_sums"] = self._sum_over_ranks(self._train_sums)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._train_sums = checkpoint.get("train_sums", self._train_sums)
+        sums = checkpoint.get("train_sums", self._train_sums)
+        self._train_sums = sums if self.global_rank == 0 else torch.zeros_like(sums)

@@ -16,10 +16,11 @@ from omegaconf import DictConfig, open_dict
 from seedspread.execution.leases import Worker
 from seedspread.records.record import Record
 from seedspread.records.study import Study
-from seedspread.training.build import build_run
+from seedspread.training.build import build_run, silence_libraries
 from seedspread.training.callbacks.checkpoints import Checkpoints, find_checkpoint
 from seedspread.training.callbacks.seed_record import SeedRecord
 from seedspread.training.loggers import close_logger, open_logger
+from seedspread.training.ranks import other_ranks
 
 
 def train_seed(
@@ -38,10 +39,24 @@ def train_seed(
     checkpoint = find_checkpoint(cfg, study, module, header)
     recorder = SeedRecord(study, header, started, replaces=replaces)
     checkpoints = Checkpoints(study.checkpoint_path(seed), **cfg.checkpoint)
-    tested = fit(cfg, module, data, [recorder, checkpoints], device, checkpoint, leases, [recorder])
+    with other_ranks(cfg.trainer.devices, train_rank, cfg, study, seed, checkpoint) as plugins:
+        tested = fit(cfg, module, data, [recorder, checkpoints], device, checkpoint, leases, [recorder], plugins)
     record = recorder.write(module, tested)
     checkpoints.finish()
     return record
+
+
+def train_rank(
+    cfg: DictConfig, study: Study, seed: int, checkpoint: Path | None, rank: int, plugins: Sequence[Any]
+) -> None:
+    """Train `seed` beside rank 0, which records it."""
+    silence_libraries()
+    with open_dict(cfg):
+        cfg.logger = None
+    module, data, header, device = build_run(cfg, study, seed, rank)
+    recorder = SeedRecord(study, header, time.perf_counter())
+    callbacks = [recorder, Checkpoints(study.checkpoint_path(seed), **cfg.checkpoint)]
+    fit(cfg, module, data, callbacks, device, checkpoint, None, [recorder], plugins)
 
 
 def fit(
@@ -53,6 +68,7 @@ def fit(
     checkpoint: Path | None = None,
     leases: Worker | None = None,
     recorders: Sequence[SeedRecord] = (),
+    plugins: Sequence[Any] = (),
 ) -> dict[str, float] | None:
     """Train with the config's trainer, from `checkpoint` on if given; `callbacks` run before the config's own.
 
@@ -66,6 +82,7 @@ def fit(
         logger=loggers or False,
         callbacks=[*callbacks, *(instantiate(callback) for callback in (cfg.callbacks or {}).values())],
         use_distributed_sampler=False,  # the loaders share out themselves
+        plugins=[*plugins] or None,
         **({"devices": [device.index]} if one else {}),
     )
     if leases:

@@ -41,12 +41,12 @@ def draw_from(stream: Stream) -> Iterator[None]:
         yield
 
 
-def seed_global_generators(stream: Stream) -> None:
+def seed_global_generators(stream: Stream, rank: int = 0) -> None:
     """Seed the global generators of Python, NumPy, torch's CPU and every CUDA device, each with its own number.
 
     This project does not draw from them; layers that draw during training, such as dropout, do.
     """
-    for_python, for_numpy, for_torch, for_cuda = stream.sequence().spawn(4)
+    for_python, for_numpy, for_torch, for_cuda = stream.sequence(*([rank] if rank else [])).spawn(4)
     random.seed(int(for_python.generate_state(1, np.uint64)[0]))
     np.random.seed(for_numpy.generate_state(8))
     torch.set_rng_state(torch_cpu_state(for_torch))

@@ -68,6 +68,7 @@ class Checkpoints(L.Callback):
         if scored_every and math.isfinite(scored_every) and steps % int(scored_every) == 0:
             return
         overdue = self.every_minutes is not None and time.monotonic() - self._last >= 60 * self.every_minutes
+        overdue = trainer.strategy.broadcast(overdue)  # of rank 0: all ranks save, or none
         if self._epoch_is_due or overdue:
             self._write(trainer, self.path)
             self._last, self._epoch_is_due = time.monotonic(), False
@@ -90,19 +91,25 @@ class Checkpoints(L.Callback):
         try:
             path.parent.mkdir(exist_ok=True)
             trainer.save_checkpoint(draft)
-            draft.replace(path)
+            if trainer.is_global_zero:
+                draft.replace(path)
         except OSError as error:
             draft.unlink(missing_ok=True)
             raise unwritable_error(path.parent, error) from error
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint["generator_states"] = generator_states()
-        checkpoint["metrics"] = metric_states(pl_module)
-        checkpoint["logged"] = logged_states(trainer)
+        own = {"metrics": metric_states(pl_module), "logged": logged_states(trainer)}
+        checkpoint["generator_states"], checkpoint["ranks"] = generator_states(), [own]
+        if trainer.world_size > 1:
+            every: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(every, {**own, "generator_states": generator_states()})
+            checkpoint["ranks"] = every
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        self._states = checkpoint.get("generator_states")
-        self._metrics, self._logged = checkpoint.get("metrics", {}), checkpoint.get("logged", {})
+        ranks = checkpoint.get("ranks", [{}])
+        own = ranks[trainer.global_rank % len(ranks)]
+        self._states = own.get("generator_states", checkpoint.get("generator_states"))
+        self._metrics, self._logged = own.get("metrics", {}), own.get("logged", {})
         self._loaders = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", [])
 
 

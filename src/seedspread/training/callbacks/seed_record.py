@@ -65,12 +65,12 @@ class SeedRecord(L.Callback):
         self.add_time("score", pl_module)
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._check_metric()
-            trainer.should_stop |= self.find_divergence()
+            self._stop_where_diverged(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._has_trained = True
         self.add_time("train", pl_module)
-        trainer.should_stop |= self.find_divergence()
+        self._stop_where_diverged(trainer)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.logged.is_open = False  # what the test set gives is no point of a curve
@@ -87,6 +87,11 @@ class SeedRecord(L.Callback):
         if self.logged.points and self.logged.last(name) is None:
             known = ", ".join(self.logged.metrics) or "nothing"
             raise InputError(f"metric.name={name}: the module does not log it; it logs {known}")
+
+    def _stop_where_diverged(self, trainer: L.Trainer) -> None:
+        self.find_divergence()
+        self.diverged = trainer.strategy.broadcast(self.diverged)  # one answer for all ranks
+        trainer.should_stop |= self.diverged is not None
 
     def find_divergence(self) -> bool:
         """Whether the study's metric or a loss of the latest point is not finite, which `diverged` then says."""
