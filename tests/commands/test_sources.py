@@ -1,23 +1,39 @@
 """`seedspread sources`: one source of randomness varied at a time, and its variance."""
 
+import math
+
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
 from seedspread.commands import sources
 from seedspread.commands.sources import plan_studies
+from seedspread.config.streams import STREAMS
 from seedspread.records.study import Study
 from seedspread.report.document import parts_to_markdown
-from seedspread.report.sources import ALL, NOTHING, Source, sources_sentence, sources_table
+from seedspread.report.sources import ALL, NOTHING, SPLIT, Source, sources_sentence, sources_table
 from seedspread.statistics import Interval, std_interval
 
 
 def test_the_design_varies_one_source_at_a_time():
-    design = plan_studies("digits", ["init", "order", "augment", "other"])
+    design = plan_studies("digits", ["init", "order", "augment", "other"], [])
     assert design["order alone"] == ("digits-order", ["streams.init=0", "streams.augment=0", "streams.other=0"])
-    assert design[ALL] == ("digits", [])
+    assert design[ALL] == ("digits", []) and SPLIT not in design
     name, off = design[NOTHING]
     assert name == "digits-nothing" and "trainer.deterministic=false" in off
     assert {"streams.init=0", "streams.order=0", "streams.augment=0", "streams.other=0"} < set(off)
+
+
+def test_a_split_is_a_source_where_training_data_are_split():
+    design = plan_studies("digits", STREAMS, ["data.validation=0.1"])
+    held = [f"streams.{name}=0" for name in ("init", "order", "augment", "other")]
+    assert design[SPLIT] == ("digits-split", ["data.validation=0.1", *held])
+    assert design[ALL] == ("digits-all", ["data.validation=0.1"]), "not the study of whoever trains on all examples"
+    assert all("data.validation=0.1" in overrides for _, overrides in design.values())
+    assert all(
+        ("streams.split=0" in overrides) == (varied not in (SPLIT, ALL)) for varied, (_, overrides) in design.items()
+    )
 
 
 def test_variances_by_source_are_those_of_the_scores():
@@ -48,12 +64,13 @@ def test_the_whole_design_runs_in_a_few_lines_and_resumes(design, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in results.glob("*/seeds/*.json")}
     code, out, err = design("n=3")
     assert code == 0 and not err
-    assert {path: path.stat().st_mtime_ns for path in before} == before and len(before) == 10
+    assert {path: path.stat().st_mtime_ns for path in before} == before and len(before) == 12
     assert "digits-order: 2 of 3 seeds have their records, 1 to train" in out
-    assert len(out.splitlines()) <= 25 and "next:" not in out
+    assert len(out.splitlines()) <= 28 and "next:" not in out
     assert out.count("| nothing, determinism off | 3 |") == 1
     assert {path.name for path in results.iterdir()} == {
-        "digits", "digits-init", "digits-order", "digits-augment", "digits-nothing", "digits-sources",
+        "digits-all", "digits-init", "digits-order", "digits-augment", "digits-split", "digits-nothing",
+        "digits-sources",
     }  # fmt: skip
     assert {path.name for path in (results / "digits-sources").iterdir()} == {
         "index.html",
@@ -62,6 +79,27 @@ def test_the_whole_design_runs_in_a_few_lines_and_resumes(design, tmp_path):
     held = Study.load(results / "digits-order").scan().records
     assert [set(record.streams.values()) for record in held.values()] == [{0}, {0, 1}, {0, 2}]
     assert [record.streams["order"] for record in held.values()] == [0, 1, 2]
+    assert len({record.split_sha256 for record in held.values()}) == 1
+    split = Study.load(results / "digits-split").scan().records
+    assert len({record.split_sha256 for record in split.values()}) == 3
+    rows = pd.read_csv(results / "digits-sources" / "sources.csv").set_index("varied")
+    assert set(rows["metric"]) == {"test/acc"}
+    assert rows["mean"][SPLIT] == pytest.approx(100 * np.mean([record.final["test/acc"] for record in split.values()]))
+    validation = 100 * np.array([record.final["val/acc"] for record in split.values()])
+    half = stats.t.ppf(0.975, 2) * validation.std(ddof=1) * math.sqrt(1 / 3 + 130 / 1167)
+    assert rows["validation_high"][SPLIT] == pytest.approx(validation.mean() + half)
+    assert (
+        rows["validation_low"].count() == 1
+        and "Nadeau and Bengio" in (results / "digits-sources/index.html").read_text()
+    )
+
+
+def test_without_validation_data_there_is_no_split(design, tmp_path):
+    assert design("n=2", "data.validation=null")[0] == 0
+    found = {path.name: Study.load(path) for path in (tmp_path / "results").iterdir() if (path / "study.yaml").exists()}
+    assert set(found) == {"digits", "digits-init", "digits-order", "digits-augment", "digits-nothing"}
+    assert not any("split" in study.config["streams"] for study in found.values())
+    assert set(pd.read_csv(tmp_path / "results/digits-sources/sources.csv")["metric"]) == {"val/acc"}
 
 
 @pytest.mark.parametrize("given", ["seed=3", "++seed=3", "++streams.init=1"])
@@ -76,4 +114,4 @@ def test_failed_runs_of_a_design_are_named_without_a_traceback(design, tmp_path)
     code, out, err = design("n=2", *(f"+callbacks.fault.{setting}" for setting in fault))
     assert code == 1 and "Traceback" not in out + err
     assert "digits-order: 1 of 2 seeds failed; the same command tries them again" in err
-    assert len(err.splitlines()) == 5, "each study has its line"
+    assert len(err.splitlines()) == 6, "each study has its line"

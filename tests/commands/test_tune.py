@@ -50,13 +50,19 @@ def test_a_search_from_end_to_end(tune, small, tmp_path):
     winner, fresh = best_trial(trials), [FIRST_FRESH_SEED + i for i in range(3)]
     found = hashes(folder)
     assert list(found["baseline"]) == list(found[f"{winner.name}-fresh"]) == fresh
-    judgement = judge_winner(folder, winner)
+    judgement = judge_winner(folder, winner, 3)
     assert f"{judgement.curse:+.2f} points" in out and "better than it is" in out
+    one, other = (Study.load(folder / name) for name in ("baseline", f"{winner.name}-fresh"))
+    for study, scores, again in zip((one, other), (judgement.baseline, judgement.fresh), judgement.again, strict=True):
+        assert study.config["data"]["validation"] == 0.1
+        for metric, told in (("test/acc", scores), ("val/acc", again)):
+            assert told.tolist() == pytest.approx([100 * study.record(seed).final[metric] for seed in fresh])
+    assert judgement.chosen_on_test_among == 1 and "The test set chose nothing" in out
     page = (folder / "report" / "index.html").read_text()
     assert page.count("data:image/svg+xml") == 5 and "winner&#39;s curse" in page
     assert f'href="../{winner.name}/study.yaml"' in page
     table = pd.read_csv(folder / "report" / "trials.csv")
-    assert table["accuracy_percent"].tolist() == pytest.approx([trial.score for trial in trials])
+    assert table["val_acc_percent"].tolist() == pytest.approx([trial.score for trial in trials])
 
     # Each record's command trains the same network.
     record = Study.load(folder / "trial-001").record(1)
@@ -83,6 +89,14 @@ def test_a_search_from_end_to_end(tune, small, tmp_path):
     # Another config is refused.
     code, _, err = tune(*QUICK, "optimizer.momentum=0.8")
     assert code == 1 and "optimizer.momentum: 0.9 there, 0.8 now" in err and "study=digits_2" in err
+
+
+def test_a_search_that_chooses_on_the_test_set_is_warned_of(tune, tmp_path):
+    code, out, _ = tune(*QUICK, "data.validation=null", "trials=2", "seeds_per_trial=1", "fresh_seeds=2")
+    folder = tmp_path / "results" / "digits-search"
+    assert code == 0 and "validation" not in Study.load(folder / "baseline").config["data"]
+    assert "The 2 trials were compared on the examples that judge the winner as well" in out
+    assert judge_winner(folder, best_trial(read_trials(folder)), 2).chosen_on_test_among == 2
 
 
 def test_two_searches_do_not_share_a_folder(tune, tmp_path):
@@ -208,7 +222,7 @@ def test_trials_that_diverge_are_results(tune, tmp_path):
         (["seeds_per_trial=0"], "seeds_per_trial=0: a whole number of at least 1"),
         (["fresh_seeds=1"], "fresh_seeds=1: one seed has no spread"),
         (["search=random"], "search=random: choose one of explore, exploit"),
-        (["metric=val/loss"], "metric=val/loss: a search chooses by val/acc"),
+        (["metric=val/loss"], "metric=val/loss: an object"),
         (["seed=3"], "seed=: a search chooses what it trains"),
         (["~space"], "space=?: the experiment declares none"),
         (["space.optimizer.lr.range=[0,1]"], "space.optimizer.lr.range=[0, 1]: a log scale excludes 0"),

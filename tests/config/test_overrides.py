@@ -5,7 +5,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedspread.config.overrides import expand_seeds, format_seeds, format_value, name_study, split_command
+from seedspread.config.overrides import (
+    expand_seeds,
+    format_seeds,
+    format_value,
+    name_study,
+    split_command,
+    validation_overrides,
+)
 
 
 @given(st.lists(st.integers(0, 2**63 - 1), min_size=1, unique=True))
@@ -37,3 +44,10 @@ def test_values_are_typed_so_that_hydra_reads_them_back(value):
 @pytest.mark.parametrize("program", ["python -m src.train", "seedspread train"])
 def test_the_overrides_of_a_recorded_command_are_found_for_both_programs(program):
     assert split_command(f"{program} seed=3 'study=a b'") == ["seed=3", "study=a b"]
+
+
+def test_a_tenth_validates_unless_it_is_typed_or_the_data_are_foreign(small):
+    assert validation_overrides(small(), ["experiment=digits"]) == ["data.validation=0.1"]
+    for typed in ("data.validation=0.2", "data.validation=null", "++data.validation=500"):
+        assert validation_overrides(small(), ["experiment=digits", typed]) == []
+    assert validation_overrides(small("data._target_=mine.Data"), []) == []

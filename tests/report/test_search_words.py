@@ -76,4 +76,5 @@ def test_a_good_search_is_not_warned_of(tmp_path):
     rising = [50, 80, 90, 92, 93, 93.5, 93.8, 94]
     points = [p for p in SPACE.sample_points(200, 0) if np.abs(SPACE.positions(p) - 0.5).max() < 0.13][:6]
     folder = write_search(tmp_path, [(p, [[c + i / 10 for c in rising][:4], rising[:4]]) for i, p in enumerate(points)])
-    assert list(cautions(SearchResults.of(folder, SPACE))) == []
+    (only,) = cautions(SearchResults.of(folder, SPACE))
+    assert only.startswith("The 5 trials were compared on the examples that judge the winner as well")

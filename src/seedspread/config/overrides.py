@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, open_dict
 
 from seedspread.config.errors import InputError
+from seedspread.config.schema import Train, group_schema
 from seedspread.config.streams import check_seed
 
 # What is typed to train: a checkout works without installation, an installed package has its command.
@@ -66,6 +67,15 @@ def typed_overrides(cfg: DictConfig) -> list[str]:
 
 def _hydra_config(cfg: DictConfig) -> Any:
     return cfg.get("hydra") or (HydraConfig.get() if HydraConfig.initialized() else None)
+
+
+def validation_overrides(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
+    """The override by which a tenth of the training examples validates; none where `overrides` say how many.
+
+    None either for data that are not the project's own: they have a validation set, or none, as their module says.
+    """
+    ours = group_schema(Train.keys["data"], cfg.data.get("_target_")) is not None
+    return ["data.validation=0.1"] if ours and "data.validation" not in map(override_key, overrides) else []
 
 
 def typed_keys(cfg: DictConfig) -> list[str]:

@@ -65,7 +65,7 @@ def _limits(t: SearchResults) -> tuple[float, float]:
     """The range of scores to draw: the better half, and the poorer ones that lie near it."""
     scores = np.array([trial.score for trial in t.finished])
     if t.judgement:
-        scores = np.append(scores, [t.judgement.fresh_score, t.judgement.baseline.mean()])
+        scores = np.append(scores, [again.mean() for again in t.judgement.again])
     better = t.metric.sign * scores
     least = 0.5 if t.metric.symbol == "%" else 1e-3 * np.abs(scores).max() or 1.0
     best, middle = better.max(), np.median(better)
@@ -77,7 +77,7 @@ def _limits(t: SearchResults) -> tuple[float, float]:
 
 def _baseline(ax: Axes, t: SearchResults) -> None:
     if j := t.judgement:
-        ax.axhline(j.baseline.mean(), color="black", linewidth=1, linestyle="--", label="baseline, fresh seeds")
+        ax.axhline(j.again[0].mean(), color="black", linewidth=1, linestyle="--", label="baseline, fresh seeds")
 
 
 def scores_figure(t: SearchResults) -> Figure:

@@ -68,7 +68,10 @@ def search_document(t: SearchResults, captions: Mapping[str, str]) -> Document:
 def _summary(t: SearchResults) -> Table:
     rows = [(f"{t.best.name}, on the seeds it was chosen by", _format_score(t, t.best), f"{len(t.best.scores)}")]
     if j := t.judgement:
-        for name, scores in ((f"{t.best.name}, on fresh seeds", j.fresh), ("baseline, on the same seeds", j.baseline)):
+        found = [(f"{t.best.name}, on fresh seeds", j.again[1]), ("baseline, on the same seeds", j.again[0])]
+        if j.validated:
+            found += [(f"{t.best.name}, on the test set", j.fresh), ("baseline, on the test set", j.baseline)]
+        for name, scores in found:
             rows.append((name, t.digits.plus_minus(scores.mean(), scores.std(ddof=1)), f"{len(scores)}"))
         curse = "chosen minus fresh" if t.metric.sign > 0 else "fresh minus chosen"
         rows.append((f"winner's curse: {curse}", t.digits.signed(j.curse), ""))

@@ -15,7 +15,8 @@ from seedspread.records.metric import ACCURACY
 from seedspread.records.study import Study
 from seedspread.records.tables import column_name
 from seedspread.report.labels import describe_metric
-from seedspread.report.verdict_words import verdict_sentence
+from seedspread.report.study_words import format_p_value
+from seedspread.report.verdict_words import comparison_digits, verdict_sentence
 from seedspread.search.judge import Judgement
 from seedspread.search.results import SearchResults
 from seedspread.search.space import DIGITS, Hyperparameter
@@ -43,7 +44,22 @@ def search_headline(t: SearchResults) -> str:
     baseline, winner = t.judgement.diverged
     if winner > baseline:
         decision += f", since {t.best.name} diverged on {winner} fresh seeds and the baseline on {baseline}"
-    return f"{decision}. {explain_judgement(t.judgement)}"
+    return f"{decision}. {explain_judgement(t.judgement)}{_beyond_these_examples(t.judgement)}"
+
+
+def _beyond_these_examples(j: Judgement) -> str:
+    """A sentence where the seeds show the winner better on these test examples, and nothing on others."""
+    if j.comparison is None or j.comparison.examples is None or j.is_better_on_other_examples is not False:
+        return ""
+    if j.comparison.verdict != "better":
+        return ""
+    whole = j.comparison.examples.whole
+    d, k = comparison_digits(j.comparison, whole.error), j.chosen_on_test_among
+    counted = f", and its p-value counts {k} times, for the trials that were compared on them" if k > 1 else ""
+    return (
+        f" That is on these {j.comparison.examples.count:,} test examples: on others the difference is "
+        f"{d.signed(whole.value)} (95 % {d.signed_interval(*whole.interval)}; {format_p_value(whole.p)}){counted}."
+    )
 
 
 def what(t: SearchResults) -> str:
@@ -72,23 +88,45 @@ def winners_curse(t: SearchResults) -> Iterator[str]:
         "it was chosen by."
     )
     if j := t.judgement:
-        low, high = mean_interval(j.fresh)
         d = t.digits
         of = f"mean of {len(t.best.scores)} seeds" if len(t.best.scores) > 1 else "one seed"
+        before, again = j.again
         yield (
-            f"{t.best.name} was chosen with {what(t)}{d.value(t.best.score)} ({of}). On {len(j.fresh)} fresh seeds it "
-            f"scores {d.value(j.fresh_score)} (95 % {d.plain(low)} to {d.plain(high)}): the winner's curse is "
+            f"{t.best.name} was chosen with {what(t)}{d.value(t.best.score)} ({of}{_on_validation(j)}). On "
+            f"{len(again)} fresh seeds it scores {_with_interval(d, again)}: the winner's curse is "
             f"{d.signed(j.curse)}{d.difference_suffix}. The baseline on the same seeds scores "
-            f"{d.value(float(j.baseline.mean()))}."
+            f"{d.value(float(before.mean()))}."
         )
-        yield (
-            "Fresh seeds remove the luck with seeds. They are scored on the same test examples as the trials, so luck "
-            "with these examples remains."
-        )
+        if j.validated:
+            yield (
+                f"On the test set, {t.best.name} scores {_with_interval(d, j.fresh)} and the baseline "
+                f"{_with_interval(d, j.baseline)}, with the same seeds. The test set chose nothing: trials were "
+                "compared on validation data, and each seed was scored on the test set once, at its end."
+            )
+        else:
+            yield (
+                "Fresh seeds remove the luck with seeds. They are scored on the same examples as the trials, so luck "
+                "with these examples remains."
+            )
+
+
+def _on_validation(j: Judgement) -> str:
+    return ", on validation data" if j.validated else ""
+
+
+def _with_interval(d: Digits, scores: np.ndarray) -> str:
+    low, high = mean_interval(scores)
+    return f"{d.value(float(scores.mean()))} (95 % {d.plain(low)} to {d.plain(high)})"
 
 
 def cautions(t: SearchResults) -> Iterator[str]:
     """The reasons not to trust the search yet."""
+    if t.curves[0].test_metric is None:
+        leave = "" if not t.curves[0].is_of_test_set else "; data.validation=0.1 leaves the test set out of the choice"
+        yield (
+            f"The {len(t.finished)} trials were compared on the examples that judge the winner as well, so that one of "
+            f"them looks good by luck with these examples{leave}."
+        )
     yield from _space_cautions(t)
     yield from _curve_cautions(t)
     if t.diverged:
@@ -106,8 +144,8 @@ def cautions(t: SearchResults) -> Iterator[str]:
     judged = [path.parent.name for path in t.folder.glob("trial-*-fresh/study.yaml")]
     if len(judged) > 1:
         yield (
-            f"{len(judged)} winners have been judged on fresh seeds ({', '.join(sorted(judged))}): choosing among them "
-            "by these scores is choosing by luck again."
+            f"{len(judged)} winners have been judged on fresh seeds ({', '.join(sorted(judged))}): the test set was "
+            f"looked at {len(judged)} times, and choosing among them by these scores is choosing by luck again."
         )
 
 

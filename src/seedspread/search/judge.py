@@ -1,4 +1,7 @@
-"""The winner of a search on fresh seeds, against the baseline."""
+"""The winner of a search on fresh seeds, against the baseline.
+
+Where there is a test set beside the validation data that chose among trials, it judges; else what chose judges as well.
+"""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +28,8 @@ class Judgement:
     arms: tuple[Arm, Arm]  # the baseline and the winner
     comparison: ArmComparison | None  # None where nothing varies to test: every seed differs by the same amount
     diverged: tuple[int, int]  # fresh seeds of the baseline, and of the winner
-    chosen_on_test_among: int = 1  # trials that were compared on the test set; 1 where validation data chose
+    validated: tuple[Arm, Arm] | None = None  # by the metric that chose, where the arms are of a test set
+    chosen_on_test_among: int = 1  # trials that were compared on the examples that judge; 1 where others chose
 
     @classmethod
     def of(
@@ -34,28 +38,32 @@ class Judgement:
         baseline: Arm,
         candidate: Arm,
         diverged: tuple[int, int] = (0, 0),
+        validated: tuple[Arm, Arm] | None = None,
         chosen_on_test_among: int = 1,
     ) -> "Judgement":
         comparison = None
         with suppress(NothingVaries):  # for example, the winner has the settings of the baseline
             (comparison,) = compare_arms(baseline, [candidate], pair=True)
-        return cls(winner, (baseline, candidate), comparison, diverged, chosen_on_test_among)
+        return cls(winner, (baseline, candidate), comparison, diverged, validated, chosen_on_test_among)
 
     @cached_property
     def _shared(self) -> tuple[Array, Array]:
-        places = pair_arms(*self.arms, True).places
-        assert places is not None
-        return self.arms[0].scores[places[0]], self.arms[1].scores[places[1]]
+        return _pair(self.arms)
 
     @property
     def baseline(self) -> Array:
-        """Scores of the baseline on the fresh seeds that both finished, (S,), in percent."""
+        """Scores of the baseline on the fresh seeds that both finished, (S,), in the unit shown."""
         return self._shared[0]
 
     @property
     def fresh(self) -> Array:
         """Scores of the winner on the same seeds, (S,)."""
         return self._shared[1]
+
+    @cached_property
+    def again(self) -> tuple[Array, Array]:
+        """Scores of the baseline and the winner on the same seeds, (S,) each, by the metric that chose among trials."""
+        return _pair(self.validated or self.arms)
 
     @property
     def fresh_score(self) -> float:
@@ -64,7 +72,7 @@ class Judgement:
     @property
     def curse(self) -> float:
         """The winner's curse: by how much the winner looked better when it was chosen than on fresh seeds."""
-        return self.winner.metric.sign * (self.winner.score - self.fresh_score)
+        return self.winner.metric.sign * (self.winner.score - float(self.again[1].mean()))
 
     @property
     def decision(self) -> str:
@@ -94,17 +102,28 @@ class Judgement:
         return self.comparison.verdict == "better" and whole.p * self.chosen_on_test_among < ALPHA
 
 
-def judge_winner(folder: Path, winner: Trial) -> Judgement:
-    """The winner's judgement from the records in `folder`; InputError says why there is none."""
-    arms = []
+def _pair(arms: tuple[Arm, Arm]) -> tuple[Array, Array]:
+    places = pair_arms(*arms, True).places
+    assert places is not None
+    return arms[0].scores[places[0]], arms[1].scores[places[1]]
+
+
+def judge_winner(folder: Path, winner: Trial, trials: int) -> Judgement:
+    """The judgement of the best of `trials` from the records in `folder`; InputError says why there is none."""
+    found = []
     for name in (BASELINE, f"{winner.name}-fresh"):
         if not (folder / name / "study.yaml").exists():
             raise InputError("run the search with fresh_seeds=20")
-        arms.append(Arm.of(Scores.of(Study.load(folder / name))))
-    baseline, candidate = arms
+        found.append(Scores.of(Study.load(folder / name)))
+    one, other = found
+    baseline, candidate = validated = Arm.of(one), Arm.of(other)
+    chosen_on_test_among, tested = trials, None
+    if (metric := one.test_metric) and other.test_metric:
+        chosen_on_test_among, tested = 1, validated
+        baseline, candidate = Arm.of(one.by(metric)), Arm.of(other.by(metric))
     assert baseline.seeds is not None
     assert candidate.seeds is not None
     if len(np.intersect1d(baseline.seeds, candidate.seeds)) < 2:
         raise InputError("fewer than 2 fresh seeds are finished by both; run the search once more")
-    before, now = (len(arm.study.reasons(Status.DIVERGED)) for arm in arms if arm.study)
-    return Judgement.of(winner, baseline, candidate, (before, now))
+    before, now = (len(scores.reasons(Status.DIVERGED)) for scores in found)
+    return Judgement.of(winner, baseline, candidate, (before, now), tested, chosen_on_test_among)

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from seedspread.config.check import check_config
 from seedspread.config.errors import InputError
-from seedspread.config.overrides import format_seeds, format_value, override_key
+from seedspread.config.overrides import format_seeds, format_value, override_key, validation_overrides
 from seedspread.config.resolve import count_workers
 from seedspread.config.schema import Tune
 from seedspread.execution.executors import TRAINING, start_executor
@@ -74,6 +74,7 @@ class Search:
             raise InputError("fresh_seeds=1: one seed has no spread; choose at least 2, better 20, or 0 for none")
         self.cfg = cfg
         self.overrides = [o for o in overrides if override_key(o).split(".")[0] not in OF_THE_SEARCH]
+        self.overrides += validation_overrides(cfg, overrides)
         self.folder = study_folder(cfg.results, f"{cfg.study}-search")
         self.space = read_space(cfg)
         self.workers = 1  # once there is an executor, its number

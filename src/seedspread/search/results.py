@@ -48,7 +48,7 @@ class SearchResults:
             raise NothingFinished(f"{folder}: no trial with a finished seed{more}")
         judgement, unjudged = None, ""
         try:
-            judgement = judge_winner(folder, best)
+            judgement = judge_winner(folder, best, sum(bool(trial.scores) for trial in trials))
         except InputError as error:
             unjudged = str(error).rstrip(".")
         return cls(folder, space, trials, len(found) - len(trials), best, judgement, unjudged)
