@@ -69,6 +69,7 @@ def test_numbers_of_a_metric_without_a_unit_follow_from_the_records(scored):
     assert "val/rmse mean ± std |" in text and f"{low:.2f} ({VALUES.argmin()})" in text
     assert "seeds were trained for 5 to 7 epochs, 6 in the median" in text and "8 of 24 at the last" in text
     assert not re.search(r"\d points|std, %|luck|test set", text.split("## How to repeat")[0])
+    assert "pretraining" not in text and "unknown" not in text.split("## How to repeat")[1]
     row = pd.read_csv(page.with_name("table.csv")).iloc[0]
     assert (row["metric"], row["min_seed"], row["max_seed"]) == ("val/rmse", VALUES.argmin(), VALUES.argmax())
     assert r"val/rmse mean $\pm$ std &" in page.with_name("table.tex").read_text()

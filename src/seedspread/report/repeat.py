@@ -53,11 +53,11 @@ def _facts(scores: Scores) -> Iterator[tuple[str, Text]]:
     streams = {key: value for key, value in config.items() if key.startswith("streams.") and value is not None}
     if held := [f"{key.removeprefix('streams.')}={value}" for key, value in streams.items()]:
         yield "streams held", ", ".join(held)
-    shas = sorted({str(record.data_sha256) for record in scores.finished})
+    shas = sorted({record.data_sha256 for record in scores.finished if record.data_sha256})
     hashed = "the features" if first.features else "the pictures as read"
     name = config.get("data.name") or config.get("data._target_") or "unknown"
     yield "metric", scores.metric.describe()
-    yield "data", f"{name}, SHA-256 of {hashed} {', '.join(shas)}"
+    yield "data", name + (f", SHA-256 of {hashed} {', '.join(shas)}" if shas else "")
     if first.features:
         known = dict(flatten(first.features))
         yield "backbone", ", ".join(f"{key} {value}" for key, value in known.items())
@@ -66,11 +66,14 @@ def _facts(scores: Scores) -> Iterator[tuple[str, Text]]:
     split = ", ".join(
         f"{part} {counted[part] or 'all'}{f' (a balanced subset of {size:,})' if size else ''}"
         for part, size in sizes.items()
+        if counted[part] or not config.get("module._target_")  # a module of the user's may say nothing of its data
     )
-    yield "split", f"{split}; {_when_scored(scores)}"
+    yield "split", "; ".join(filter(None, (split, _when_scored(scores))))
     preprocessing = {key: value for key, value in config.items() if re.match(r"data\.(mean|std|size|augment)", key)}
-    yield "preprocessing", ", ".join(f"{key[5:]} {value}" for key, value in preprocessing.items())
-    yield "training", f"{_duration(scores)}, batch {config.get('data.batch_size', 'unknown')}"
+    if preprocessing:
+        yield "preprocessing", ", ".join(f"{key[5:]} {value}" for key, value in preprocessing.items())
+    batch = config.get("data.batch_size")
+    yield "training", _duration(scores) + (f", batch {batch}" if batch else "")
     parts = {part: sum(record.seconds[part] for record in scores.finished) for part in first.seconds}
     each = ", ".join(f"{part} {format_duration(seconds)}" for part, seconds in parts.items())
     yield "time", f"{format_duration(sum(parts.values()))} in total: {each}"

@@ -235,7 +235,8 @@ def test_headline(found: Findings) -> list[str]:
     d, mean = test.digits, float(test.final.mean())
     interval = ""
     if len(test.final) > 1:
-        interval = f" (95 % of the mean {d.interval(*st.mean_interval(test.final))})"
+        low, high = np.clip(st.mean_interval(test.final), *test.metric.limits)
+        interval = f" (95 % of the mean {d.interval(low, high)})"
     spread = d.plus_minus(mean, float(st.sample_std(test.final)))
     return [
         f"On the test set: {test.metric.name} {spread}{d.suffix} over {count_noun(len(test.seeds), 'seed')}{interval}."
@@ -284,6 +285,8 @@ def _title_seed(found: Findings) -> list[str]:
 
 def pretraining(several: Sequence[Findings]) -> list[str]:
     """Question 3: does pretraining shrink the spread? From every pair of a probe and a study trained from scratch."""
+    if all(found.scores.study.config.get("module") for found in several):
+        return []  # modules of the user's: what they start from is not known
     probes = [found for found in several if found.pretrained]
     scratch = [found for found in several if not found.pretrained]
     if not probes or not scratch:
