@@ -49,7 +49,7 @@ def decode_picture(file: Path | IO[bytes], name: str | Path) -> Image.Image:
         return _convert_to_rgb(picture, name)
     except (ValueError, ImportError) as error:
         raise BrokenPicture(
-            f"{name}: colours of mode {picture.mode}, which Pillow {pillow} does not convert here; save the picture as RGB"
+            f"{name}: colours of mode {picture.mode}, which Pillow {pillow} does not convert; save the picture as RGB"
         ) from error
 
 
