@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, WeightedRandomSampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, WeightedRandomSampler, get_worker_info
 
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
-from seedspread.examples.multilabel import TopicTagger
+from seedspread.examples.multilabel import TopicData, TopicTagger
 from seedspread.records.study import Study, study_folder
 from seedspread.training import run as training_run
 from seedspread.training.seeded_loaders import SeededScoring, SeededTraining
@@ -261,3 +261,39 @@ def test_two_ranks_train_one_seed_to_the_same_bits_also_when_resumed(name, other
             train(cfg("parts", EVERY_STEP))
     record = train(cfg("parts"))
     assert record.resumed_from and same(record, one)
+
+
+class FlowingData(TopicData):
+    """The same documents without numbers: a stream."""
+
+    def train_dataloader(self):
+        return DataLoader(FlowOf(self.train_set), batch_size=256, num_workers=self.hparams.num_workers)
+
+
+class FlowOf(IterableDataset):
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __iter__(self):
+        info = get_worker_info()
+        first, step = (info.id, info.num_workers) if info else (0, 1)
+        for i in range(first, len(self.dataset), step):
+            x, y = self.dataset[i]
+            yield x + 0.1 * torch.rand(()), y
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_module_on_a_stream_resumes_to_the_same_bits_and_records_its_workers(workers, tmp_path, monkeypatch):
+    more = ("data._target_=tests.training.test_any_module.FlowingData", f"+data.num_workers={workers}")
+    by_steps = ("trainer.max_steps=20", "trainer.max_epochs=null")
+    whole = train(settings("topics", f"results={tmp_path}", "study=whole", *more, *by_steps))
+    assert whole.environment.get("loader_workers", 0) == workers and max(whole.epochs) == 1
+    fit = training_run.fit
+    for step in (3, 13):
+        with monkeypatch.context() as patch:
+            stop = Interruption(step)
+            patch.setattr(training_run, "fit", lambda c, m, d, cb, *rest, stop=stop: fit(c, m, d, [*cb, stop], *rest))
+            with pytest.raises(RuntimeError, match="interrupted"):
+                train(settings("topics", f"results={tmp_path}", f"study=s{step}", EVERY_STEP, *more, *by_steps))
+        record = train(settings("topics", f"results={tmp_path}", f"study=s{step}", *more, *by_steps))
+        assert record.resumed_from and same(record, whole), step

@@ -242,6 +242,13 @@ class SeededTraining(_Seeded):
         self._begin = state["batches_done"]
 
 
+def count_stream_workers(trainer: L.Trainer) -> int:
+    """How many workers loaded an IterableDataset in training: there its draws depend on their number."""
+    combined = trainer.fit_loop._combined_loader
+    loaders = [loader for loader in (combined.flattened if combined else []) if isinstance(loader, SeededTraining)]
+    return sum(loader.loader.num_workers for loader in loaders if loader.keys is None)
+
+
 class SeededScoring(_Seeded):
     """A loader of validation or test: every rank scores all examples, and every epoch draws the same."""
 

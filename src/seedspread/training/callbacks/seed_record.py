@@ -18,6 +18,7 @@ from seedspread.records.record import Record, Status
 from seedspread.records.study import Study
 from seedspread.training.metric_log import MetricLog, finite
 from seedspread.training.module import Classifier
+from seedspread.training.seeded_loaders import count_stream_workers
 from seedspread.training.weights_hash import weights_sha256
 
 
@@ -73,6 +74,8 @@ class SeedRecord(L.Callback):
         self._stop_where_diverged(trainer)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if workers := count_stream_workers(trainer):
+            self.header["environment"] = {**self.header["environment"], "loader_workers": workers}
         self.logged.is_open = False  # what the test set gives is no point of a curve
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
