@@ -245,7 +245,9 @@ class SeededTraining(_Seeded):
 def count_stream_workers(trainer: L.Trainer) -> int:
     """How many workers loaded an IterableDataset in training: there its draws depend on their number."""
     combined = trainer.fit_loop._combined_loader
-    loaders = [loader for loader in (combined.flattened if combined else []) if isinstance(loader, SeededTraining)]
+    loaders = [
+        loader for loader in ([] if combined is None else combined.flattened) if isinstance(loader, SeededTraining)
+    ]
     return sum(loader.loader.num_workers for loader in loaders if loader.keys is None)
 
 
