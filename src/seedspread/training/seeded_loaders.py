@@ -9,11 +9,13 @@ by: its draws follow epoch and worker, and the number of workers is part of what
 import copy
 import itertools
 import multiprocessing
+import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, SupportsIndex, TypeVar
 from zlib import crc32
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning_utilities.core.apply_func import apply_to_collection
@@ -21,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, default_colla
 
 from seedspread.config.streams import Stream, Streams
 from seedspread.data.loader import find_rank
-from seedspread.training.seeding import get_states, kept_generators, reseed, seeded, set_states
+from seedspread.training.seeding import kept_generators, reseed, seeded
 
 Key = tuple[int, Any]  # epoch, and the index of an example
 EXAMPLE, COLLATE, SCORED = range(3)  # the last part of each key: draws of one kind never meet those of another
@@ -163,18 +165,20 @@ class KeyedStream(IterableDataset):
         epoch = self.epoch + (self._passes if worker else 0)  # a worker that persists is not told the epoch
         self._passes += 1
         rank, _ = find_rank()
-        with kept_generators():
+        numpys = np.random.MT19937(0)
+        with kept_generators(numpys):
             reseed(self._stream, epoch, worker.id if worker else 0, EXAMPLE, rank)
             items = iter(self.dataset)
-            states = get_states()
+            python, torchs = random.getstate(), torch.get_rng_state()
         while True:
-            with kept_generators():  # what is drawn between two items is not of this stream
-                set_states(states)
+            with kept_generators(numpys):  # what is drawn between two items is not of this stream
+                random.setstate(python)
+                torch.set_rng_state(torchs)
                 try:
                     item = next(items)
                 except StopIteration:
                     return
-                states = get_states()
+                python, torchs = random.getstate(), torch.get_rng_state()
             yield item
 
 
