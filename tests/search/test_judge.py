@@ -92,8 +92,7 @@ def test_a_config_that_is_truly_better_is_adopted():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("interaction", [0.0, 0.6])
-@pytest.mark.parametrize("accuracy, examples", [(0.97, 360), (0.57, 2000), (0.87, 10_000)])
+@pytest.mark.parametrize("accuracy, examples, interaction", [(0.97, 360, 0.0), (0.57, 2000, 0.6)])
 def test_the_best_of_32_equal_configs_is_adopted_in_at_most_5_percent_of_2000_searches(accuracy, examples, interaction):
     share, _ = shares(Made(accuracy, examples, interaction), 2000)
     assert share <= 0.05
