@@ -93,17 +93,17 @@ def test_curves_of_different_lengths_are_aligned_on_the_epochs(make_study):
 
 def test_several_scorings_an_epoch_are_aligned_on_the_steps(make_study):
     def points(seed):
-        yield 0, 50, {"val/rmse": 5.0 + seed}
-        yield 0, 100, {"val/rmse": 4.0 + seed, "train/loss": 9.0}
+        yield 0, 49, {"val/rmse": 5.0 + seed}
+        yield 0, 99, {"val/rmse": 4.0 + seed, "train/loss": 9.0}
         if seed:
-            yield 1, 150, {"val/rmse": 3.0 + seed}
+            yield 1, 149, {"val/rmse": 3.0 + seed}
 
     scores = write_curves(make_study([], metric=RMSE), [list(points(0)), list(points(1))])
-    assert scores.axis == "steps" and scores.points.tolist() == [50, 100, 150]
+    assert scores.axis == "steps trained" and scores.points.tolist() == [50, 100, 150]
     np.testing.assert_array_equal(scores.curves["val/rmse"], [[5, 4, math.nan], [6, 5, 4]])
     where, losses = scores.logged("train/loss")
     assert where.tolist() == [100] and losses.tolist() == [[9], [9]]
-    assert "steps" in curves_table(scores) and scores.complete_curves("train/loss").tolist() == [[9], [9]]
+    assert "steps_trained" in curves_table(scores) and scores.complete_curves("train/loss").tolist() == [[9], [9]]
 
 
 def test_another_recorded_metric_is_scored_in_its_own_direction_and_unit(study):

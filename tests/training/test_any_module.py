@@ -13,6 +13,7 @@ from seedspread.commands.train import train
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
 from seedspread.examples.multilabel import TopicData, TopicTagger
+from seedspread.records.scores import Scores
 from seedspread.records.study import Study, study_folder
 from seedspread.training import run as training_run
 from seedspread.training.seeded_loaders import SeededScoring, SeededTraining
@@ -73,7 +74,7 @@ def test_all_that_is_logged_is_recorded_where_it_was_logged(trained, name):
     test = {"diabetes": "test/rmse", "docstrings": "test/acc", "topics": "test/f1"}[name]
     assert set(record.final) == expected | {test}
     if name == "diabetes":  # each epoch once, at its end
-        assert record.epochs == [0, 1, 2] and record.steps is None
+        assert record.epochs == [0, 1, 2] and record.steps == [8, 17, 26]
     if name == "topics":  # twelve steps an epoch of 2,400 examples in 256, the last of which is dropped
         assert record.steps == list(range(27)) and record.epochs == [step // 9 for step in range(27)]
         assert [step for step, f1 in zip(record.steps, record.curves["val/f1"], strict=True) if f1] == [8, 17, 26]
@@ -135,7 +136,7 @@ def test_early_stopping_checks_every_few_epochs_and_runs_by_steps(tmp_path):
     assert short.status == "finished" and max(short.epochs) == 1  # patience 1
     few = train(settings("topics", f"results={tmp_path}", "study=b", "+trainer.check_val_every_n_epoch=2",
                          "trainer.max_epochs=4", "trainer.log_every_n_steps=50"))  # fmt: skip
-    assert few.epochs == [1, 3] and few.steps is None
+    assert few.epochs == [1, 3] and few.steps == [17, 35]
     by_steps = ("trainer.max_epochs=null", "trainer.max_steps=20", "+trainer.check_val_every_n_epoch=null")
     steps = train(settings("topics", f"results={tmp_path}", "study=c", *by_steps, "+trainer.val_check_interval=5"))
     scored = [step for step, f1 in zip(steps.steps, steps.curves["val/f1"], strict=True) if f1 is not None]
@@ -297,3 +298,14 @@ def test_a_module_on_a_stream_resumes_to_the_same_bits_and_records_its_workers(w
                 train(settings("topics", f"results={tmp_path}", f"study=s{step}", EVERY_STEP, *more, *by_steps))
         record = train(settings("topics", f"results={tmp_path}", f"study=s{step}", *more, *by_steps))
         assert record.resumed_from and same(record, whole), step
+
+
+def test_the_classifier_too_is_recorded_where_it_was_scored(small):
+    few = train(small("study=few", "trainer.max_epochs=4", "+trainer.check_val_every_n_epoch=2"))
+    assert (few.epochs, few.steps, len(few.curves["val/acc"])) == ([1, 3], [23, 47], 2)
+    often = train(small("study=often", "+trainer.val_check_interval=0.5"))
+    assert (often.epochs, often.steps) == ([0, 0, 1, 1], [5, 11, 17, 23])
+    found = [Scores.of(Study.load(study_folder(small().results, name))) for name in ("few", "often")]
+    assert [(scores.axis, scores.points.tolist()) for scores in found] == [
+        ("epochs trained", [2, 4]), ("steps trained", [6, 12, 18, 24]),
+    ]  # fmt: skip

@@ -58,7 +58,7 @@ class Record:
     resumed_from_config: str | None = None
     resumed_with: Mapping[str, list[Any]] | None = None  # what differed: [before, after]
     epochs: list[int] | None = None
-    steps: list[int] | None = None  # absent where each epoch was scored once, at its end
+    steps: list[int] | None = None
     curves: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     final: Mapping[str, float | None] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)

@@ -117,13 +117,13 @@ class Scores:
             record.steps is None if record.epochs is None else len(set(record.epochs)) == len(record.epochs)
             for record in self.finished
         )
-        return "epochs trained" if each_another else "steps"
+        return "epochs trained" if each_another else "steps trained"
 
     @cached_property
     def _own_points(self) -> list[Array]:
         """The points of each finished seed's curves."""
-        if self.axis == "steps":
-            return [np.array(record.steps or range(_count_points(record))) for record in self.finished]
+        if self.axis == "steps trained":
+            return [1 + np.array(record.steps or range(_count_points(record))) for record in self.finished]
         return [1 + np.array(record.epochs or range(_count_points(record))) for record in self.finished]
 
     @cached_property

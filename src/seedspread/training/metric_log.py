@@ -40,10 +40,7 @@ class MetricLog(DummyLogger):
 
     def curves(self) -> dict[str, Any]:
         """`epochs`, `steps`, `curves` and `final` of a record; each curve has a value or None for each point."""
-        epochs = [int(point["epoch"]) for point in self.points]
-        found: dict[str, Any] = {"epochs": epochs}
-        if len(set(epochs)) < len(epochs):  # several points an epoch
-            found["steps"] = [int(point["step"]) for point in self.points]
+        found: dict[str, Any] = {f"{unit}s": [int(point[unit]) for point in self.points] for unit in ("epoch", "step")}
         curves = {name: [finite(point.get(name, math.nan)) for point in self.points] for name in self.metrics}
         final = {name: finite(value) for name in curves if (value := self.last(name)) is not None}
         return {**found, "curves": curves, "final": final}
