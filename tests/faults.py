@@ -34,8 +34,15 @@ class Remove(L.Callback):
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         recorder = next(c for c in trainer.callbacks if isinstance(c, SeedRecord))
         if recorder.header["seed"] in self.seeds and not self.done.exists():
-            self.done.write_text("")
-            recorder.study.record_path(self.victim).unlink()
+            write = recorder.write
+
+            def write_and_remove(*given: object) -> object:
+                record = write(*given)
+                self.done.write_text("")
+                recorder.study.record_path(self.victim).unlink()
+                return record
+
+            recorder.write = write_and_remove
 
 
 class Die(L.Callback):

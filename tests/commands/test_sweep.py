@@ -366,7 +366,7 @@ def test_several_seeds_are_held_in_a_study_each(command, tmp_path):
     assert command("-m", "++seed=0,5", "++streams.init=7,8", *QUICK)[0] == 0
     held = Study.load(tmp_path / "results" / "digits-init-seed5").scan().records
     assert {seed: record.streams for seed, record in held.items()} == {
-        seed: {"init": seed, "order": 5, "augment": 5, "other": 5} for seed in (7, 8)
+        seed: {"init": seed, "order": 5, "augment": 5, "other": 5, "split": 5} for seed in (7, 8)
     }
     assert (tmp_path / "results" / "digits-init").exists()
 

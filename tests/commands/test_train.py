@@ -180,7 +180,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(small, checkpoint, tmp_path):
     for overrides, says in (
         (["seed=5"], "a checkpoint of seed 0; resume it with seed=0"),
         (["model.width=4"], "a checkpoint of another network"),
-        (["trainer.max_epochs=1"], "val/acc was not scored"),
+        (["trainer.max_epochs=1"], "val/acc was not scored: the checkpoint is at its last epoch"),
         ([f"ckpt_path={tmp_path}/torn.ckpt"], "not a whole Lightning checkpoint"),
     ):
         with pytest.raises(InputError, match=says):

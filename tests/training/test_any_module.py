@@ -2,6 +2,7 @@
 
 import os
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from seedspread.examples.multilabel import TopicData, TopicTagger
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study, study_folder
 from seedspread.training import run as training_run
+from seedspread.training.build import open_study
+from seedspread.training.reproduction import reproduce
 from seedspread.training.seeded_loaders import SeededScoring, SeededTraining
 from tests.conftest import CONF
 from tests.training.test_resume import EVERY_STEP, Interruption
@@ -309,3 +312,48 @@ def test_the_classifier_too_is_recorded_where_it_was_scored(small):
     assert [(scores.axis, scores.points.tolist()) for scores in found] == [
         ("epochs trained", [2, 4]), ("steps trained", [6, 12, 18, 24]),
     ]  # fmt: skip
+
+
+def test_arguments_of_data_of_others_are_those_of_the_record_when_it_is_reproduced(tmp_path, monkeypatch):
+    overrides = [*MODULES["docstrings"], "trainer=cpu", "trainer.max_epochs=1", "study=a", f"results={tmp_path}"]
+    command = " ".join(["python -m src.train", "seed=3", *overrides])
+    monkeypatch.setattr("seedspread.training.build.reproduction_command", lambda seed: command)
+    train(settings("docstrings", f"results={tmp_path}", "study=a", "trainer.max_epochs=1"))
+    with initialize_config_dir(CONF, version_base="1.3"):
+        assert reproduce(Study.load(study_folder(tmp_path, "a")), 3).differing == []
+
+
+def test_each_seed_of_a_sweep_has_folders_of_its_own(tmp_path):
+    """One config trains all seeds of a sweep: Lightning's files and a logger's are named after the seed at hand."""
+    cfg, _ = open_study(settings("diabetes", f"results={tmp_path}", "study=a", "logger=csv"))
+    for seed in (3, 4):
+        cfg.seed = seed
+        assert cfg.trainer.default_root_dir == f"logs/a/seed-{seed}" and cfg.logger.version == f"seed-{seed}"
+
+
+class Odd(TopicTagger):
+    """Hyperparameters with a path, a metric that is nan at first and logged in every second epoch only."""
+
+    def __init__(self, layers=(3, 4), cache="/tmp", **more):
+        super().__init__(**more)
+        self.save_hyperparameters({"layers": list(layers), "cache": Path(cache)})
+
+    def on_validation_epoch_end(self):
+        if self.current_epoch % 2 == 1:
+            self.log("val/odd", float("nan") if self.current_epoch == 1 else 0.5)
+
+
+def test_paths_among_hyperparameters_resume_and_a_metric_may_begin_late_and_as_nan(tmp_path, monkeypatch):
+    def odd(*more):
+        odd = ("module._target_=tests.training.test_any_module.Odd", "metric.name=val/odd", "trainer.max_epochs=4")
+        return settings("topics", f"results={tmp_path}", "study=odd", *odd, *more)
+
+    fit = training_run.fit
+    with monkeypatch.context() as patch:
+        stop = Interruption(5)
+        patch.setattr(training_run, "fit", lambda c, m, d, cb, *rest: fit(c, m, d, [*cb, stop], *rest))
+        with pytest.raises(RuntimeError, match="interrupted"):
+            train(odd(EVERY_STEP))
+    record = train(odd())
+    assert record.resumed_from and record.status == "finished" and record.final["val/odd"] == 0.5
+    assert [value for value in record.curves["val/odd"] if value is not None] == [0.5]

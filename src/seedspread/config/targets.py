@@ -79,7 +79,8 @@ def drop_left_over_keys(cfg: DictConfig) -> None:
     """
     typed = typed_keys(cfg)
     if is_foreign(cfg, "data"):
-        OmegaConf.resolve(cfg)  # the network may copy channels and classes
+        if cfg.get("model"):
+            OmegaConf.resolve(cfg.model)  # it may copy channels and classes; names of folders still follow the seed
         for name in [str(key) for key in cfg.data if key != "_target_" and not is_typed(f"data.{key}", typed)]:
             with open_dict(cfg.data):
                 cfg.data.pop(name)

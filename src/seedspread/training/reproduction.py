@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from seedspread.config.errors import InputError
 from seedspread.config.identity import find_differences, flatten, list_non_identity_keys, restore_config, study_identity
 from seedspread.config.overrides import override_key, split_command
+from seedspread.config.targets import is_foreign
 from seedspread.records.examples import DAMAGED
 from seedspread.records.metric import ACCURACY, Metric
 from seedspread.records.record import Record, Status
@@ -109,6 +110,9 @@ def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> D
     with open_dict(cfg):
         cfg.seed, cfg.study, cfg.logger, cfg.ckpt_path = record.seed, study.name, None, None
         cfg.metric = study.metric.stored()
+        if is_foreign(cfg, "data"):  # of which only typed keys stay: those of the record count as typed
+            typed = [*overrides, *more, *(f"+data.{key}" for key in study.config["data"])]
+            cfg.hydra = {"overrides": {"task": typed}, "runtime": {"choices": {}}}
     return cfg
 
 

@@ -17,7 +17,7 @@ from seedspread.execution.leases import Worker
 from seedspread.records.record import Record
 from seedspread.records.study import Study
 from seedspread.training.build import build_run, silence_libraries
-from seedspread.training.callbacks.checkpoints import Checkpoints, find_checkpoint
+from seedspread.training.callbacks.checkpoints import PATHS, Checkpoints, find_checkpoint
 from seedspread.training.callbacks.seed_record import SeedRecord
 from seedspread.training.loggers import close_logger, open_logger
 from seedspread.training.ranks import other_ranks
@@ -88,7 +88,8 @@ def fit(
     if leases:
         leases.progress = partial(measure_progress, trainer, time.monotonic(), recorder)
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        with torch.serialization.safe_globals(PATHS):
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         if not recorders or not has_test_set(module, data):
             return {}
         return None if all(found.diverged for found in recorders) else test(trainer, module, data)

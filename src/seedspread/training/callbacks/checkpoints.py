@@ -1,8 +1,11 @@
 """Checkpoints of a long seed, from which the same command resumes after a kill, to the same bits."""
 
 import math
+import pathlib
+import re
 import time
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning as L
@@ -17,6 +20,9 @@ from seedspread.training.callbacks.seed_record import SeedRecord
 from seedspread.training.module import Classifier
 from seedspread.training.running_metrics import States, add_logged, logged_states, metric_states, restore_metrics
 from seedspread.training.seeding import generator_states, restore_generator_states
+
+# What hyperparameters that a module saves often hold, beside numbers and texts.
+PATHS = [pathlib.PosixPath, pathlib.WindowsPath, pathlib.PurePosixPath, pathlib.PureWindowsPath]
 
 
 class Checkpoints(L.Callback):
@@ -146,9 +152,14 @@ def check_checkpoint(path: Path, module: L.LightningModule, header: Header, of_s
     Raises InputError where it is not of this network and seed, or, with `of_study`, not of this study or incomplete.
     """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(PATHS):
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         shapes = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
         known = checkpoint["callbacks"].get(SeedRecord.__qualname__, {})
+    except UnpicklingError as error:
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"holds a {found[1]}, which is not read from files" if found else "not a whole Lightning checkpoint"
+        raise InputError(f"ckpt_path={path}: {what}") from error
     except Exception as error:
         raise InputError(f"ckpt_path={path}: not a whole Lightning checkpoint ({type(error).__name__})") from error
     own = isinstance(module, Classifier)  # another may build layers when its training begins

@@ -21,6 +21,8 @@ from seedspread.training.module import Classifier
 from seedspread.training.seeded_loaders import count_stream_workers
 from seedspread.training.weights_hash import weights_sha256
 
+VALIDATIONS = 3  # without the study's metric, after which no more are waited for
+
 
 class SeedRecord(L.Callback):
     """One record per seed: `header` (what was known before training), metrics, seconds, hashes.
@@ -29,7 +31,8 @@ class SeedRecord(L.Callback):
     score (on the validation and the test set), setup (all the rest until the record is written). A resumed seed counts
     the time up to its checkpoint too. Of `together` seeds that train in one step each has an equal share.
 
-    Training stops where the study's metric or a loss that was logged is not finite: the seed has diverged.
+    Training stops where a loss that was logged is not finite: the seed has diverged, as has one whose study's metric is
+    not finite at the end.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class SeedRecord(L.Callback):
         self._seconds = {"train": 0.0, "score": 0.0}
         self._before = {"setup": 0.0, "train": 0.0, "score": 0.0}
         self._since = started
+        self._validations = 0
         self._has_trained = together > 1  # a checkpoint at its last epoch leaves nothing to train
 
     def add_time(self, part: str | None, module: L.LightningModule) -> None:
@@ -65,7 +69,7 @@ class SeedRecord(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.add_time("score", pl_module)
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._check_metric()
+            self._check_metric(VALIDATIONS)
             self._stop_where_diverged(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -84,12 +88,12 @@ class SeedRecord(L.Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.add_time("score", pl_module)
 
-    def _check_metric(self) -> None:
-        """Raise InputError where validation did not log the study's metric: no seed would."""
-        name = self.study.metric.name
-        if self.logged.points and self.logged.last(name) is None:
+    def _check_metric(self, validations: int) -> None:
+        """Raise InputError where so many validations have not logged the study's metric: no seed would."""
+        self._validations += 1
+        if self._validations >= validations and self.logged.last(self.study.metric.name) is None:
             known = ", ".join(self.logged.metrics) or "nothing"
-            raise InputError(f"metric.name={name}: the module does not log it; it logs {known}")
+            raise InputError(f"metric.name={self.study.metric.name}: the module does not log it; it logs {known}")
 
     def _stop_where_diverged(self, trainer: L.Trainer) -> None:
         self.find_divergence()
@@ -97,12 +101,11 @@ class SeedRecord(L.Callback):
         trainer.should_stop |= self.diverged is not None
 
     def find_divergence(self) -> bool:
-        """Whether the study's metric or a loss of the latest point is not finite, which `diverged` then says."""
+        """Whether a loss of the latest point is not finite, which `diverged` then says; other metrics may begin so."""
         point = self.logged.points[-1] if self.logged.points else {}
         for name, value in point.items():
-            if not math.isfinite(value) and (name == self.study.metric.name or "loss" in name):
-                what = "the loss" if "loss" in name else name
-                self.diverged = f"{what} was not finite in epoch {point['epoch']:.0f}"
+            if not math.isfinite(value) and "loss" in name:
+                self.diverged = f"the loss was not finite in epoch {point['epoch']:.0f}"
         return self.diverged is not None
 
     def _spent(self) -> dict[str, float]:
@@ -141,12 +144,12 @@ class SeedRecord(L.Callback):
 
         Raises InputError where the study's metric was never logged.
         """
-        if not self._has_trained or self.logged.last(self.study.metric.name) is None:
-            known = ", ".join(self.logged.metrics) or "nothing"
-            raise InputError(
-                f"metric.name={self.study.metric.name} was not scored (logged: {known}); is the checkpoint at its last "
-                "epoch, or is validation skipped by trainer.check_val_every_n_epoch?"
-            )
+        if not self._has_trained:
+            raise InputError(f"{self.study.metric.name} was not scored: the checkpoint is at its last epoch")
+        self._check_metric(0)
+        last = self.logged.last(self.study.metric.name)
+        if self.diverged is None and last is not None and not math.isfinite(last):
+            self.diverged = f"the last {self.study.metric.name} was not finite"
         examples, index = ({}, None) if tested is None else _read_examples(module)
         if index is not None:
             self.study.check_examples(index)
