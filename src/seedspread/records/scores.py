@@ -255,9 +255,12 @@ class Scores:
     @property
     def unread(self) -> list[int]:
         """Seeds whose predictions were recorded and are missing or damaged, where scores follow from predictions."""
-        if self.examples is None or (self.study.schema > 1 and not self.study.index_path.exists()):
+        if self.examples is None:
             return []
-        return [record.seed for record in self.finished if record.predictions_sha256 and record.seed not in self._known]
+        recorded = [record.seed for record in self.finished if record.predictions_sha256]
+        if self.study.schema > 1 and not self.study.index_path.exists():  # some modules tell no true labels
+            return [seed for seed in recorded if not self.study.examples_path(seed).exists()]
+        return [seed for seed in recorded if seed not in self._known]
 
     @cached_property
     def environments(self) -> dict[str, dict[str, list[int]]]:

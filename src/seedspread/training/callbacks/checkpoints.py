@@ -22,7 +22,7 @@ from seedspread.training.running_metrics import States, add_logged, logged_state
 from seedspread.training.seeding import generator_states, restore_generator_states
 
 # What hyperparameters that a module saves often hold, beside numbers and texts.
-PATHS = [pathlib.PosixPath, pathlib.WindowsPath, pathlib.PurePosixPath, pathlib.PureWindowsPath]
+PATHS: list[Any] = [pathlib.PosixPath, pathlib.WindowsPath, pathlib.PurePosixPath, pathlib.PureWindowsPath]
 
 
 class Checkpoints(L.Callback):
