@@ -357,3 +357,16 @@ def test_paths_among_hyperparameters_resume_and_a_metric_may_begin_late_and_as_n
     record = train(odd())
     assert record.resumed_from and record.status == "finished" and record.final["val/odd"] == 0.5
     assert [value for value in record.curves["val/odd"] if value is not None] == [0.5]
+
+
+class WithLoaders(TopicTagger):
+    def train_dataloader(self):
+        raise AssertionError("not asked for")
+
+
+def test_loaders_of_the_module_itself_are_refused_before_other_data_are_read(tmp_path):
+    own = "module._target_=tests.training.test_any_module.WithLoaders"
+    with initialize_config_dir(CONF, version_base="1.3"):
+        cfg = compose("train", [own, "study=x", f"results={tmp_path}", "trainer=cpu"], return_hydra_config=True)
+    with pytest.raises(InputError, match="it has loaders of its own, which are not used; name the LightningDataModule"):
+        train(cfg)

@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from seedspread.config.check import check_config
@@ -65,6 +65,7 @@ def build_run(
     hardware.make_repeatable(cfg.trainer.accelerator, cfg.threads)
     seed_global_generators(streams.other, rank)
     device = hardware.select_device(cfg.trainer.accelerator, None if cfg.trainer.devices == 1 else rank)
+    check_loaders(cfg)
     data = build_data(cfg, streams, device)
     fingerprint = data.pictures.fingerprint if hasattr(data, "pictures") else None
     if fingerprint is not None:
@@ -81,6 +82,18 @@ def build_run(
     }
     module = _build_classifier(cfg, data, streams, device) if cfg.get("module") is None else _build_module(cfg, streams)
     return module, data, header, device
+
+
+def check_loaders(cfg: DictConfig) -> None:
+    """Raise InputError for a module that has loaders of its own and would get the project's data instead."""
+    if cfg.get("module") is None or is_foreign(cfg, "data"):
+        return
+    own = getattr(get_method(cfg.module._target_), "train_dataloader", None)
+    if own not in (None, L.LightningModule.train_dataloader):
+        raise InputError(
+            f"module._target_={cfg.module._target_}: it has loaders of its own, which are not used; name the "
+            "LightningDataModule that returns them: data._target_="
+        )
 
 
 def build_data(cfg: DictConfig, streams: Streams, device: torch.device) -> Any:
