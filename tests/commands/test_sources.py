@@ -115,3 +115,13 @@ def test_failed_runs_of_a_design_are_named_without_a_traceback(design, tmp_path)
     assert code == 1 and "Traceback" not in out + err
     assert "digits-order: 1 of 2 seeds failed; the same command tries them again" in err
     assert len(err.splitlines()) == 6, "each study has its line"
+
+
+def test_the_split_of_other_peoples_data_is_a_source_of_its_own(invoked, tmp_path):
+    """Their `setup` may split by the stream: where it is not held, every source would have its spread."""
+    overrides = ("experiment=diabetes", "n=2", "trainer=cpu", "trainer.max_epochs=1", f"results={tmp_path}", "jobs=1")
+    assert invoked(sources.main, *overrides)[0] == 0
+    table = pd.read_csv(tmp_path / "diabetes-sources" / "sources.csv").set_index("varied")
+    assert (
+        table.loc[SPLIT, "std"] > 0 and table.loc["augmentation alone", "std"] == 0 and table.loc[NOTHING, "std"] == 0
+    )

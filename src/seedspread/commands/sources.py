@@ -17,6 +17,7 @@ from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
 from seedspread.config.overrides import override_key, validation_overrides
 from seedspread.config.schema import Sources
+from seedspread.config.targets import is_foreign
 from seedspread.execution.signals import say
 from seedspread.records.study import Study, study_folder
 from seedspread.report.document import parts_to_markdown
@@ -51,8 +52,8 @@ def main(cfg: DictConfig) -> None:
         if given := [o for o in overrides if override_key(o).split(".")[0] in ("seed", "seeds", "streams")]:
             raise InputError(f"{given[0]}: the design sets seeds and streams; set the number of runs with n=")
         validation = validation_overrides(cfg, overrides)
-        # Where all examples train there is no split, and the stream is left alone.
-        whole = not validation and "validation" in cfg.data and cfg.data.validation is None
+        # Where all examples train there is no split, and the stream is left alone; data of others may draw from it.
+        whole = not validation and not is_foreign(cfg, "data") and cfg.data.get("validation", 0) is None
         streams = [name for name in cfg.streams if not (whole and name == "split")]
         design = plan_studies(cfg.study, streams, validation)
         others = [o for o in overrides if override_key(o) not in ("n", "study")]
