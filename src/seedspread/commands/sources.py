@@ -16,8 +16,7 @@ from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
 from seedspread.config.overrides import override_key, validation_overrides
-from seedspread.config.schema import Sources
-from seedspread.config.targets import is_foreign
+from seedspread.config.schema import Sources, is_foreign
 from seedspread.execution.signals import say
 from seedspread.records.study import Study, study_folder
 from seedspread.report.document import parts_to_markdown

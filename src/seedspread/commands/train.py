@@ -34,7 +34,7 @@ def train(config: DictConfig | Sequence[str]) -> Record:
     finished
     """
     check_train_extra()
-    cfg = config if isinstance(config, DictConfig) else compose_config("train", config, True)
+    cfg = config if isinstance(config, DictConfig) else compose_config("train", config, return_hydra_config=True)
     check_config(cfg, Train)  # before the seconds that the imports take
     from seedspread.training.build import check_recorded_data, open_study
     from seedspread.training.run import train_seed

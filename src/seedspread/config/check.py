@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from seedspread.config.errors import InputError
 from seedspread.config.overrides import format_value, is_typed, typed_keys, typed_overrides
-from seedspread.config.schema import SCHEMAS, Key, Schema, Target, group_schema, keys_of_all
+from seedspread.config.schema import SCHEMAS, Key, Schema, Target, group_schema, is_foreign, keys_of_all
 
 
 def check_config(cfg: DictConfig, schema: type[Schema]) -> None:
@@ -29,10 +29,9 @@ def check_config(cfg: DictConfig, schema: type[Schema]) -> None:
         for part in key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         raise InputError(f"{key}={value}: {str(error).strip().splitlines()[0]}") from error
-    target = (values.get("data") or {}).get("_target_")
-    foreign = "data" in schema.keys and target not in [group.target for group in schema.keys["data"].groups]
-    if foreign and raw["study"] == "${data.name}" and not is_typed("data.name", typed_keys(cfg)):
-        raise InputError(f"data._target_={target}: name the study, for example study=mine")
+    unnamed = raw.get("study") == "${data.name}" and not is_typed("data.name", typed_keys(cfg))
+    if unnamed and is_foreign(values, "data"):
+        raise InputError(f"data._target_={values['data']['_target_']}: name the study, for example study=mine")
     plus = [override[1:] for override in typed_overrides(cfg) if override.startswith("+")]
     _check_keys("", values, schema, _Typed(str(raw), typed_keys(cfg), plus))
 

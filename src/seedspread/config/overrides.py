@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, open_dict
 
 from seedspread.config.errors import InputError
-from seedspread.config.schema import Train, group_schema
+from seedspread.config.schema import is_foreign
 from seedspread.config.streams import check_seed
 
 # What is typed to train: a checkout works without installation, an installed package has its command.
@@ -74,8 +74,8 @@ def validation_overrides(cfg: DictConfig, overrides: Sequence[str]) -> list[str]
 
     None either for data that are not the project's own: they have a validation set, or none, as their module says.
     """
-    ours = group_schema(Train.keys["data"], cfg.data.get("_target_")) is not None
-    return ["data.validation=0.1"] if ours and "data.validation" not in map(override_key, overrides) else []
+    typed = "data.validation" in map(override_key, overrides)
+    return [] if typed or is_foreign(cfg, "data") else ["data.validation=0.1"]
 
 
 def typed_keys(cfg: DictConfig) -> list[str]:

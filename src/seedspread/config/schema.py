@@ -454,6 +454,15 @@ class Train(Schema):
     space: Target | None = key("what seedspread tune searches", identity=False)
 
 
+CLASSIFIER = "seedspread.training.module.Classifier"
+
+
+def is_foreign(cfg: Any, group: str) -> bool:
+    """Whether the object of a group of Train, `data` or `module`, is none of the project's own."""
+    own = (schema.target for schema in Train.keys[group].groups)
+    return (cfg.get(group) or {}).get("_target_") not in (None, CLASSIFIER, *own)
+
+
 class Tune(Train):
     search: Literal["explore", "exploit"] = key("quasi-random points, or points where scores promise most")
     trials: int = key("points of this search, recorded ones included", least=1)

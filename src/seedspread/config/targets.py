@@ -12,9 +12,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from seedspread.config.check import is_left_over, unknown_setting
 from seedspread.config.errors import InputError, find_input_error
 from seedspread.config.overrides import is_typed, typed_keys
-from seedspread.config.schema import Train
+from seedspread.config.schema import Train, is_foreign
 
-CLASSIFIER = "seedspread.training.module.Classifier"
 OF_THE_CLASSIFIER = ("model", "loss", "optimizer", "schedule", "backbone", "compile")
 
 
@@ -63,12 +62,6 @@ def check_targets(cfg: DictConfig) -> None:
                 f"{where}._target_={target}: it does not take {', '.join(foreign)}; leave out what it does not have: "
                 + " ".join(f"'~{where}.{name}'" for name in foreign)
             )
-
-
-def is_foreign(cfg: DictConfig, group: str) -> bool:
-    """Whether the object of a group, data or module, is none of the project's own."""
-    target = (cfg.get(group) or {}).get("_target_")
-    return target is not None and target not in (None, CLASSIFIER, *(own.target for own in Train.keys[group].groups))
 
 
 def drop_left_over_keys(cfg: DictConfig) -> None:

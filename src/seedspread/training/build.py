@@ -18,9 +18,9 @@ from seedspread.config.errors import InputError
 from seedspread.config.identity import study_identity
 from seedspread.config.overrides import reproduction_command
 from seedspread.config.resolve import resolve_config
-from seedspread.config.schema import Train
+from seedspread.config.schema import Train, is_foreign
 from seedspread.config.streams import Streams, check_seed
-from seedspread.config.targets import build_object, check_targets, is_foreign
+from seedspread.config.targets import build_object, check_targets
 from seedspread.data.splits import Split
 from seedspread.execution.leases import is_in_use
 from seedspread.records.metric import Metric

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from seedspread.config.errors import InputError
 from seedspread.config.identity import find_differences, flatten, list_non_identity_keys, restore_config, study_identity
 from seedspread.config.overrides import override_key, split_command
-from seedspread.config.targets import is_foreign
+from seedspread.config.schema import is_foreign
 from seedspread.records.examples import DAMAGED
 from seedspread.records.metric import ACCURACY, Metric
 from seedspread.records.record import Record, Status

@@ -62,7 +62,7 @@ def train_rank(
 def fit(
     cfg: DictConfig,
     module: L.LightningModule,
-    data: L.LightningDataModule | None,
+    data: L.LightningDataModule,
     callbacks: Sequence[L.Callback],
     device: torch.device,
     checkpoint: Path | None = None,
@@ -101,7 +101,7 @@ def fit(
             leases.progress = dict
 
 
-def test(trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule | None) -> dict[str, float]:
+def test(trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataModule) -> dict[str, float]:
     """Score the trained module on the test set; the metrics that it logged, by name."""
     found: dict[str, float] = {}
     for metrics in trainer.test(module, datamodule=data, verbose=False):
@@ -109,10 +109,9 @@ def test(trainer: L.Trainer, module: L.LightningModule, data: L.LightningDataMod
     return found
 
 
-def has_test_set(module: L.LightningModule, data: L.LightningDataModule | None) -> bool:
+def has_test_set(module: L.LightningModule, data: L.LightningDataModule) -> bool:
     """Whether module and data have a test set; the project's data without validation data have none of their own."""
-    where = module if data is None else data
-    both = is_overridden("test_step", module) and is_overridden("test_dataloader", where)
+    both = is_overridden("test_step", module) and is_overridden("test_dataloader", data)
     return both and getattr(data, "has_test_set", True)
 
 

@@ -34,7 +34,7 @@ Hooked = TypeVar("Hooked", L.LightningDataModule, L.LightningModule)
 def seed_hooks(hooked: Hooked, streams: Streams) -> Hooked:
     """`hooked`, whose hooks draw from `streams` from now on: its class gets a subclass of the same name.
 
-    `prepare_data` and `setup` of data draw from `split`, those of a module and `configure_model` from `init`; the
+    `prepare_data` and `setup` of data draw from `split`, `setup` and `configure_model` of a module from `init`; the
     loaders of training draw as this file says, and those of scoring the same in every epoch.
     """
     cls: Any = type(hooked)
@@ -59,8 +59,8 @@ def seed_hooks(hooked: Hooked, streams: Streams) -> Hooked:
         return hook
 
     parent: Any = L.LightningDataModule if is_data else L.LightningModule
-    draws = [name for name in ("prepare_data", "setup", "configure_model") if hasattr(parent, name)]
-    loads = ["train_dataloader", "val_dataloader", "test_dataloader"]
+    draws = ["prepare_data", "setup"] if is_data else ["setup", "configure_model"]
+    loads = ["train_dataloader", "val_dataloader", "test_dataloader"] if is_data else []
     hooks = {name: drawn(name) for name in draws if is_overridden(name, hooked, parent)}
     hooks |= {name: loaded(name) for name in loads if is_overridden(name, hooked, parent)}
     named = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
