@@ -53,6 +53,10 @@ def test_one_seed_then_the_same_again(command):
         ([*QUICK, "trainer.precision=7"], "trainer.precision=7: choose one of auto, 32-true"),
         ([*QUICK, "trainer.max_epochs=2.5"], "trainer.max_epochs=2.5: a whole number of at least 1"),
         ([*QUICK, "loss.smoothing=2"], "loss.smoothing=2: a number from 0 to 1"),
+        (
+            [*QUICK, "trainer.max_epochs=null"],
+            "trainer.max_epochs=null: say how long, for example trainer.max_steps=5000",
+        ),
         ([*QUICK, "metric.name=foo"], "metric.name=foo: the module does not log it; it logs train/loss, train/acc"),
         ([*QUICK, "study='a\nb'"], "a study is the name of one folder"),
         ([*QUICK, "data.source=mine"], "data.source=mine: the digits come with scikit-learn; leave it out"),

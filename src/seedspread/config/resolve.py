@@ -57,6 +57,8 @@ def resolve_config(cfg: DictConfig) -> DictConfig:
 
     Raises InputError for what this machine does not have, and for settings that the network does not take.
     """
+    if cfg.trainer.max_epochs is None and cfg.trainer.max_steps < 1:  # Lightning would train 1,000 epochs
+        raise InputError("trainer.max_epochs=null: say how long, for example trainer.max_steps=5000")
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.trainer.accelerator = resolve_accelerator(cfg.trainer.accelerator)
