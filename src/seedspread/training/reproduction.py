@@ -14,6 +14,7 @@ from seedspread.config.errors import InputError
 from seedspread.config.identity import find_differences, flatten, list_non_identity_keys, restore_config, study_identity
 from seedspread.config.overrides import override_key, split_command
 from seedspread.config.schema import is_foreign
+from seedspread.records.digits import Digits
 from seedspread.records.examples import DAMAGED
 from seedspread.records.metric import ACCURACY, Metric
 from seedspread.records.record import Record, Status
@@ -54,9 +55,9 @@ def compare_records(before: Record, now: Record, metric: Metric = ACCURACY) -> R
     final = f"final.{metric.name}"
     unequal = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
     if final in unequal and final in ours and final in theirs:
-        shown = (float(metric.shown(values[final])) for values in (ours, theirs))
-        old, new = (f"{value:{'.2f' if metric.symbol == '%' else '.6g'}} {metric.symbol}".strip() for value in shown)
-        differing.insert(0, f"{metric.name} {old} recorded, {new} now")
+        old, new = (float(metric.shown(values[final])) for values in (ours, theirs))
+        digits = Digits.of(metric, [old, new])
+        differing.insert(0, f"{metric.name} {digits.value(old)} recorded, {digits.value(new)} now")
     if others := sorted(set(unequal) - {final}):
         differing.append(f"{', '.join(others[:4])}{' and others' if len(others) > 4 else ''}")
     if before.status != now.status:

@@ -5,6 +5,7 @@ import time
 
 import lightning as L
 
+from seedspread.records.digits import Digits
 from seedspread.training.callbacks.seed_record import SeedRecord
 
 
@@ -37,10 +38,10 @@ class EpochLines(L.Callback):
         self._last, self._shown = now, True
         metric = recorder.study.metric
         shown = float(metric.shown(score))
-        parts = [f"{metric.name} {shown:{'.2f' if metric.symbol == '%' else '.4g'}} {metric.symbol}"]
+        parts = [f"{metric.name} {Digits.of(metric, [shown]).value(shown)}"]
         if asked and asked > 0:
             parts = [f"epoch {done}/{asked}", *parts, f"{(now - self._started) / done * (asked - done):.0f} s left"]
-        line = "  ".join(part.rstrip() for part in parts)
+        line = "  ".join(parts)
         print(f"\r{line}\033[K" if self._live else line, end="" if self._live else "\n", file=sys.stderr, flush=True)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
