@@ -2,6 +2,7 @@
 
 # ruff: noqa: F401 - what is imported here is what the room offers
 
+from seedspread.statistics.collapse import collapse_rate, find_collapsed
 from seedspread.statistics.comparison import (
     Difference,
     bouthillier_verdict,
