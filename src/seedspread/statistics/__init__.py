@@ -44,6 +44,18 @@ from seedspread.statistics.outliers import (
     unseen_rate,
 )
 from seedspread.statistics.power import achieved_power, detectable_difference, detectable_errors, seeds_needed
+from seedspread.statistics.sequential import (
+    FEWEST,
+    Look,
+    Outcome,
+    chance_of_outcome,
+    critical_t,
+    log_e_of_signs,
+    log_e_value,
+    look,
+    pairs_needed,
+    std_upper_limit,
+)
 from seedspread.statistics.spread import (
     UNKNOWN,
     Array,
