@@ -10,7 +10,7 @@ from scipy import stats
 from seedspread import statistics as st
 from seedspread.config.errors import InputError
 from seedspread.decide.score_files import Arm
-from seedspread.decide.verdict import compare, compare_arms
+from seedspread.decide.verdict import compare, compare_arms, needs_caution, unpaired_test
 from seedspread.records.metric import Metric
 from seedspread.report.verdict_words import comparison_rows, notes, verdict_sentence
 from tests.statistics.simulation import at_most, draw_arms, share
@@ -29,7 +29,8 @@ def quick(monkeypatch):
     """What does not decide, left out: thousands of verdicts in a second."""
     monkeypatch.setattr(st, "probability_of_improvement", lambda *a, **k: (0.5, st.Interval(0.4, 0.6)))
     monkeypatch.setattr(st, "almost_stochastic_dominance", lambda *a, **k: 0.5)
-    monkeypatch.setattr(st, "permutation_test", lambda *a, **k: 0.5)
+    permute, none = st.permute_arms, st.Permutations(0.0, np.zeros(1), True)
+    monkeypatch.setattr(st, "permute_arms", lambda a, b: none if len(a) == len(b) else permute(a, b))
     monkeypatch.setattr(st, "sign_flip_test", lambda *a, **k: 0.5)
     monkeypatch.setattr(st, "brown_forsythe", lambda *a, **k: 0.5)
 
@@ -42,6 +43,53 @@ def test_equals_are_called_better_or_worse_at_most_as_often_as_allowed(quick, n,
     for a, b in draw_arms(rounds, n, m, std=std, seed=9):
         said.append(verdicts(a, b, seeds=np.arange(n) if paired else None)[0].verdict)
     assert share(v in ("better", "worse") for v in said) <= at_most(0.05, rounds)
+
+
+def collapsing(rng, n):
+    return np.where(rng.random(n) < 0.05, 10.0, rng.normal(90, 0.2, n))
+
+
+SHAPES = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "skewed": lambda rng, n: rng.exponential(size=n),
+    "very skewed": lambda rng, n: -rng.lognormal(size=n),
+    "heavy-tailed": lambda rng, n: rng.standard_t(3, n),
+    "of 500 examples": lambda rng, n: rng.binomial(500, 0.94, n) / 5,
+    "collapsing": collapsing,
+}
+
+
+def rejected_unpaired(draw, n, m, rounds, stds=(1, 1)):
+    """How often two arms of one shape, of means 0 where their stds differ, are told apart."""
+    rng = np.random.default_rng(n + m)
+    arms = ((stds[0] * draw(rng, n), stds[1] * draw(rng, m)) for _ in range(rounds))
+    # The permutations can but take back what Welch's test rejects: of the others they need not be known.
+    welchs = ((a, b) for a, b in arms if st.welch_test(a, b, cautious=needs_caution(a, b)).p < 0.05)
+    return sum(unpaired_test(a, b)[0].p < 0.05 for a, b in welchs) / rounds
+
+
+@pytest.mark.parametrize("shape", ["skewed", "very skewed"])
+def test_skewed_arms_of_unequal_size_are_told_apart_at_most_as_often_as_allowed(shape):
+    rounds = 1000
+    assert rejected_unpaired(SHAPES[shape], 10, 100, rounds) <= at_most(0.05, rounds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n, m", [(3, 20), (5, 50), (10, 100), (12, 100), (30, 100)])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_upper_limit_of_that_rate(shape, n, m):
+    rounds = 20_000
+    rate = rejected_unpaired(SHAPES[shape], n, m, rounds)
+    assert st.collapse_rate(round(rate * rounds), rounds)[1].high <= 0.055
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n, m", [(3, 20), (5, 50), (10, 100), (12, 100), (30, 100)])
+@pytest.mark.parametrize("stds", [(3, 1), (1, 3), (0.3, 1)])
+def test_the_upper_limit_of_that_rate_for_normal_scores_of_unequal_spread(stds, n, m):
+    rounds = 20_000
+    rate = rejected_unpaired(SHAPES["normal"], n, m, rounds, stds)
+    assert st.collapse_rate(round(rate * rounds), rounds)[1].high <= 0.055
 
 
 def test_several_equals_give_one_false_alarm_at_most_as_often_as_allowed(quick):

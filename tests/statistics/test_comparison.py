@@ -68,6 +68,20 @@ def test_permutations_are_scipys_where_all_are_gone_through():
         assert st.sign_flip_test(A[:n], B[:n]) == pytest.approx(theirs)
 
 
+@pytest.mark.parametrize("n, m", [(4, 5), (3, 7), (10, 30)])
+def test_the_interval_within_permutations_excludes_0_where_their_p_is_below_5_percent(n, m):
+    for difference in np.linspace(0, 3, 25):
+        a, b = RNG.exponential(size=n), RNG.exponential(size=m) + difference
+        permutations, plain = st.permute_arms(a, b), st.welch_test(a, b)
+        found = st.welch_test(a, b, permutations=permutations)
+        assert found.p == max(plain.p, permutations.p)
+        low, high = found.interval
+        assert (low > 0 or high < 0) == (found.p < 0.05)
+        assert low <= plain.interval.low and high >= plain.interval.high and found.value == plain.value
+        widened = (high - low) / (plain.interval.high - plain.interval.low)
+        assert found.widening == pytest.approx(widened)
+
+
 def test_drawn_permutations_agree_with_all_and_are_the_same_each_time(monkeypatch):
     exact, flips = st.permutation_test(A[:6], B[:6]), st.sign_flip_test(A[:12], B[:12])
     monkeypatch.setattr("seedspread.statistics.comparison.EXACT", 0)

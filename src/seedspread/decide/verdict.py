@@ -1,7 +1,8 @@
 """Whether one arm is better than another, in numbers.
 
-One test decides: the paired t-test where both arms ran the same seeds, else Welch's, Holm-corrected over candidates.
-The choice between the two never depends on the scores: it would reject too often. All else is context.
+One test decides: the paired t-test where both arms ran the same seeds, else Welch's, which in arms of unequal size
+has to reject under permutations as well; Holm-corrected over candidates. The choice of the test never depends on the
+scores: it would reject too often. All else is context.
 """
 
 import math
@@ -84,7 +85,8 @@ class ArmComparison:
     @property
     def detectable(self) -> float:
         """The smallest true difference that these seeds show with 80 % power, given their spread."""
-        return self.primary.error * st.detectable_errors(self.primary.degrees_of_freedom, POWER, self.alpha)
+        found = self.primary
+        return found.widening * found.error * st.detectable_errors(found.degrees_of_freedom, POWER, self.alpha)
 
     @property
     def verdict(self) -> str:
@@ -177,8 +179,12 @@ def _compare(
     improvement, improvement_interval = st.probability_of_improvement(sign * a, sign * b, pairs=bool(pairs.places))
     effect, effect_interval = st.effect_size(one, other)
     ratio, ratio_interval = st.std_ratio(other, one)
-    welch = st.welch_test(one, other, cautious=needs_caution(one, other))
-    paired = st.paired_t_test(a, b) if pairs.places else None
+    if pairs.places:
+        paired, p_permutation = st.paired_t_test(a, b), st.sign_flip_test(a, b)
+        welch = st.welch_test(one, other, cautious=needs_caution(one, other))
+    else:
+        paired = None
+        welch, p_permutation = unpaired_test(one, other)
     return ArmComparison(
         baseline=baseline,
         candidate=candidate,
@@ -187,7 +193,7 @@ def _compare(
         paired=paired,
         correlation=r,
         correlation_interval=r_interval,
-        p_permutation=st.sign_flip_test(a, b) if pairs.places else st.permutation_test(one, other),
+        p_permutation=p_permutation,
         improvement=improvement,
         improvement_interval=improvement_interval,
         dominance=st.almost_stochastic_dominance(sign * one, sign * other, alpha=ALPHA / candidates),
@@ -202,6 +208,13 @@ def _compare(
         p=(paired or welch).p,
         metric=metric,
     )
+
+
+def unpaired_test(one: Array, other: Array) -> tuple[Difference, float]:
+    """Welch's test of two arms, and the p of its permutations, which in arms of unequal size it has to pass as well."""
+    permutations = st.permute_arms(one, other)
+    unequal = permutations if len(one) != len(other) else None
+    return st.welch_test(one, other, cautious=needs_caution(one, other), permutations=unequal), permutations.p
 
 
 def needs_caution(one: Array, other: Array) -> bool:

@@ -42,7 +42,8 @@ def deciding_test(c: ArmComparison) -> str:
     if c.paired:
         return f"paired t-test, {c.pairs:,} pairs of seeds"
     cautious = ", df of the smaller arm" if needs_caution(c.baseline.scores, c.candidate.scores) else ""
-    return f"Welch's t-test, {c.baseline.n:,} and {c.candidate.n:,} seeds{cautious}"
+    permutations = " and its permutations" if c.baseline.n != c.candidate.n else ""
+    return f"Welch's t-test{permutations}, {c.baseline.n:,} and {c.candidate.n:,} seeds{cautious}"
 
 
 def verdict_sentence(c: ArmComparison) -> str:

@@ -5,11 +5,13 @@
 from seedspread.statistics.collapse import collapse_rate, find_collapsed
 from seedspread.statistics.comparison import (
     Difference,
+    Permutations,
     bouthillier_verdict,
     effect_size,
     holm,
     paired_t_test,
     permutation_test,
+    permute_arms,
     probability_of_improvement,
     sign_flip_test,
     welch_test,
