@@ -6,11 +6,14 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import psutil
 import pytest
 import torch
+from PIL import Image
+from scipy import stats
 
-from benchmarks import run, step, sweep
+from benchmarks import decide_rates, run, step, sweep
 from benchmarks.rivals import _varied, _varied_each
 from seedspread.data.augment import Augmentation
 from seedspread.execution.leases import read_leases
@@ -73,6 +76,52 @@ def test_figures_that_could_not_be_kept_are_told_before_they_are_measured(tmp_pa
     out, err = ran.communicate()
     assert ran.returncode == 1 and not out
     assert err.startswith(f"--json {tmp_path}/file/bench.json: ") and len(err.splitlines()) == 1
+
+
+def test_group_sequential_tests_spend_their_alpha_and_no_more(monkeypatch):
+    monkeypatch.setattr(decide_rates, "PATHS", 40_000)
+    one, other = np.random.default_rng(0).standard_normal((2, 10_000, 30))
+    for spend in (decide_rates.pocock, decide_rates.obrien_fleming):
+        test = decide_rates.GroupSequential(spend, 30)
+        outcomes, pairs = test(one, other, None)
+        assert (outcomes > 0).mean() == pytest.approx(0.05, abs=0.008)
+        assert (pairs[outcomes == 0] == 30).all()
+    assert np.isinf(test.critical[:6]).all() and test.critical[10] > test.critical[20] > test.critical[30] > 2.05
+
+
+def test_the_t_test_that_adds_pairs_is_scipys_before_it_adds_any():
+    one, other = np.random.default_rng(1).normal(0, 1, (2, 200, 20))
+    p = stats.ttest_rel(other[:, :8], one[:, :8], axis=1).pvalue
+    outcomes, _ = decide_rates.Advised(8, 0)(one, other, None)
+    assert ((outcomes > 0) == (p < 0.05)).all()
+    again, more = decide_rates.Advised(8, 1)(one, other, None)
+    assert (again[outcomes > 0] == outcomes[outcomes > 0]).all() and (again > 0).sum() > (outcomes > 0).sum()
+    assert (more > 8).any() and more.max() == 20
+
+
+def test_fixed_samples_have_the_power_that_they_are_for():
+    rng = np.random.default_rng(2)
+    pairs = decide_rates.fixed_pairs(0.0, 1.0, 0.8)
+    apart = rng.normal(0, 2**0.5, (20_000, pairs))
+    half = stats.t.isf(0.05, pairs - 1) * stats.sem(apart, axis=1)
+    assert (np.abs(apart.mean(axis=1)) + half < 1).mean() == pytest.approx(0.8, abs=0.02)
+    assert decide_rates.fixed_pairs(1.0, 1.0, 0.8) == 18
+
+
+@pytest.mark.draws
+def test_the_tables_of_decisions_are_printed_and_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(decide_rates, "PATHS", 4000)
+    monkeypatch.setattr(decide_rates, "GENEROUS", 150)
+    scores = np.random.default_rng(3).normal(90, 0.2, 400).round(2)
+    table = tmp_path / "runs.md"
+    table.write_text(f"|  | so | 0 |\n|---|---|\n| val|sw=0|{'|'.join(f' {score:.2f}' for score in scores)}|\n")
+    assert decide_rates.read_runs(table)["val sw=0"] == pytest.approx(scores)
+    decide_rates.main(["--repeats", "20", "--runs", str(table)])
+    printed = capsys.readouterr().out
+    assert printed.count("\n| val sw=0 | ") == 2 and printed.count("\n| normal | ") == 2
+    assert "nan" not in printed and all(f"\n{part}: " in printed for part in ("rates", "sizes", "families", "priors"))
+    decide_rates.main(["--part", "figure", "--repeats", "4", "--figure", str(tmp_path / "figure.png")])
+    assert len(Image.open(tmp_path / "figure.png").convert("RGB").getcolors(1 << 20)) > 20
 
 
 @pytest.mark.slow

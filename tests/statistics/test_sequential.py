@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from benchmarks.decide_rates import KINDS, decide, draw_null, upper_limit
 from seedspread import statistics as st
 from seedspread.statistics import Outcome
 
@@ -101,54 +102,18 @@ def test_planned_pairs_decide_with_the_power_that_is_planned(worth: float) -> No
     assert st.chance_of_outcome(pairs, 1.0, worth) >= 0.8 > st.chance_of_outcome(pairs - 1, 1.0, worth)
     rng, repeats = np.random.default_rng(4), 2000
     for truth, wanted in ((0.0, Outcome.EQUIVALENT), (worth, Outcome.BETTER)):
-        outcomes, _ = stop(np.zeros((repeats, pairs)), rng.normal(truth, 1, (repeats, pairs)), worth)
+        outcomes, _ = decide(np.zeros((repeats, pairs)), rng.normal(truth, 1, (repeats, pairs)), worth)
         assert (outcomes == wanted).mean() > 0.8
-
-
-def stop(one: np.ndarray, other: np.ndarray, worth: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """The outcomes and numbers of pairs of repetitions (R, N) that look after every pair and stop when decided."""
-    repeats, most = one.shape
-    outcomes, pairs, running = np.zeros(repeats, int), np.full(repeats, most), np.arange(repeats)
-    for n in range(st.FEWEST, most + 1):
-        found = st.look(one[running, :n], other[running, :n], 1, worth).outcome
-        outcomes[running], pairs[running[found > 0]] = found, n
-        running = running[found == 0]
-    return outcomes, pairs
-
-
-def draw_null(kind: str, shape: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of two arms that do not differ."""
-    draws = {
-        "normal": lambda: rng.standard_normal(shape),
-        "skewed": lambda: -rng.lognormal(0, 1, shape),
-        "heavy tails": lambda: rng.standard_t(3, shape),
-        "5 % collapsed": lambda: collapse(rng.normal(90, 0.2, shape), rng.random(shape) < 0.05),
-        "500 examples": lambda: rng.binomial(500, 0.976, shape) / 5,
-    }
-    if kind == "correlated":
-        shared, one, other = rng.standard_normal((3, *shape))
-        return shared + one, shared + other
-    if kind == "unequal":
-        return rng.standard_normal(shape), 4 * rng.standard_normal(shape)
-    return draws[kind](), draws[kind]()
-
-
-KINDS = ["normal", "skewed", "heavy tails", "5 % collapsed", "500 examples", "correlated", "unequal"]
-
-
-def upper_limit(count: int, repeats: int) -> float:
-    """The upper 95 % limit of a rate (Clopper and Pearson)."""
-    return float(stats.binomtest(count, repeats, alternative="less").proportion_ci(0.95).high)
 
 
 def check_rates(kind: str, repeats: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     one, other = draw_null(kind, (repeats, 100), rng)
-    outcomes, _ = stop(one, other, None)
+    outcomes, _ = decide(one, other, None)
     assert upper_limit(int((outcomes != 0).sum()), repeats) < 0.055
     worth = 1.5 * float((other - one)[np.abs(other - one) < 20].std() / math.sqrt(2))
     one, other = draw_null(kind, (repeats, 100), rng)
-    outcomes, _ = stop(one, other + worth, worth)
+    outcomes, _ = decide(one, other + worth, worth)
     assert upper_limit(int(((outcomes != Outcome.BETTER) & (outcomes != 0)).sum()), repeats) < 0.055
     assert (outcomes == Outcome.BETTER).mean() > 0.9
 

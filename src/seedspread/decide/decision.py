@@ -123,8 +123,10 @@ class Contest:
         for task, pair in zip(self.tasks, scores, strict=True):
             task.add(label, *pair)
         if self.overall is not self.tasks[0]:
-            scales = [task.metric.sign / w for task, w in zip(self.tasks, self.worths, strict=True)] or [1.0]
-            one, other = (np.array(scores) * np.array(scales)[:, None]).mean(axis=0)
+            scales = np.ones(len(self.tasks))
+            if self.worths:
+                scales = np.array([task.metric.sign for task in self.tasks]) / self.worths
+            one, other = scales @ np.array(scores) / len(self.tasks)
             self.overall.add(label, float(one), float(other))
 
     @cached_property
