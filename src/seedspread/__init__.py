@@ -3,7 +3,7 @@
     import seedspread as ss
     ss.train(["experiment=digits", "seed=3"])                       # one seed -> its record
     scores = ss.Scores.of(ss.Study.load("results/digits"))          # every seed of a study: scores, curves, tables
-    ss.compare(scores, other_scores).verdict                        # "better", "worse", "not shown", "too few seeds"
+    ss.compare(scores, other_scores).verdict                        # "better", "worse", "equivalent", "not shown" ...
     ss.seeds_needed(std=0.23, difference=0.1)                       # 84
     ss.statistics.std_interval(scores.final)                     # functions of arrays
 

@@ -101,6 +101,21 @@ def test_semicolons_tabs_and_decimal_commas_are_read(tmp_path, rows):
     assert arm.scores.tolist() == [0.91, 0.93, 0.92] and arm.seeds.tolist() == [0, 1, 2]
 
 
+def test_an_open_verdict_names_the_command_that_decides(compared, made, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("one", "other"):
+        made(name, rng.normal(0.8, 0.015, 20))
+        pd.DataFrame({"acc": rng.normal(size=20)}).to_csv(tmp_path / f"{name}.csv", index=False)
+    out = compared("baseline=one", "candidate=other")[1].splitlines()[0]
+    command = f"`seedspread decide baseline=one candidate=other results={tmp_path}/results`"
+    assert "No difference shown" in out and f"{command} trains more until it is decided" in out
+    out = compared("baseline=one", "candidate=other", "worth=0.4")[1].splitlines()[0]
+    assert "candidate=other worth=0.4 results" in out and "decide between a difference of 0 and one of 0.4" in out
+    files = f"baseline={tmp_path}/one.csv", f"candidate={tmp_path}/other.csv", "column=acc"
+    out = compared(*files)[1].splitlines()[0]
+    assert f"`seedspread decide {' '.join(files)} results=" in out and "with each score that is added" in out
+
+
 def test_bad_input_is_one_or_two_lines_with_the_fix(compared, two, made, tmp_path):
     (tmp_path / "a.csv").write_text("seed,acc\n0,0.9\n1,0.91\n2,0.92\n")
     (tmp_path / "hole.csv").write_text("seed,acc\n0,0.9\n1,\n2,0.92\n")

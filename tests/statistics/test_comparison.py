@@ -1,6 +1,7 @@
 """Tests of a difference between two arms: against SciPy, simulations and by hand."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -138,7 +139,29 @@ def test_neither_bouthillier_nor_stochastic_order_finds_equals_better(n, m):
         st.bouthillier_verdict(st.probability_of_improvement(a, b, draws=500)[1]) in meant for a, b in both
     )
     order = share(st.almost_stochastic_dominance(a, b, draws=300) < 0.2 for a, b in both)
-    assert max(bouthillier, order) <= at_most(0.05, 800)
+    ways = share(min(st.almost_stochastic_order(a, b, 0.025, draws=300)) < 0.2 for a, b in both)
+    assert max(bouthillier, order, ways) <= at_most(0.05, 800)
+
+
+def test_stochastic_order_the_other_way_round_is_that_of_the_arms_exchanged():
+    forward, backward = st.almost_stochastic_order(A, B)
+    assert forward == st.almost_stochastic_dominance(A, B)
+    assert backward == pytest.approx(st.almost_stochastic_dominance(B, A), abs=0.02)
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_the_p_of_equivalence_is_that_of_two_one_sided_tests(pairs):
+    one, other = A[:17], B
+    found = st.paired_t_test(one, other) if pairs else st.welch_test(one, other)
+    for limit in (0.05, 0.2, 0.4):
+        below, above = (
+            (stats.ttest_rel if pairs else partial(stats.ttest_ind, equal_var=False))(
+                other, one + end, alternative="greater" if end < 0 else "less"
+            ).pvalue
+            for end in (-limit, limit)
+        )
+        assert found.p_beyond(limit) == pytest.approx(min(1, 2 * max(below, above)))
+        assert (found.p_beyond(limit) < 0.05) == (max(map(abs, found.interval)) < limit)
 
 
 def test_bouthilliers_verdicts():

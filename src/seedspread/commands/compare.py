@@ -4,6 +4,7 @@ Arms are studies, from their records alone, or CSV files of scores from anywhere
 imported.
 """
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from seedspread.commands.console import describe_studies, plain_errors, wanted_m
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
+from seedspread.config.overrides import override_key, typed_overrides
 from seedspread.config.schema import Compare
 from seedspread.decide.arms import SCORE, Arm, check_units
 from seedspread.decide.score_files import is_score_file, read_arm
@@ -61,6 +63,15 @@ def _named_arm(cfg: DictConfig, key: str, name: str) -> Arm:
     return Arm.of(Scores.of(study, wanted_metric(cfg, study)))
 
 
+def decide_command(cfg: DictConfig, candidate: int = 0) -> str:
+    """The command that decides between the baseline and one of the candidates with as many seeds as it takes."""
+    candidates = list(cfg.candidate) if isinstance(cfg.candidate, ListConfig) else [cfg.candidate]
+    words = [f"baseline={cfg.baseline}", f"candidate={candidates[candidate]}"]
+    keys = ("column", "seed_column", "metric", "direction", "worth", "results")
+    typed = {override_key(word) for word in typed_overrides(cfg)}
+    return shlex.join(["seedspread", "decide", *words, *(f"{key}={cfg[key]}" for key in keys if key in typed)])
+
+
 @hydra.main(version_base="1.3", config_path=CONF, config_name="compare")
 def main(cfg: DictConfig) -> None:
     """Compare the arms that `cfg` names: the verdict of each candidate, then its evidence."""
@@ -70,6 +81,7 @@ def main(cfg: DictConfig) -> None:
         names = "+".join(arm.name for arm in candidates)
         folder = combined_folder(Path(cfg.results), f"{names}-against-{baseline.name}")
         found = compare_arms(baseline, candidates, pair=cfg.pair, same_examples=cfg.same_examples, worth=cfg.worth)
+        found = [replace(c, more=decide_command(cfg, i)) for i, c in enumerate(found)]
         write_comparison(found, folder)
         print("\n".join(verdict_sentence(c) for c in found))
         for c in found:

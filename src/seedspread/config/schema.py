@@ -511,7 +511,7 @@ class Compare(Schema):
     pair: bool | None = key("compare seed by seed; null: where both have the same seeds")
     same_examples: bool | None = key("whether both were scored on the same examples; null: as the records say")
     worth: float | None = key(
-        "smallest difference that matters, in the scores' units; null: one std between seeds",
+        "smallest difference that matters, in the scores' units; arms that differ by less are equivalent",
         above=0,
         needed="the smallest difference that matters, a positive number in the scores' units",
     )

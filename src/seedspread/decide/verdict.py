@@ -37,7 +37,10 @@ class Examples:
 class ArmComparison:
     """A candidate against a baseline: every number of the report, in the units of the scores.
 
-    Differences are candidate minus baseline. `improvement` and `dominance` are about being better, whichever way.
+    Differences are candidate minus baseline. `improvement` and `dominance` are about being better, whichever way the
+    metric goes; `dominated` is the same for the baseline over the candidate. p-values are Holm-adjusted: `p` of no
+    difference, and `p_equivalent` of one of `worth` or more, nan without `worth`. `more` is the command that decides
+    with more seeds, where one is known.
     """
 
     baseline: Arm
@@ -51,6 +54,7 @@ class ArmComparison:
     improvement: float
     improvement_interval: Interval
     dominance: float
+    dominated: float
     effect: float
     effect_interval: Interval
     std_ratio: float
@@ -60,7 +64,9 @@ class ArmComparison:
     candidates: int
     worth: float | None
     p: float
+    p_equivalent: float
     metric: Metric
+    more: str = ""
 
     @property
     def primary(self) -> Difference:
@@ -90,33 +96,38 @@ class ArmComparison:
 
     @property
     def verdict(self) -> str:
-        """better, worse, not shown, or too few seeds: these could not show a difference that matters.
+        """better, worse, equivalent, not shown, or too few seeds: these could not show a difference that matters.
 
-        The smallest difference that matters is `worth`, or the std between seeds where that is not given.
+        Equivalent are arms whose difference is shown to be smaller than `worth`, be it sure or not. The smallest
+        difference that matters is `worth`, or the std between seeds where that is not given.
         """
+        if (self.pairs or self.fewest) < st.FEWEST:
+            return "too few seeds"
+        if self.p_equivalent < ALPHA:
+            return "equivalent"
         if self.p < ALPHA:
-            return "better" if self.metric.sign * self.primary.value > 0 else "worse"
+            return self.towards
         spread = math.sqrt((self.baseline.scores.var(ddof=1) + self.candidate.scores.var(ddof=1)) / 2)
-        return "too few seeds" if self.detectable > (self.worth or spread) and not self.is_small else "not shown"
+        return "too few seeds" if self.detectable > (self.worth or spread) else "not shown"
 
     @property
-    def is_small(self) -> bool:
-        """Whether the difference is shown to be smaller than `worth`."""
-        return self.worth is not None and max(map(abs, self.primary.interval)) < self.worth
+    def towards(self) -> str:
+        """The side of the difference, sure or not: better or worse."""
+        return "better" if self.metric.sign * self.primary.value > 0 else "worse"
 
     @property
-    def needed(self) -> float:
-        """Seeds per arm that show the observed difference, if it is true, with 80 % power; inf where it is 0."""
-        value = self.primary.value
-        if not value or not self.primary.error:
-            return math.inf
-        if self.pairing.places and self.paired:
-            std = self.paired.error * math.sqrt(self.pairs)
-            return st.seeds_needed(std, value, POWER, self.alpha, pairs=True)
-        stds = [float(st.sample_std(arm.scores)) for arm in (self.baseline, self.candidate)]
-        if not all(stds):
-            stds = [max(stds)] * 2  # an arm that is constant so far may vary with more seeds
-        return st.seeds_needed(stds[0], value, POWER, self.alpha, other=stds[1])
+    def planned_pairs(self) -> int | None:
+        """Pairs of seeds that `seedspread decide` takes with 80 % power where the true difference is 0 or `worth`.
+
+        Planned with the upper limit of the spread, never with the difference seen. None without `worth` or a spread.
+        """
+        if self.worth is None or not self.primary.error:
+            return None
+        if self.pairs:
+            std, n = self.primary.error * math.sqrt(self.pairs), self.pairs
+        else:
+            std, n = math.hypot(*(arm.scores.std(ddof=1) for arm in (self.baseline, self.candidate))), self.fewest
+        return st.pairs_needed(st.std_upper_limit(std, n), self.worth, POWER, self.alpha)
 
 
 class NothingVaries(InputError):
@@ -135,8 +146,8 @@ def compare_arms(
     for arm in (baseline, *candidates):
         _check(arm)
     found = [_compare(baseline, arm, pair, same_examples, worth, len(candidates), metric) for arm in candidates]
-    adjusted = st.holm(np.array([c.primary.p for c in found]))
-    return [replace(c, p=float(p)) for c, p in zip(found, adjusted, strict=True)]
+    p, equivalent = (st.holm(np.array([getattr(c, name) for c in found])) for name in ("p", "p_equivalent"))
+    return [replace(c, p=float(p[i]), p_equivalent=float(equivalent[i])) for i, c in enumerate(found)]
 
 
 def _check(arm: Arm) -> None:
@@ -159,7 +170,7 @@ def _compare(
     candidates: int,
     metric: Metric,
 ) -> ArmComparison:
-    """One candidate against the baseline, p not yet adjusted for the number of `candidates`."""
+    """One candidate against the baseline, p-values not yet adjusted for the number of `candidates`."""
     one, other = baseline.scores, candidate.scores
     if st.is_constant(one) and st.is_constant(other):
         raise NothingVaries(
@@ -185,6 +196,7 @@ def _compare(
     else:
         paired = None
         welch, p_permutation = unpaired_test(one, other)
+    dominance, dominated = st.almost_stochastic_order(sign * one, sign * other, alpha=ALPHA / candidates / 2)
     return ArmComparison(
         baseline=baseline,
         candidate=candidate,
@@ -196,7 +208,8 @@ def _compare(
         p_permutation=p_permutation,
         improvement=improvement,
         improvement_interval=improvement_interval,
-        dominance=st.almost_stochastic_dominance(sign * one, sign * other, alpha=ALPHA / candidates),
+        dominance=dominance,
+        dominated=dominated,
         effect=effect,
         effect_interval=effect_interval,
         std_ratio=ratio,
@@ -206,6 +219,7 @@ def _compare(
         candidates=candidates,
         worth=worth,
         p=(paired or welch).p,
+        p_equivalent=(paired or welch).p_beyond(worth) if worth else math.nan,
         metric=metric,
     )
 
@@ -281,8 +295,8 @@ def comparison_row(c: ArmComparison) -> dict[str, object]:
     for name in ("improvement", "effect", "std_ratio"):
         low, high = getattr(c, f"{name}_interval")
         row |= {name: getattr(c, name), f"{name}_low": low, f"{name}_high": high}
-    row |= {"aso_epsilon_min": c.dominance, "p_brown_forsythe": c.p_spreads}
-    row |= {"detectable": c.detectable, "seeds_needed": c.needed}
+    row |= {"aso_epsilon_min": c.dominance, "aso_epsilon_min_reverse": c.dominated, "p_brown_forsythe": c.p_spreads}
+    row |= {"detectable": c.detectable, "worth": c.worth, "p_equivalent": c.p_equivalent}
     if e := c.examples:
         row |= {"examples_paired": e.same, "examples_error": e.error, "whole_p": e.whole.p}
         row |= {"whole_low": e.whole.interval.low, "whole_high": e.whole.interval.high}
@@ -298,9 +312,10 @@ def compare(
 ) -> ArmComparison:
     """Is the candidate better than the baseline? Each is the scores of a study or numbers (S,).
 
-    A study has its direction; of numbers larger is better, or with direction="minimize" smaller. `pair=True` compares
-    seed by seed, numbers as those of seeds 0, 1, 2 and so on; None pairs studies that ran the same seeds. `worth` is
-    the smallest difference that matters, in the scores' units. Raises InputError where scores cannot be compared.
+    The verdict is "better", "worse", "equivalent", "not shown" or "too few seeds". A study has its direction; of
+    numbers larger is better, or with direction="minimize" smaller. `pair=True` compares seed by seed, numbers as those
+    of seeds 0, 1, 2 and so on; None pairs studies that ran the same seeds. `worth` is the smallest difference that
+    matters, in the scores' units: without it no arms are equivalent. Raises InputError where scores cannot be compared.
 
     >>> found = ss.compare([90.1, 90.4, 89.9, 90.2], [91.0, 91.3, 90.8, 91.1])
     >>> found.verdict, round(found.p, 4)

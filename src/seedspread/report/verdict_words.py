@@ -7,14 +7,16 @@ import numpy as np
 from seedspread import statistics as st
 from seedspread.config.identity import find_differences, flatten
 from seedspread.decide.arms import SCORE, Arm
-from seedspread.decide.verdict import LEAST_SEEDS, ArmComparison, needs_caution
+from seedspread.decide.verdict import ALPHA, LEAST_SEEDS, ArmComparison, needs_caution
 from seedspread.records.digits import Digits
 from seedspread.records.scores import Scores
 from seedspread.report.study_words import count_noun, format_p_value, shortcomings
-from seedspread.statistics import Difference
+from seedspread.statistics import Difference, Interval
 
 SMALL = 17  # seeds per arm that show a difference of one std between seeds with 80 % power
-MOST_SEEDS = 1_000_000  # above it no number of seeds is named
+LEAST_EFFECT = 5  # seeds per arm from which an effect size is told: of 2 it may be in the thousands
+MOST_PAIRS = 1_000_000  # above it no number of seeds is named
+ORDERED = 0.2  # the largest ε_min of an almost stochastic order (Ulmer et al. 2022)
 
 
 def comparison_digits(c: ArmComparison, error: float | None = None) -> Digits:
@@ -47,7 +49,7 @@ def deciding_test(c: ArmComparison) -> str:
 
 
 def verdict_sentence(c: ArmComparison) -> str:
-    """The verdict in one sentence, and what more seeds could show in another."""
+    """The verdict in one sentence; where it is open, what these seeds could show and what decides, in two more."""
     d = comparison_digits(c)
     adjusted = f", {format_p_value(c.p)} by Holm for {c.candidates} candidates" if c.candidates > 1 else ""
     direction = f"; {c.metric.better}" if c.metric.sign < 0 else ""
@@ -58,31 +60,28 @@ def verdict_sentence(c: ArmComparison) -> str:
     name, other = c.candidate.name, c.baseline.name
     if c.verdict in ("better", "worse"):
         return f"{name} is {c.verdict} than {other}: {evidence}."
-    if c.is_small:
-        return f"No difference shown: {name} is within {c.worth:g} of {other}: {evidence}."
+    if c.verdict == "equivalent":
+        how = f"{c.towards} by less than" if c.p < ALPHA else "within"
+        return f"{name} is equivalent to {other}, {how} {c.worth:g}: {evidence}."
     if c.verdict == "not shown":
-        return f"No difference shown between {name} and {other}: {evidence}. {_sensitivity(c)}"
-    return f"Too few seeds to compare {name} with {other}: {evidence}. {_sensitivity(c)}"
+        return f"No difference shown between {name} and {other}: {evidence}. {_what_more_seeds_can_do(c)}"
+    return f"Too few seeds to compare {name} with {other}: {evidence}. {_what_more_seeds_can_do(c)}"
 
 
-def _sensitivity(c: ArmComparison) -> str:
-    """The smallest difference that these seeds show, and how many more would show the observed one."""
+def _what_more_seeds_can_do(c: ArmComparison) -> str:
+    """The smallest difference that these seeds detect, and the command that decides with more of them."""
     d = comparison_digits(c)
-    able = f"These seeds detect differences of at least {d.plain(c.detectable)}{unit(c)} (power 80 %)"
-    if math.isinf(c.needed):
-        return f"{able}; the observed difference is 0."
-    if c.needed > MOST_SEEDS:
-        return f"{able}; a difference as small as the observed one takes more than a million seeds per arm."
-    needed = int(c.needed)
-    have = (c.pairs, c.pairs) if c.paired else (c.baseline.n, c.candidate.n)
-    more = [max(0, needed - n) for n in have]
-    if more[0] == more[1]:
-        missing = f"{more[0]:,} more of each"
-    else:
-        missing = " and ".join(
-            f"{m:,} more of {arm.name}" for m, arm in zip(more, (c.baseline, c.candidate), strict=True) if m
-        )
-    return f"{able}; if the observed difference is true, about {needed:,} seeds per arm detect it: {missing}."
+    able = f"These seeds detect differences of at least {d.plain(c.detectable)}{unit(c)} (power 80 %)."
+    if not c.more:
+        return able
+    trains = c.baseline.study is not None and c.candidate.study is not None
+    until = "trains more until it is decided" if trains else "may be asked again with each score that is added"
+    found = f"{able} `{c.more}` {until}, without rejecting too often"
+    if c.planned_pairs is None:
+        return f"{found}."
+    few = c.planned_pairs <= MOST_PAIRS
+    pairs = f"about {c.planned_pairs:,}" if few else f"more than {MOST_PAIRS:,}"
+    return f"{found}: {pairs} seeds of each decide between a difference of 0 and one of {c.worth:g} (power 80 %)."
 
 
 def notes(c: ArmComparison) -> list[str]:
@@ -113,11 +112,10 @@ def notes(c: ArmComparison) -> list[str]:
         )
     if c.candidates > 1:
         found.append("Each interval is for one comparison; p-values by Holm allow for all.")
-    if c.verdict in ("not shown", "too few seeds"):
-        found.append(
-            "Adding seeds and testing again until a difference shows rejects too often: choose the number of seeds "
-            "first (`seedspread power`), and compare once."
-        )
+    if c.worth is not None and c.verdict in ("better", "worse"):
+        low = min(map(abs, c.primary.interval))
+        shown = "is shown" if low >= c.worth else f"is not shown: it may be {comparison_digits(c).plain(low)}{unit(c)}"
+        found.append(f"A difference of at least {c.worth:g}, the smallest that matters, {shown}.")
     for arm in (c.baseline, c.candidate):
         found += _arm_notes(arm, sign_of_better(c))
     return found
@@ -207,15 +205,12 @@ def comparison_rows(c: ArmComparison) -> list[tuple[str, str]]:
     table.append((f"permutation test, {kind}", format_p_value(c.p_permutation)))
     low, high = c.improvement_interval
     over = "pairs" if c.paired else "seeds"
-    no_verdict = f"no verdict with fewer than {LEAST_SEEDS} seeds" if c.fewest < LEAST_SEEDS else ""
-    verdict = no_verdict or st.bouthillier_verdict(c.improvement_interval)
-    wins = f"{c.improvement:.3f} (95 % {low:.3f} to {high:.3f}): {verdict}"
+    wins = f"{c.improvement:.3f} (95 % {low:.3f} to {high:.3f}): {_who_wins(c)}"
     table.append(
         (f"P({c.candidate.name} {sign_of_better(c)} {c.baseline.name}) over {over}, Bouthillier's verdict", wins)
     )
-    order = no_verdict or (f"{c.candidate.name} is better" if c.dominance < 0.2 else "no order shown")
-    table.append(("almost stochastic order, ε_min", f"{c.dominance:.3f}: {order}"))
-    if not math.isnan(c.effect):
+    table.append(("almost stochastic order, ε_min", _who_dominates(c)))
+    if not math.isnan(c.effect) and c.fewest >= LEAST_EFFECT:
         low, high = c.effect_interval
         table.append(("effect size, Hedges' g", f"{c.effect:+.2f} std (95 % {low:+.2f} to {high:+.2f})"))
     if e := c.examples:
@@ -228,3 +223,27 @@ def comparison_rows(c: ArmComparison) -> list[tuple[str, str]]:
         p = "" if math.isnan(c.p_spreads) else f", Brown-Forsythe {format_p_value(c.p_spreads)}"
         table.append((f"std of {c.candidate.name} / std of {c.baseline.name}", f"{c.std_ratio:.2f}{interval}{p}"))
     return table
+
+
+NO_VERDICT = f"no verdict with fewer than {LEAST_SEEDS} seeds"
+
+
+def _who_wins(c: ArmComparison) -> str:
+    """Bouthillier's verdict, asked both ways, and which arm it is for."""
+    if c.fewest < LEAST_SEEDS:
+        return NO_VERDICT
+    low, high = c.improvement_interval
+    for arm, interval in ((c.candidate, c.improvement_interval), (c.baseline, Interval(1 - high, 1 - low))):
+        if interval.low > 0.5:
+            return f"{st.bouthillier_verdict(interval)}: {arm.name} is better"
+    return st.bouthillier_verdict(c.improvement_interval)
+
+
+def _who_dominates(c: ArmComparison) -> str:
+    """The smaller ε_min of the two directions, and the arm that it is for."""
+    if c.fewest < LEAST_SEEDS:
+        return f"{c.dominance:.3f}: {NO_VERDICT}"
+    if c.dominated < min(ORDERED, c.dominance):
+        return f"{c.dominated:.3f}: {c.baseline.name} is better"
+    order = f"{c.candidate.name} is better" if c.dominance < ORDERED else "no order shown"
+    return f"{c.dominance:.3f}: {order}"

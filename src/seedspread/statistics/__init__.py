@@ -34,7 +34,7 @@ from seedspread.statistics.luck import (
     expected_best_of,
     halves,
 )
-from seedspread.statistics.order import almost_stochastic_dominance, violation_ratio
+from seedspread.statistics.order import almost_stochastic_dominance, almost_stochastic_order, violation_ratio
 from seedspread.statistics.outliers import (
     Shape,
     expected_extreme,

@@ -54,6 +54,15 @@ class Difference:
         p = 2 * float(special.stdtr(degrees_of_freedom, -abs(value) / error)) if error else float(value == 0)
         return cls(value, error, degrees_of_freedom, Interval(value - half, value + half), p)
 
+    def p_beyond(self, limit: float) -> float:
+        """The p-value of a true difference of `limit` or more to either side: below 0.05 where the 95 % interval is
+        within `limit`. Two one-sided tests (Schuirmann 1987), each at half the level.
+        """
+        if not self.error:
+            return float(abs(self.value) >= limit)
+        inside = (limit - abs(self.value)) / (self.error * self.widening)
+        return min(1.0, 2 * float(special.stdtr(self.degrees_of_freedom, -inside)))
+
     def widened(self, errors: float, p: float) -> "Difference":
         """The same with an interval of at least `errors` standard errors to either side, and at least `p`."""
         half = self.interval.high - self.value

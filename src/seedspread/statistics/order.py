@@ -46,6 +46,17 @@ def almost_stochastic_dominance(
     ε - σ Φ⁻¹(alpha) / sqrt(ST/(S+T)), within 0 to 1, where σ is the bootstrap std of sqrt(ST/(S+T))·(ε* - ε).
     With the usual 1,000 draws ε_min itself has a std of up to 0.01: ε* has long tails.
     """
+    return almost_stochastic_order(baseline, candidate, alpha, draws, seed)[0]
+
+
+def almost_stochastic_order(
+    baseline: Array, candidate: Array, alpha: float = 0.05, draws: int = DRAWS, seed: int = 0
+) -> tuple[float, float]:
+    """ε_min of the candidate over the baseline, and of the baseline over the candidate, from the same resamples.
+
+    Who looks both ways takes half of alpha: with 0.025, 4 to 5 % of comparisons of equal arms of 10 to 40 seeds have
+    an ε_min below 0.2 one way or the other, with 0.05 5 to 7 %.
+    """
     one, other = (np.sort(scores) for scores in check_scores(baseline, candidate))
     rng = np.random.default_rng(seed)
 
@@ -59,5 +70,6 @@ def almost_stochastic_dominance(
         for size in split_draws(draws, 2 * (len(one) + len(other)))
     ]
     # The factors sqrt(ST/(S+T)) cancel.
-    spread = float(np.concatenate(found).std())
-    return float(np.clip(_violation(one, other) - spread * stats.norm.ppf(alpha), 0.0, 1.0))
+    margin = -float(np.concatenate(found).std()) * float(stats.norm.ppf(alpha))
+    violation = float(_violation(one, other))  # the other way round it is one minus this
+    return min(1.0, violation + margin), min(1.0, 1 - violation + margin)
