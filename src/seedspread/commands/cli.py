@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train a seed, or with -m and seed=range(0,20) a sweep of seeds",
     "report": "page, tables, figures and TensorBoard bands of a study",
     "compare": "is one study better than another, and how sure is that",
+    "decide": "is one better than another: train both until it is decided",
     "reproduce": "train a recorded seed again and compare every bit",
     "luck": "how much of a study's spread is luck with the test set",
     "power": "how many seeds show a difference",
@@ -69,6 +70,7 @@ def main() -> None:
             raise InputError(f"--: what follows it is a program of yours, and seedspread {name} runs none")
         if name in TRAINING:
             check_train_extra()
+        if name in TRAINING or name == "decide":  # which without training decides on files
             arguments += _use_working_directory(arguments)
     sys.argv = [f"seedspread {name}", *arguments[1:]]
     run_command(import_module(f"seedspread.commands.{name}").main)

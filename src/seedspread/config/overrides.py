@@ -107,6 +107,26 @@ def format_value(value: Any) -> str:
     return "'" + re.sub(r"(\\*)('|\Z)", lambda m: 2 * m[1] + m[2].replace("'", "\\'"), value) + "'"
 
 
+def quote_overrides(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Arguments in Hydra's grammar: overrides as the value of one of `keys`, of which the shell has removed the quotes.
+
+    >>> quote_overrides(["candidate=experiment=digits loss.smoothing=0"], ["candidate"])
+    ["candidate='experiment=digits loss.smoothing=0'"]
+    """
+    found = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key in keys and "=" in value and not value.startswith(("'", '"', "{")):
+            listed = value.startswith("[") and value.endswith("]")
+            # Commas within brackets or quotes separate nothing.
+            elements = r"""(?:[^,\[\]{}'"]|\[[^\]]*\]|\{[^}]*\}|'[^']*'|"[^"]*")+"""
+            values = [part.strip() for part in re.findall(elements, value[1:-1])] if listed else [value]
+            quoted = [v if "=" not in v or v.startswith(("'", '"')) else format_value(v) for v in values]
+            argument = f"{key}=[{','.join(quoted)}]" if listed else f"{key}={quoted[0]}"
+        found.append(argument)
+    return found
+
+
 def format_seeds(seeds: Sequence[int]) -> str:
     """Seeds in short: [0, 1, 2, 7] is "0-2,7"."""
     runs: list[list[int]] = []

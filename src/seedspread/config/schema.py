@@ -57,12 +57,13 @@ class Key:
         if isinstance(value, bool):
             return bool in self.types
         if isinstance(value, int | float):
-            if not (float in self.types or (int in self.types and isinstance(value, int))):
-                return False
-            return self.least <= value <= self.most and self.above < value < self.below and math.isfinite(value)
+            return (float in self.types or (int in self.types and isinstance(value, int))) and self._is_within(value)
         if isinstance(value, list):
-            return list in self.types and (not self.numbers or all(map(_is_number, value)))
+            return list in self.types and (not self.numbers or all(_is_number(v) and self._is_within(v) for v in value))
         return isinstance(value, str) and str in self.types
+
+    def _is_within(self, value: float) -> bool:
+        return self.least <= value <= self.most and self.above < value < self.below and math.isfinite(value)
 
     def describe(self) -> str:
         """The values that it takes: `a whole number of at least 1, or auto`."""
@@ -517,6 +518,20 @@ class Compare(Schema):
     )
 
 
+class Decide(Train):
+    baseline: str | int | list[str] | None = key("study, experiment, overrides in quotes, or CSV file of scores")
+    candidate: str | int | list[str] | None = key("the same, or several: candidate=[ONE,OTHER]; baseline=[A,B]: tasks")
+    worth: float | list[float] | None = key(
+        "smallest difference that matters, in the scores' units; a list: of each task; null: none is equivalent",
+        above=0,
+        needed="the smallest difference that matters, a positive number in the scores' units",
+    )
+    budget: int = key("seeds that each arm trains at most", least=3)
+    direction: Direction = key("of better in files; auto: maximize")
+    column: str | None = key("column of scores in files")
+    seed_column: str | None = key("column of seeds to pair by, where files have it; null: pair row by row")
+
+
 class Power(Schema):
     results: str = key("folder of all studies")
     std: float | None = key("standard deviation between seeds, in the units of difference", above=0)
@@ -540,6 +555,7 @@ SCHEMAS: dict[str, type[Schema]] = {
     "train": Train,
     "report": Report,
     "compare": Compare,
+    "decide": Decide,
     "reproduce": Reproduce,
     "luck": Luck,
     "power": Power,
