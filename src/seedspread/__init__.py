@@ -4,6 +4,7 @@
     ss.train(["experiment=digits", "seed=3"])                       # one seed -> its record
     scores = ss.Scores.of(ss.Study.load("results/digits"))          # every seed of a study: scores, curves, tables
     ss.compare(scores, other_scores).verdict                        # "better", "worse", "equivalent", "not shown" ...
+    ss.Decision("plain", "mine", worth=0.2).add(seed, 90.1, 90.4)   # pair by pair, until .outcome is decided
     ss.seeds_needed(std=0.23, difference=0.1)                       # 84
     ss.statistics.std_interval(scores.final)                     # functions of arrays
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from seedspread.commands.train import train
     from seedspread.config.errors import InputError
     from seedspread.config.streams import Streams
+    from seedspread.decide.decision import Decision
     from seedspread.decide.verdict import compare
     from seedspread.records.scores import Scores
     from seedspread.records.study import Study
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 __all__ = [
+    "Decision",
     "InputError",
     "Scores",
     "Streams",
@@ -42,6 +45,7 @@ _MODULES = {
     "commands.train": ["train"],
     "config.errors": ["InputError"],
     "config.streams": ["Streams"],
+    "decide.decision": ["Decision"],
     "decide.verdict": ["compare"],
     "records.scores": ["Scores"],
     "records.study": ["Study"],

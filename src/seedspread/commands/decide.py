@@ -153,7 +153,7 @@ def decide_by_training(cfg: DictConfig, arms: Texts) -> tuple[list[Contest], lis
 def _show(contest: Contest, budget: int) -> None:
     """Print a line for every fifth pair, and for the one that decides."""
     d = contest.overall
-    if d.pairs == PAIRS_BETWEEN_LINES or d.pairs % PAIRS_BETWEEN_LINES == 0 or d.decided_after == d.pairs:
+    if d.pairs % PAIRS_BETWEEN_LINES == 0 or d.decided_after == d.pairs:
         say(look_line(contest, budget))
 
 

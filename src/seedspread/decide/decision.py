@@ -9,6 +9,7 @@ import numpy as np
 
 from seedspread import statistics as st
 from seedspread.config.errors import InputError
+from seedspread.decide.arms import SCORE
 from seedspread.decide.verdict import ALPHA, POWER
 from seedspread.records.metric import Metric
 from seedspread.statistics import Array, Look, Outcome
@@ -23,11 +24,17 @@ class Decision:
     Scores are in the unit shown, nan where a seed diverged; differences are candidate minus baseline. `alpha` is the
     probability of a false verdict over all looks. `identical`: both arms have the same config, so that each seed gives
     the same weights.
+
+    >>> decision = ss.Decision("plain", "mine", worth=0.5)
+    >>> for seed in range(9):
+    ...     decision.add(seed, 90.0 + seed / 10, 91.0 + seed / 9)
+    >>> decision.outcome.name, decision.decided_after
+    ('BETTER', 8)
     """
 
     baseline: str
     candidate: str
-    metric: Metric
+    metric: Metric = SCORE
     worth: float | None = None
     alpha: float = ALPHA
     identical: bool = False
