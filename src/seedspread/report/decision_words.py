@@ -59,7 +59,7 @@ def look_line(contest: Contest, budget: int | None = None) -> str:
     parts = [head, f"{shown} ({format_interval(d, look)})", WORDS[d.outcome]]
     if (more := d.pairs_to_come) is not None:
         beyond = budget is not None and d.pairs + more > budget
-        parts.append(f"0 or {d.worth:g}: {more:,} more{', beyond the budget' if beyond else ''}")
+        parts.append(f"{more:,} more separate 0 from {d.worth:g}{', beyond the budget' if beyond else ''}")
     return "  ".join(parts)
 
 
