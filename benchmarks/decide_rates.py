@@ -137,9 +137,9 @@ class Advised:
 # Arms that do not differ
 
 
-def collapse(scores: Array, rng: np.random.Generator) -> Array:
-    """The scores with 5 % of them at chance level."""
-    return np.where(rng.random(scores.shape) < 0.05, 10.0, scores)
+def collapse(scores: Array, rng: np.random.Generator, rate: float = 0.05) -> Array:
+    """The scores with a share of them at chance level."""
+    return np.where(rng.random(scores.shape) < rate, 10.0, scores)
 
 
 def draw_null(kind: str, shape: tuple[int, int], rng: np.random.Generator) -> Arms:
@@ -361,6 +361,22 @@ def families(repeats: int) -> None:
     show_table(f"Families, normal scores, a look after each pair from 3 to {BUDGET}", head, rows)
 
 
+def collapses(repeats: int) -> None:
+    """Verdicts where the healthy means are equal and only the candidate's seeds collapse."""
+
+    def rows() -> Iterator[Sequence[str]]:
+        for rate in (0.0, 0.05, 0.2, 0.5):
+            rng = np.random.default_rng(8)
+            one, other = rng.normal(90, 0.2, (2, repeats, BUDGET))
+            outcomes, pairs = decide(one, collapse(other, rng, rate), 0.2)
+            shares = [f"{100 * np.mean(outcomes == outcome):.1f}" for outcome in Outcome]
+            yield f"{100 * rate:g}", *shares, f"{pairs.mean():.1f}"
+
+    head = ["collapsed, %", *(f"{outcome.name.lower()}, %" for outcome in Outcome), "mean pairs"]
+    about = f"a worth of 1 std, at most {BUDGET} pairs, {repeats:,} repeats"
+    show_table(f"Only the candidate collapses, equal means of the others: {about}", head, rows())
+
+
 def priors(repeats: int) -> None:
     """What the variance of the prior does to rates and mean pairs."""
 
@@ -410,7 +426,7 @@ def figure(repeats: int, path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ("rates", "planning", "sizes", "families", "priors", "figure")
+    parts = ("rates", "planning", "sizes", "families", "collapses", "priors", "figure")
     parser.add_argument("--part", choices=parts, help="one table; by default all but the figure")
     parser.add_argument("--repeats", type=int, default=20_000)
     parser.add_argument("--runs", type=Path, help="real scores, for nulls of them")
@@ -422,6 +438,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "planning": lambda: planning(options.repeats),
         "sizes": lambda: sizes(options.repeats),
         "families": lambda: families(options.repeats),
+        "collapses": lambda: collapses(options.repeats),
         "priors": lambda: priors(options.repeats),
         "figure": lambda: figure(options.repeats, options.figure),
     }
