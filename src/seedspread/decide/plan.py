@@ -15,13 +15,14 @@ from seedspread.execution.task import Task
 from seedspread.records.record import Status
 from seedspread.records.study import Study
 
-MOST_STACKED = 10  # seeds in one step: fewer than most decisions take
+FEWEST_AHEAD = 8  # pairs that train before the first look: fewer decide nothing
 
 
 class DecisionPlan:
     """Trains the arms of contests seed by seed, in the order of `seeds`, those of undecided contests alone.
 
-    A contest looks at a seed once all its arms have it and every seed before: who was faster decides nothing.
+    A contest looks at a seed once all its arms have it and every seed before: who was faster decides nothing. However
+    many workers there are, no more pairs train at once than were looked at: at most half of all seeds is too many.
     """
 
     def __init__(
@@ -60,9 +61,13 @@ class DecisionPlan:
     def next_task(self) -> Task | None:
         if self.failure:
             return None
+        open_ = [contest.overall.pairs for contest, _ in self._contests if not contest.overall.decided_after]
+        limit = min(open_, default=0) + max(FEWEST_AHEAD, min(open_, default=0))
         for name in self._wanted:
-            arm = self._arms[name]
-            if task := self._queues[name].next_task(min(arm.stack, MOST_STACKED), arm.scores.__contains__):
+            arm, queue = self._arms[name], self._queues[name]
+            place = 0 if queue.next_seed is None else self._seeds.index(queue.next_seed)
+            room = min(arm.stack, limit - place)
+            if room > 0 and (task := queue.next_task(room, arm.scores.__contains__)):
                 return task
         return None
 

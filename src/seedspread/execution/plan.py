@@ -76,6 +76,11 @@ class SeedQueue:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._later)
 
+    @property
+    def next_seed(self) -> int | None:
+        """The seed that is handed out next, unless somebody trains it; None where none waits."""
+        return self._waiting[0] if self._waiting else None
+
     def next_task(self, most: int = 1, is_recorded: Callable[[int], bool] = lambda seed: False) -> Task | None:
         """A task of up to `most` seeds that nobody trains; None where all that are left are trained by others."""
         while self._later and self._later[0][0] <= time.monotonic():
