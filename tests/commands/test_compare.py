@@ -178,8 +178,19 @@ def test_diverged_seeds_missing_predictions_and_outliers_are_reported(compared, 
     assert (
         "fast: 1 seed diverged (the loss was not finite), excluded from all numbers: seed 20: out of luck (1)." in out
     )
-    assert "fast: The predictions of 21 of 21 seeds are missing" in out and "1 score of fast is an outlier" in out
-    assert "predictions on single examples are missing" in out and "20 seeds are in both, of 20 and 21" in out
+    assert "fast: The predictions of 21 of 21 seeds are missing" in out in out
+    assert "predictions on single examples are missing" in out and "20 seeds are in both, of 20 and 22" in out
+    first = out.splitlines()[0]
+    assert first.startswith("Among the seeds that did not collapse, fast is better than slow: +")
+    assert first.endswith("2 of 22 seeds of fast collapsed (9.1 %, 95 % 1.1 to 29.2 %), none of slow.")
+
+
+def test_a_seed_that_diverged_in_one_study_leaves_the_others_paired(compared, two):
+    for name in ("slow", "fast"):
+        add_seed(Study.load(two.folder.parent / name), 20, 0.82, status="finished" if name == "slow" else "diverged")
+    out = compared("baseline=slow", "candidate=fast")[1]
+    assert "paired t-test, 20 pairs" in out and "both ran the same 21 seeds; 20 collapsed in neither" in out
+    assert "1 of 21 seeds of fast collapsed (4.8 %" in out.splitlines()[0]
 
 
 def test_neither_torch_nor_lightning_is_imported():

@@ -10,7 +10,7 @@ from scipy import stats
 from seedspread import statistics as st
 from seedspread.config.errors import InputError
 from seedspread.decide.score_files import Arm
-from seedspread.decide.verdict import compare, compare_arms, needs_caution, unpaired_test
+from seedspread.decide.verdict import compare, compare_arms, comparison_row, needs_caution, unpaired_test
 from seedspread.records.metric import Metric
 from seedspread.report.verdict_words import comparison_rows, notes, verdict_sentence
 from tests.statistics.simulation import at_most, draw_arms, share
@@ -142,6 +142,55 @@ def test_two_seeds_have_no_verdict_and_few_no_effect_size():
     for n in (2, 4, 5):
         rows = dict(comparison_rows(verdicts(A[:n], B[:n])[0]))
         assert ("effect size, Hedges' g" in rows) == (n == 5)
+
+
+def collapsing_verdicts(rounds, *, n=20, difference=0.0, paired=True, m=None, seed=16):
+    rng = np.random.default_rng(seed)
+    for _ in range(rounds):
+        a, b = collapsing(rng, n), collapsing(rng, m or n)
+        b = np.where(b > 50, b + 0.2 * difference, b)
+        yield verdicts(a, b, seeds=np.arange(n) if paired else None)[0]
+
+
+@pytest.mark.parametrize("n, m, paired", [(20, 20, True), (20, 20, False), (10, 60, False)])
+def test_equals_that_collapse_are_told_apart_at_most_as_often_as_allowed(quick, n, m, paired):
+    rounds = 300
+    found = collapsing_verdicts(rounds, n=n, m=m, paired=paired)
+    assert share(c.means_verdict in ("better", "worse") for c in found) <= at_most(0.05, rounds)
+
+
+def test_collapsed_seeds_do_not_hide_a_difference(quick):
+    found = share(c.means_verdict == "better" for c in collapsing_verdicts(300, difference=1.0))
+    assert found > 0.65  # 18 pairs: 0.78 on average; with the collapsed seeds in the test it is 0.3
+
+
+def test_collapsed_seeds_are_counted_apart_and_pairs_are_those_healthy_in_both():
+    seeds = np.arange(40)
+    a, b = RNG.normal(90, 0.2, (2, 40))
+    b += 1
+    b[[3, 5, 7]] = 10
+    a_healthy, b_healthy = np.delete(a, [3, 5, 7]), np.delete(b, [3, 5, 7])
+    (c,) = compare_arms(Arm("A", a, seeds), [Arm("B", b, seeds)])
+    assert c.p == pytest.approx(stats.ttest_rel(b_healthy, a_healthy).pvalue) and c.pairs == 37
+    assert c.welch.value == pytest.approx(b_healthy.mean() - a.mean())
+    assert (c.means_verdict, c.verdict) == ("better", "better among seeds that did not collapse")
+    assert verdict_sentence(c).startswith("Among the seeds that did not collapse, B is better than A: +")
+    assert "3 of 40 seeds of B collapsed (7.5 %, 95 % 1.6 to 20.4 %), none of A." in verdict_sentence(c)
+    assert dict(comparison_rows(c))["collapsed seeds of B"] == "3 of 40 seeds (7.5 %, 95 % 1.6 to 20.4 %)"
+    assert "both ran the same 40 seeds; 37 collapsed in neither" in " ".join(notes(c))
+    row = comparison_row(c)
+    assert (row["candidate_collapsed"], row["baseline_collapsed"]) == (3, 0)
+    assert row["candidate_collapse_rate_high"] == pytest.approx(stats.beta.ppf(0.975, 4, 37))
+    (c,) = compare_arms(Arm("B", b, seeds), [Arm("A", a, seeds)])
+    assert c.verdict == "worse among seeds that did not collapse"
+    b[:] -= 1
+    for one, other in ((a, b), (b, a)):
+        (c,) = compare_arms(Arm("A", one, seeds), [Arm("B", other, seeds)], worth=1)
+        assert c.verdict == "equivalent among seeds that did not collapse"
+    a[1] = 10
+    (c,) = compare_arms(Arm("A", a, seeds), [Arm("B", b, seeds)], worth=1)
+    assert c.verdict == "equivalent"
+    assert "3 of 40 seeds of B collapsed (7.5 %, 95 % 1.6 to 20.4 %), 1 of 40 seeds (2.5 %" in verdict_sentence(c)
 
 
 def test_several_equals_give_one_false_alarm_at_most_as_often_as_allowed(quick):

@@ -1,14 +1,15 @@
 """Arms of a comparison: their scores, and which seeds pair."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from seedspread.config.errors import InputError
 from seedspread.records.metric import Metric
+from seedspread.records.record import Status
 from seedspread.records.scores import Scores
-from seedspread.statistics import Array
+from seedspread.statistics import Array, Interval, collapse_rate, find_collapsed
 
 SCORE = Metric.of("score")
 
@@ -18,7 +19,8 @@ class Arm:
     """One side of a comparison: scores (S,), their seeds (S,) where known, their study and metric.
 
     Scores of a study are in the unit shown; those of a file keep the file's unit, and have no metric: the other arm's
-    holds, or where that has none larger is better.
+    holds, or where that has none larger is better. `collapsed` seeds are not among the scores: `seeds_collapsed` says
+    which, where seeds are known.
     """
 
     name: str
@@ -26,14 +28,45 @@ class Arm:
     seeds: Array | None = None
     study: Scores | None = None
     metric: Metric | None = None
+    collapsed: int = 0
+    seeds_collapsed: Array | None = None
 
     @classmethod
     def of(cls, study: Scores) -> "Arm":
-        return cls(study.name, study.final, study.seeds, study, study.metric)
+        diverged = np.array(list(study.reasons(Status.DIVERGED)), dtype=int)
+        return cls(study.name, study.final, study.seeds, study, study.metric, len(diverged), diverged)
+
+    def healthy(self, sign: int) -> "Arm":
+        """The arm without the seeds that collapsed, which are counted beside those that diverged."""
+        lost = find_collapsed(self.scores, sign)
+        if not lost.any():
+            return self
+        more = self.collapsed + int(lost.sum())
+        if self.seeds is None:
+            return replace(self, scores=self.scores[~lost], collapsed=more)
+        before = [] if self.seeds_collapsed is None else [self.seeds_collapsed]
+        which = np.concatenate([*before, self.seeds[lost]])
+        return replace(self, scores=self.scores[~lost], seeds=self.seeds[~lost], collapsed=more, seeds_collapsed=which)
 
     @property
     def n(self) -> int:
+        """The number of seeds that have a score."""
         return len(self.scores)
+
+    @property
+    def runs(self) -> int:
+        """The number of seeds that were run, those that collapsed among them."""
+        return self.n + self.collapsed
+
+    @property
+    def collapse_rate(self) -> tuple[float, Interval]:
+        """The share of seeds that collapsed, and its interval."""
+        return collapse_rate(self.collapsed, self.runs)
+
+    @property
+    def seeds_run(self) -> Array:
+        """All seeds that are known, in no order."""
+        return np.concatenate([seeds for seeds in (self.seeds, self.seeds_collapsed) if seeds is not None])
 
 
 @dataclass(frozen=True)
@@ -54,15 +87,18 @@ def pair_arms(baseline: Arm, candidate: Arm, wanted: bool | None) -> Pairing:
             raise InputError(f"pair=true: {without} has no seed column; name it with seed_column=NAME")
         return Pairing(None, f"the seeds of {without} are unknown")
     common, ours, theirs = np.intersect1d(baseline.seeds, candidate.seeds, return_indices=True)
+    both = len(np.intersect1d(baseline.seeds_run, candidate.seeds_run))
+    healthy = " that did not collapse" if baseline.collapsed or candidate.collapsed else ""
     if wanted and len(common) < 2:
         raise InputError(
-            f"pair=true: {baseline.name} and {candidate.name} have {len(common)} seeds in common; train at least "
-            "2 of the same seeds, or leave out pair"
+            f"pair=true: {baseline.name} and {candidate.name} have {len(common)} seeds in common{healthy}; train at "
+            "least 2 of the same seeds, or leave out pair"
         )
-    if wanted or len(common) == baseline.n == candidate.n:
-        left = f", of {baseline.n:,} and {candidate.n:,}" if len(common) < max(baseline.n, candidate.n) else ""
-        return Pairing((ours, theirs), f"both ran the same {len(common):,} seeds{left}")
-    why = f"{len(common):,} seeds are in both, of {baseline.n:,} and {candidate.n:,}"
+    if wanted or (both == baseline.runs == candidate.runs and len(common) >= 2):
+        left = f", of {baseline.runs:,} and {candidate.runs:,}" if both < max(baseline.runs, candidate.runs) else ""
+        kept = f"; {len(common):,} collapsed in neither" if len(common) < both else ""
+        return Pairing((ours, theirs), f"both ran the same {both:,} seeds{left}{kept}")
+    why = f"{both:,} seeds are in both, of {baseline.runs:,} and {candidate.runs:,}"
     return Pairing(None, why + ("; pair=true compares only these" if len(common) > 1 else ""))
 
 

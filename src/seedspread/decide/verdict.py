@@ -2,7 +2,8 @@
 
 One test decides: the paired t-test where both arms ran the same seeds, else Welch's, which in arms of unequal size
 has to reject under permutations as well; Holm-corrected over candidates. The choice of the test never depends on the
-scores: it would reject too often. All else is context.
+scores: it would reject too often. All else is context. Seeds that collapsed are left out of all that and have a rate of
+their own: one of them hides a difference of means, and the difference in rates is another question.
 """
 
 import math
@@ -37,10 +38,10 @@ class Examples:
 class ArmComparison:
     """A candidate against a baseline: every number of the report, in the units of the scores.
 
-    Differences are candidate minus baseline. `improvement` and `dominance` are about being better, whichever way the
-    metric goes; `dominated` is the same for the baseline over the candidate. p-values are Holm-adjusted: `p` of no
-    difference, and `p_equivalent` of one of `worth` or more, nan without `worth`. `more` is the command that decides
-    with more seeds, where one is known.
+    Differences are candidate minus baseline; both arms are without the seeds that collapsed. `improvement` and
+    `dominance` are about being better, whichever way the metric goes; `dominated` is the same for the baseline over the
+    candidate. p-values are Holm-adjusted: `p` of no difference, and `p_equivalent` of one of `worth` or more, nan
+    without `worth`. `more` is the command that decides with more seeds, where one is known.
     """
 
     baseline: Arm
@@ -96,6 +97,23 @@ class ArmComparison:
 
     @property
     def verdict(self) -> str:
+        """The verdict on the means, qualified where collapsed seeds speak against it.
+
+        A candidate is not plainly better, nor equivalent, where it alone has seeds that collapsed; it is not plainly
+        worse where it alone has none: then the verdict is "better among seeds that did not collapse", and so on.
+        """
+        against = {"better": ["candidate"], "worse": ["baseline"], "equivalent": ["baseline", "candidate"]}
+        doubtful = self.only_collapsing in against.get(self.means_verdict, [])
+        return self.means_verdict + " among seeds that did not collapse" * doubtful
+
+    @property
+    def only_collapsing(self) -> str:
+        """The side, baseline or candidate, that alone has collapsed seeds; empty where both or neither have."""
+        baseline, candidate = self.baseline.collapsed > 0, self.candidate.collapsed > 0
+        return "" if baseline == candidate else "baseline" if baseline else "candidate"
+
+    @property
+    def means_verdict(self) -> str:
         """better, worse, equivalent, not shown, or too few seeds: these could not show a difference that matters.
 
         Equivalent are arms whose difference is shown to be smaller than `worth`, be it sure or not. The smallest
@@ -145,6 +163,7 @@ def compare_arms(
     metric = common_metric([baseline, *candidates])
     for arm in (baseline, *candidates):
         _check(arm)
+    baseline, *candidates = (arm.healthy(metric.sign) for arm in (baseline, *candidates))
     found = [_compare(baseline, arm, pair, same_examples, worth, len(candidates), metric) for arm in candidates]
     p, equivalent = (st.holm(np.array([getattr(c, name) for c in found])) for name in ("p", "p_equivalent"))
     return [replace(c, p=float(p[i]), p_equivalent=float(equivalent[i])) for i, c in enumerate(found)]
@@ -268,15 +287,21 @@ def _examples(
         )
     if one.examples is None or other.examples is None or not one.correct or not other.correct:
         return None
+    rows, others = (
+        {seed: bits for seed, bits in study.correct.items() if arm.seeds is None or seed in arm.seeds}
+        for study, arm in ((one, baseline), (other, candidate))
+    )
+    if not rows or not others:
+        return None
     same = same_test_set(one, other) if wanted is None else wanted
-    share_one = st.share_right(one.correct.values(), one.examples)
-    share_other = st.share_right(other.correct.values(), other.examples)
+    share_one = st.share_right(rows.values(), one.examples)
+    share_other = st.share_right(others.values(), other.examples)
     both = None
-    if same and pairs.places and one.correct.keys() == other.correct.keys():
-        shared_bits = (one.correct[seed] & other.correct[seed] for seed in one.correct)
+    if same and pairs.places and rows.keys() == others.keys():
+        shared_bits = (rows[seed] & others[seed] for seed in rows)
         both = st.share_right(shared_bits, one.examples)
     error = 100 * st.example_error(share_one, share_other, same)
-    shared = 1e4 * st.shared_variance(share_one, len(one.correct), share_other, len(other.correct), both)
+    shared = 1e4 * st.shared_variance(share_one, len(rows), share_other, len(others), both)
     count = min(one.examples, other.examples)
     if math.isnan(shared) or count < 2:
         return None
@@ -288,6 +313,9 @@ def comparison_row(c: ArmComparison) -> dict[str, object]:
     row: dict[str, object] = {"baseline": c.baseline.name, "candidate": c.candidate.name, "verdict": c.verdict}
     row |= {"metric": c.metric.name, "direction": c.metric.direction}
     for name, arm in (("baseline", c.baseline), ("candidate", c.candidate)):
+        rate, (low, high) = arm.collapse_rate
+        row |= {f"{name}_collapsed": arm.collapsed, f"{name}_collapse_rate": rate}
+        row |= {f"{name}_collapse_rate_low": low, f"{name}_collapse_rate_high": high}
         row |= {f"{name}_seeds": arm.n, f"{name}_mean": arm.scores.mean(), f"{name}_std": arm.scores.std(ddof=1)}
     row |= {"test": "paired t" if c.paired else "Welch", "difference": c.primary.value, "p": c.primary.p}
     row |= {"p_holm": c.p, "difference_low": c.primary.interval.low, "difference_high": c.primary.interval.high}
@@ -312,7 +340,8 @@ def compare(
 ) -> ArmComparison:
     """Is the candidate better than the baseline? Each is the scores of a study or numbers (S,).
 
-    The verdict is "better", "worse", "equivalent", "not shown" or "too few seeds". A study has its direction; of
+    The verdict is "better", "worse", "equivalent", "not shown" or "too few seeds"; the first three end in "among seeds
+    that did not collapse" where collapsed seeds of one arm alone speak against them. A study has its direction; of
     numbers larger is better, or with direction="minimize" smaller. `pair=True` compares seed by seed, numbers as those
     of seeds 0, 1, 2 and so on; None pairs studies that ran the same seeds. `worth` is the smallest difference that
     matters, in the scores' units: without it no arms are equivalent. Raises InputError where scores cannot be compared.

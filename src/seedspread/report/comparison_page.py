@@ -15,6 +15,7 @@ from seedspread.report.drawing import save_figure
 from seedspread.report.figures import arms_figure
 from seedspread.report.verdict_words import (
     comparison_rows,
+    format_collapses,
     notes,
     setting_differences,
     verdict_sentence,
@@ -48,14 +49,17 @@ def _arms_table(found: Sequence[ArmComparison]) -> Table:
     spread = min((float(st.sample_std(arm.scores)) for arm in several if not st.is_constant(arm.scores)), default=1.0)
     metric = found[0].metric
     digits = Digits.of_error(metric, spread, max(float(np.abs(arm.scores).max()) for arm in several))
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for arm in several:
         x = arm.scores
         mean, std, low, high = map(digits.plain, map(float, (x.mean(), st.sample_std(x), x.min(), x.max())))
         rows.append((arm.name, f"{arm.n:,}", f"{mean} ± {std}", low, high))
+    collapsed = any(arm.collapsed for arm in several)
+    if collapsed:
+        rows = [(*row, format_collapses(arm)) for row, arm in zip(rows, several, strict=True)]
     what = [metric.name] if what_differs(found[0]) else []
     head = ", ".join(filter(None, [" ".join([*what, "mean ± std"]), metric.symbol]))
-    return Table(["arm", "seeds", head, "min", "max"], rows, numbers=1)
+    return Table(["arm", "seeds", head, "min", "max", *["collapsed"] * collapsed], rows, numbers=1)
 
 
 def write_comparison(found: Sequence[ArmComparison], folder: Path) -> None:

@@ -279,7 +279,8 @@ def arms_figure(several: Sequence[Arm], metric: Metric) -> Figure:
         interval = st.mean_interval(arm.scores)
         ax.plot(interval, [row + 0.22] * 2, color=ORANGE, linewidth=2)
         ax.plot([arm.scores.mean()], [row + 0.22], "o", color=ORANGE, markersize=4)
-    labels = [f"{escape_math(arm.name)}\n{arm.n:,} seeds" for arm in several]
+    collapsed = [f"\n{arm.collapsed:,} more collapsed" if arm.collapsed else "" for arm in several]
+    labels = [f"{escape_math(a.name)}\n{a.n:,} seeds{more}" for a, more in zip(several, collapsed, strict=True)]
     ax.set_yticks(range(len(several)), labels)
     ax.set_ylim(len(several) - 0.5, -0.75)
     study = next((arm.study for arm in several if arm.study), None)

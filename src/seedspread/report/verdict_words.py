@@ -58,14 +58,36 @@ def verdict_sentence(c: ArmComparison) -> str:
         f"{direction}; {deciding_test(c)}, {format_p_value(c.primary.p)}{adjusted})"
     )
     name, other = c.candidate.name, c.baseline.name
-    if c.verdict in ("better", "worse"):
-        return f"{name} is {c.verdict} than {other}: {evidence}."
-    if c.verdict == "equivalent":
+    if c.means_verdict in ("better", "worse"):
+        text = f"{name} is {c.means_verdict} than {other}: {evidence}."
+    elif c.means_verdict == "equivalent":
         how = f"{c.towards} by less than" if c.p < ALPHA else "within"
-        return f"{name} is equivalent to {other}, {how} {c.worth:g}: {evidence}."
-    if c.verdict == "not shown":
-        return f"No difference shown between {name} and {other}: {evidence}. {_what_more_seeds_can_do(c)}"
-    return f"Too few seeds to compare {name} with {other}: {evidence}. {_what_more_seeds_can_do(c)}"
+        text = f"{name} is equivalent to {other}, {how} {c.worth:g}: {evidence}."
+    elif c.means_verdict == "not shown":
+        text = f"No difference shown between {name} and {other}: {evidence}."
+    else:
+        text = f"Too few seeds to compare {name} with {other}: {evidence}."
+    if collapsed := _collapse_sentence(c):
+        text = text if text.startswith(name) else text[0].lower() + text[1:]
+        text = f"Among the seeds that did not collapse, {text} {collapsed}"
+    open_verdict = c.means_verdict in ("not shown", "too few seeds")
+    return f"{text} {_what_more_seeds_can_do(c)}" if open_verdict else text
+
+
+def _collapse_sentence(c: ArmComparison) -> str:
+    """How many seeds of each arm collapsed; empty where none did."""
+    first, second = sorted((c.candidate, c.baseline), key=lambda arm: not arm.collapsed)
+    if not first.collapsed:
+        return ""
+    other = f"{format_collapses(second)} of {second.name}" if second.collapsed else f"none of {second.name}"
+    return f"{format_collapses(first, ' of ' + first.name + ' collapsed')}, {other}."
+
+
+def format_collapses(arm: Arm, what: str = "") -> str:
+    """How many of how many seeds collapsed, as a rate with its interval: 3 of 40 seeds (7.5 %, 95 % 1.6 to 20.4 %)."""
+    rate, (low, high) = arm.collapse_rate
+    interval = f"{100 * rate:.1f} %, 95 % {100 * low:.1f} to {100 * high:.1f} %"
+    return f"{arm.collapsed:,} of {arm.runs:,} seeds{what} ({interval})"
 
 
 def _what_more_seeds_can_do(c: ArmComparison) -> str:
@@ -94,6 +116,11 @@ def notes(c: ArmComparison) -> list[str]:
             found.append(text + "pairing removes this shared variance.")
         else:
             found.append(text + "no correlation is shown; the paired test is valid either way.")
+    if c.baseline.collapsed or c.candidate.collapsed:
+        found.append(
+            "A seed has collapsed where it diverged, or where its score is worse than the median of its arm by more "
+            "than 20 robust standard deviations: such seeds are in no other number here."
+        )
     found += _example_notes(c)
     if (data := [_data_name(arm) for arm in (c.baseline, c.candidate)])[0] != data[1]:
         found.append(f"The arms were scored on different data ({data[0]}, {data[1]}), which is part of the difference.")
@@ -112,7 +139,7 @@ def notes(c: ArmComparison) -> list[str]:
         )
     if c.candidates > 1:
         found.append("Each interval is for one comparison; p-values by Holm allow for all.")
-    if c.worth is not None and c.verdict in ("better", "worse"):
+    if c.worth is not None and c.means_verdict in ("better", "worse"):
         low = min(map(abs, c.primary.interval))
         shown = "is shown" if low >= c.worth else f"is not shown: it may be {comparison_digits(c).plain(low)}{unit(c)}"
         found.append(f"A difference of at least {c.worth:g}, the smallest that matters, {shown}.")
@@ -155,10 +182,12 @@ def _example_notes(c: ArmComparison) -> list[str]:
         f"which more seeds do not reduce: over other seeds and other examples the difference is "
         f"{d.signed(e.whole.value)} (95 % {d.signed_interval(*e.whole.interval)})"
     )
-    if c.verdict not in ("better", "worse"):
+    if c.means_verdict not in ("better", "worse"):
         return [f"{text}."]
     beyond = e.whole.interval.low > 0 or e.whole.interval.high < 0
-    return [f"{text}: {'it holds' if beyond else f'{c.verdict} on this test set, not shown'} beyond this test set."]
+    return [
+        f"{text}: {'it holds' if beyond else f'{c.means_verdict} on this test set, not shown'} beyond this test set."
+    ]
 
 
 def _arm_notes(arm: Arm, better: str) -> list[str]:
@@ -197,6 +226,8 @@ def comparison_rows(c: ArmComparison) -> list[tuple[str, str]]:
         return f"{d.signed(found.value)}{u} (95 % {d.signed_interval(*found.interval)}), {format_p_value(found.p)}"
 
     table = [(f"deciding test: {deciding_test(c)}", difference(c.primary))]
+    if c.baseline.collapsed or c.candidate.collapsed:
+        table += [(f"collapsed seeds of {arm.name}", format_collapses(arm)) for arm in (c.baseline, c.candidate)]
     if c.paired:
         table.append(("unpaired, Welch's t-test", difference(c.welch)))
     if c.candidates > 1:
