@@ -2,6 +2,24 @@
 
 # ruff: noqa: F401 - what is imported here is what the room offers
 
+from seedspread.statistics.agreement import (
+    Churn,
+    ClassSpread,
+    Ensemble,
+    Families,
+    churn,
+    churn_between,
+    churn_difference,
+    class_spread,
+    confusion,
+    embed,
+    ensemble,
+    families,
+    independent_churn,
+    label_counts,
+    mapped_seeds,
+    pairwise_churn,
+)
 from seedspread.statistics.collapse import collapse_rate, find_collapsed
 from seedspread.statistics.comparison import (
     Difference,
