@@ -201,7 +201,8 @@ def _main(cfg: DictConfig) -> None:
         page = write_decision(contests, costs, budget, folder)
         say("\n" + "\n".join(verdict_line(contest) for contest in contests))
         for contest, cost in zip(contests, costs, strict=True):
-            say("\n".join(["", *([contest.name] if len(contests) > 1 else []), *_details(contest, cost, budget)]))
+            if details := _details(contest, cost, budget):
+                say("\n".join(["", *([contest.name] if len(contests) > 1 else []), *details]))
         say(f"\npage in {page}")
         code = exit_code([contest.overall.outcome for contest in contests])
     sys.exit(code)

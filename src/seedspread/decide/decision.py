@@ -105,9 +105,10 @@ class Decision:
     def pairs_to_come(self) -> int | None:
         """How many more pairs decide with 80 % power, where the true difference is 0 or `worth`.
 
-        Planned with the upper limit of the spread, never with the difference seen so far. None where that is unknown.
+        Planned with the upper limit of the spread, never with the difference seen so far. None where that is unknown,
+        or where the means are decided and the rates of collapse are not.
         """
-        if self.worth is None or self.decided_after or math.isnan(self.std):
+        if self.worth is None or math.isnan(self.std) or self.decided_after or self.means_outcome != Outcome.UNDECIDED:
             return None
         largest = st.std_upper_limit(self.std, int(self.looks[-1].healthy))
         return max(1, st.pairs_needed(largest, self.worth, POWER, self.alpha) - self.pairs)

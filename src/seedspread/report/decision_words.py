@@ -76,10 +76,10 @@ def verdict_line(contest: Contest) -> str:
         )
     digits, look = decision_digits(d), d.look
     what = "mean over tasks, " if len(contest.tasks) > 1 else ""
-    evidence = (
-        f"{what}{digits.signed(float(look.mean))}{digits.difference_suffix} ({format_interval(d, look)}, valid at "
-        f"every look{'' if d.metric.sign > 0 else f'; {d.metric.better}'})"
-    )
+    unit = " times worth" if contest.worths else digits.difference_suffix
+    valid = ", valid at every look" if math.isfinite(float(look.high)) else ""
+    better = "" if d.metric.sign > 0 else f"; {d.metric.better}"
+    evidence = f"{what}{digits.signed(float(look.mean))}{unit} ({format_interval(d, look)}{valid}{better})"
     if d.outcome == Outcome.UNDECIDED:
         among = ""
         if d.means_outcome != Outcome.UNDECIDED:
@@ -157,7 +157,8 @@ def _open(d: Decision, budget: int | None) -> list[str]:
         return []
     largest = st.std_upper_limit(d.std, int(d.looks[-1].healthy))
     size = decision_digits(d).plain(largest)
-    how = f"budget={d.pairs + more} decides" if budget is not None else f"{more:,} more rows of each decide"
+    rows = "1 more row of each decides" if more == 1 else f"{more:,} more rows of each decide"
+    how = rows if budget is None else f"budget={d.pairs + more} decides"
     return [
         f"{how} with {100 * POWER:.0f} % power where the true difference is 0 or {d.worth:g}, and the std of the "
         f"differences at most {size}. The same command continues, at no cost in errors."
