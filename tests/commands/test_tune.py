@@ -22,7 +22,7 @@ from tests.processes import Command
 
 QUICK = (
     "experiment=digits", "trainer=cpu", "trainer.max_epochs=1", "model.width=2", "jobs=2",
-    "trials=3", "seeds_per_trial=2", "fresh_seeds=3",
+    "trials=3", "seeds_per_trial=2", "fresh_seeds=8",
 )  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def test_a_search_from_end_to_end(tune, small, tmp_path):
     trials = read_trials(folder)
     assert [trial.point for trial in trials] == read_space(small()).sample_points(3, 0)
     assert all(list(trial.scores) == [0, 1] for trial in trials)
-    winner, fresh = best_trial(trials), [FIRST_FRESH_SEED + i for i in range(3)]
+    winner, fresh = best_trial(trials), [FIRST_FRESH_SEED + i for i in range(8)]
     found = hashes(folder)
     assert list(found["baseline"]) == list(found[f"{winner.name}-fresh"]) == fresh
     judgement = judge_winner(folder, winner, 3)
@@ -92,7 +92,7 @@ def test_a_search_from_end_to_end(tune, small, tmp_path):
 
 
 def test_a_search_that_chooses_on_the_test_set_is_warned_of(tune, tmp_path):
-    code, out, _ = tune(*QUICK, "data.validation=null", "trials=2", "seeds_per_trial=1", "fresh_seeds=2")
+    code, out, _ = tune(*QUICK, "data.validation=null", "trials=2", "seeds_per_trial=1", "fresh_seeds=8")
     folder = tmp_path / "results" / "digits-search"
     assert code == 0 and "validation" not in Study.load(folder / "baseline").config["data"]
     assert "The 2 trials were compared on the examples that judge the winner as well" in out
@@ -144,7 +144,7 @@ def test_a_killed_search_goes_on_and_ends_with_the_same_networks(tmp_path, start
 def test_thirty_kills_of_a_search_lose_nothing_and_train_nothing_twice(tmp_path, start, cache, tune):
     """SIGKILL to the search at random moments; its workers see that it is gone, and end."""
     folder, draw = tmp_path / "results" / "digits-search", random.Random(0)
-    search = [*QUICK, "trials=40", "seeds_per_trial=2", "fresh_seeds=4"]
+    search = [*QUICK, "trials=40", "seeds_per_trial=2", "fresh_seeds=8"]
     seen: dict[Path, int] = {}
     for _ in range(30):
         process = start("seedspread", "tune", *search, f"results={tmp_path}/results", f"data.cache={cache}")
@@ -220,7 +220,8 @@ def test_trials_that_diverge_are_results(tune, tmp_path):
     [
         (["trials=two"], "trials=two: a whole number of at least 1"),
         (["seeds_per_trial=0"], "seeds_per_trial=0: a whole number of at least 1"),
-        (["fresh_seeds=1"], "fresh_seeds=1: one seed has no spread"),
+        (["fresh_seeds=7"], "fresh_seeds=7: fewer than 8 pairs decide nothing; choose at least 8, better 40"),
+        (["worth=0"], "worth=0: the smallest difference that matters, a positive number"),
         (["search=random"], "search=random: choose one of explore, exploit"),
         (["metric=val/loss"], "metric=val/loss: an object"),
         (["seed=3"], "seed=: a search chooses what it trains"),
@@ -258,5 +259,5 @@ def test_a_winner_that_no_seed_tells_from_the_baseline_is_told_of(tune):
     code, out, err = tune(*QUICK, nothing, "~space.loss", "~space.optimizer")
     assert code == 0, err
     assert "trials=3: the space has 2 different points" in out and "it may be luck" not in out
-    assert "Keep the baseline. trial-000-fresh and baseline have the same score on each of 3 seeds" in out
+    assert "Keep the baseline. trial-000-fresh and baseline have the same score on each of 8 seeds" in out
     assert "the winner's curse is" in out and "seedspread compare" not in out

@@ -82,7 +82,7 @@ def test_a_sweep_and_a_search_on_two_ray_nodes_survive_the_loss_of_one(two_nodes
     fixed = ["experiment=digits", "trainer.max_epochs=2", f"data.cache={cache}", "trainer=cpu", "report=false"]
     ray = ["executor=ray", f"executor.address={address}"]
     sweep = ["-m", "seed=range(0,20)", *fixed]
-    search = ["trials=4", "seeds_per_trial=3", "fresh_seeds=3", *fixed]
+    search = ["trials=4", "seeds_per_trial=3", "fresh_seeds=8", *fixed]
     for module, folder, arguments in (("train", "digits", sweep), ("tune", "digits-search", search)):
         second = join()
         process = start("seedspread", module, *arguments, *ray, f"results={tmp_path}/ray")

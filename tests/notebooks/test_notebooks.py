@@ -34,7 +34,7 @@ def test_luck_or_progress(study):
 
 def test_tuning(tmp_path, cache):
     small = ["experiment=digits", "trainer=cpu", "trainer.max_epochs=1", "model.width=2", f"data.cache={cache}"]
-    search = ["trials=3", "seeds_per_trial=2", "fresh_seeds=3"]
+    search = ["trials=3", "seeds_per_trial=2", "fresh_seeds=8"]
     _, said = run("tuning", f"RESULTS = {str(tmp_path)!r}\nSEARCH = {search}\nSMALL = {small}")
     chosen = float(re.search(r"chosen score - truth: ([-+.0-9]+)", said)[1])
     honest, error = map(float, re.search(r"honest score - truth: ([-+.0-9]+) ± ([.0-9]+)", said).groups())

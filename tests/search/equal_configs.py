@@ -13,11 +13,12 @@ import numpy as np
 from scipy import special
 
 from seedspread.decide.arms import Arm
-from seedspread.search.judge import Judgement
-from seedspread.search.trials import Trial, best_trial
+from seedspread.search.judge import Judgement, decide_pairs
+from seedspread.search.trials import FIRST_FRESH_SEED, Trial, best_trial
+from seedspread.statistics import Outcome
 
 DIFFICULTY = 2.0  # std of d: most examples are right with nearly every seed, or with nearly none
-CONFIGS, SEEDS, FRESH = 32, 3, 20
+CONFIGS, SEEDS, BUDGET = 32, 3, 40
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,26 @@ class Made:
         """The judgement of the best of the configs on fresh seeds; half as many examples validate as test."""
         accuracy = self.accuracy + self.better
         on_test = self._fixed(rng, self.examples, CONFIGS + 1)  # the last is the baseline
-        chosen_by = on_test if self.on_test else self._fixed(rng, self.examples // 2, CONFIGS)
+        chosen_by = on_test if self.on_test else self._fixed(rng, self.examples // 2, CONFIGS + 1)
         trials = []
         for config in range(CONFIGS):
             scores = 100 * self._right(rng, chosen_by[config], accuracy, SEEDS).mean(axis=1)
             trials.append(Trial(f"trial-{config:03d}", {}, dict(enumerate(scores.tolist()))))
         winner = best_trial(trials)
-        arms = [
-            make_arm(name, self._right(rng, on_test[config], level, FRESH))
-            for name, config, level in (("baseline", CONFIGS, self.accuracy), ("winner", winner.number, accuracy))
-        ]
-        return Judgement.of(winner, *arms, chosen_on_test_among=CONFIGS if self.on_test else 1)
+        both = 0 if self.on_test else self.examples // 2  # each network is scored on both sets
+        scores, right = [], []
+        for config, level in ((CONFIGS, self.accuracy), (winner.number, accuracy)):
+            fixed = np.concatenate([chosen_by[config][:both], on_test[config]])
+            found = self._right(rng, fixed, level, BUDGET)
+            right.append(found[:, both:])
+            chosen = 100 * (found[:, :both] if both else found).mean(axis=1)
+            scores.append({FIRST_FRESH_SEED + i: float(score) for i, score in enumerate(chosen)})
+        decision = decide_pairs(winner, *scores)
+        one, other = (
+            make_arm(n, bits[: decision.pairs]) for n, bits in zip(("baseline", "winner"), right, strict=True)
+        )
+        among = CONFIGS if self.on_test else 1
+        return Judgement(winner, decision, (one, other), has_test_set=not self.on_test, chosen_on_test_among=among)
 
 
 def make_arm(name: str, right: np.ndarray) -> Arm:
@@ -71,9 +81,21 @@ def make_arm(name: str, right: np.ndarray) -> Arm:
     return Arm(name, 100 * right.mean(axis=1), np.arange(seeds), scores)
 
 
-def shares(made: Made, rounds: int, seed: int = 0) -> tuple[float, float]:
-    """How often the winner is adopted, and how often the seeds alone, on these test examples, say that it is better."""
+@dataclass(frozen=True)
+class Shares:
+    """What came of many searches."""
+
+    adopted: float
+    by_seeds_alone: float  # decided as better by the metric that chose
+    pairs: float  # of fresh seeds, in the mean
+
+
+def shares(made: Made, rounds: int, seed: int = 0) -> Shares:
+    """How often the winner is adopted, how often the decision alone says that it is better, and the pairs it takes."""
     rng = np.random.default_rng(seed)
     found = [made.judge(rng) for _ in range(rounds)]
-    better = [j.comparison is not None and j.comparison.verdict == "better" for j in found]
-    return float(np.mean([j.decision == "adopt" for j in found])), float(np.mean(better))
+    return Shares(
+        float(np.mean([j.advice == "adopt" for j in found])),
+        float(np.mean([j.decision.outcome == Outcome.BETTER for j in found])),
+        float(np.mean([j.decision.pairs for j in found])),
+    )

@@ -23,16 +23,21 @@ from seedspread.search.results import SearchResults
 def suggest_commands(search: Search, found: SearchResults, overrides: Sequence[str]) -> list[str]:
     """The next commands to type: search on near the best points, or examine the winner."""
     others = [o for o in overrides if not o.startswith(("search=", "trials=", "report="))]
+    j = found.judgement
     where = f"results={format_value(str(search.folder))}"
     lines = []
     if not search.cfg.report:  # report=true may be typed without the settings of the search
         spent = sum(search.exploits(trial) for trial in found.trials)
         further = shlex.join(["seedspread", "tune", *others, "search=exploit", f"trials={spent + 16}"])
         lines.append(f"{further}   # searches on near the best points")
-    if found.judgement and found.judgement.comparison:
-        baseline, winner = found.judgement.arms
-        arms = [f"baseline={baseline.name}", f"candidate={winner.name}", "pair=true"]
-        lines.append(f"{shlex.join(['seedspread', 'compare', *arms, where])}   # the verdict in full")
+    if j and j.advice == "more seeds" and not search.cfg.report:
+        same = [o for o in overrides if not o.startswith("fresh_seeds=")]
+        more = shlex.join(["seedspread", "tune", *same, f"fresh_seeds={2 * j.decision.pairs}"])
+        lines.insert(0, f"{more}   # continues the decision")
+    if j and j.comparison:
+        arms = [f"baseline={j.decision.baseline}", f"candidate={j.decision.candidate}", "pair=true"]
+        arms += [f"metric={j.comparison.metric.name}"] * j.has_test_set
+        lines.append(f"{shlex.join(['seedspread', 'compare', *arms, where])}   # their fresh seeds in full")
     lines.append(shlex.join(["seedspread", "report", f"study={found.best.name}", where]))
     return lines
 

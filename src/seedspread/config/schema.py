@@ -468,7 +468,14 @@ class Tune(Train):
     search: Literal["explore", "exploit"] = key("quasi-random points, or points where scores promise most")
     trials: int = key("points of this search, recorded ones included", least=1)
     seeds_per_trial: int = key("seeds of each trial, the same for all", least=1)
-    fresh_seeds: int = key("seeds on which the winner meets the baseline; 0: none", least=0)
+    fresh_seeds: int = key(
+        "seeds on which the winner meets the baseline until it is decided, at most; 0: none", least=0
+    )
+    worth: float | None = key(
+        "smallest difference that matters, in the scores' units: less ends it as equivalent; null: nothing does",
+        above=0,
+        needed="the smallest difference that matters, a positive number in the scores' units",
+    )
     search_seed: int = key("seed of the points", least=0)
     report: bool = key("write the page from the records and train nothing", identity=False)
 

@@ -103,6 +103,13 @@ class SeedQueue:
         """Look at `seed` again in a while: another worker trains it."""
         self._later.append((time.monotonic() + SECONDS_TO_ASK, seed))
 
+    def drop_from(self, first: int = 0) -> list[int]:
+        """Forget the seeds from `first` on that are not handed out; return them."""
+        dropped = [seed for seed in (*self._waiting, *(seed for _, seed in self._later)) if seed >= first]
+        self._waiting = deque(seed for seed in self._waiting if seed < first)
+        self._later = deque((when, seed) for when, seed in self._later if seed < first)
+        return dropped
+
 
 def release_job(job: SeedJob) -> None:
     """Remove the leases of a job whose worker is gone."""

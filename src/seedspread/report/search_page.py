@@ -21,7 +21,14 @@ from seedspread.report.document import (
 )
 from seedspread.report.labels import with_unit
 from seedspread.report.search_figures import LABELS, draw_search_figures
-from seedspread.report.search_words import cautions, search_headline, search_log, trials_table, winners_curse
+from seedspread.report.search_words import (
+    cautions,
+    decision_rows,
+    search_headline,
+    search_log,
+    trials_table,
+    winners_curse,
+)
 from seedspread.search.plan import Search
 from seedspread.search.results import SearchResults, write_journal
 from seedspread.search.trials import Trial
@@ -36,7 +43,7 @@ METHODS = (
 
 def write_search_report(search: Search) -> tuple[Path, SearchResults]:
     """Write the page of a search from its records; NothingFinished where no trial has a finished seed."""
-    found = SearchResults.of(search.folder, search.space)
+    found = SearchResults.of(search.folder, search.space, search.cfg.worth)
     try:
         return write_search_page(found, search.folder / "report"), found
     except OSError as error:
@@ -53,13 +60,12 @@ def search_document(t: SearchResults, captions: Mapping[str, str]) -> Document:
     parts += map(Paragraph, winners_curse(t))
     if warnings := list(cautions(t)):
         parts.append(Note(warnings))
-    judged = t.judgement and t.judgement.comparison
     sections = [
         Section("Trials", [*drawn("scores", "best_so_far"), Paragraph(_diverged(t)), *_listed(t)]),
         Section("What the scientific hyperparameters do", drawn("isolation")),
         Section("Which hyperparameters matter", drawn("importance")),
         Section("Learning curves of the best", drawn("curves")),
-        Section("The winner on fresh seeds", [*drawn("fresh_seeds"), *(comparison_parts(judged) if judged else [])]),
+        Section("The winner on fresh seeds", [*drawn("fresh_seeds"), *_judged(t)]),
         Section("Log", [_log(t), Paragraph(METHODS)]),
     ]
     return Document(f"Search {t.name}", [search_headline(t)], parts, [s for s in sections if s.parts])
@@ -69,13 +75,24 @@ def _summary(t: SearchResults) -> Table:
     rows = [(f"{t.best.name}, on the seeds it was chosen by", _format_score(t, t.best), f"{len(t.best.scores)}")]
     if j := t.judgement:
         found = [(f"{t.best.name}, on fresh seeds", j.again[1]), ("baseline, on the same seeds", j.again[0])]
-        if j.validated:
+        if j.has_test_set:
             found += [(f"{t.best.name}, on the test set", j.fresh), ("baseline, on the test set", j.baseline)]
         for name, scores in found:
             rows.append((name, t.digits.plus_minus(scores.mean(), scores.std(ddof=1)), f"{len(scores)}"))
         curse = "chosen minus fresh" if t.metric.sign > 0 else "fresh minus chosen"
         rows.append((f"winner's curse: {curse}", t.digits.signed(j.curse), ""))
     return Table(["", _score_head(t), "seeds"], rows, numbers=1)
+
+
+def _judged(t: SearchResults) -> list[Part]:
+    """The decision pair by pair, and the comparison of the same seeds on the test set."""
+    if (j := t.judgement) is None:
+        return []
+    found: list[Part] = [Table(["decision on fresh seeds", ""], decision_rows(j))]
+    if j.comparison:
+        where = "on the test set" if j.has_test_set else "by a fixed number of seeds"
+        found += [Paragraph(f"The same seeds {where}:"), *comparison_parts(j.comparison)]
+    return found
 
 
 def _score_head(t: SearchResults) -> str:

@@ -16,12 +16,12 @@ from seedspread.records.study import Study
 from seedspread.records.tables import column_name
 from seedspread.report.labels import describe_metric
 from seedspread.report.study_words import format_p_value
-from seedspread.report.verdict_words import comparison_digits, verdict_sentence
-from seedspread.search.judge import Judgement
+from seedspread.report.verdict_words import comparison_digits
+from seedspread.search.judge import FEWEST_FRESH, Judgement
 from seedspread.search.results import SearchResults
 from seedspread.search.space import DIGITS, Hyperparameter
 from seedspread.search.trials import Trial, best_trial
-from seedspread.statistics import mean_interval
+from seedspread.statistics import Outcome, mean_interval
 
 EDGE = 0.05  # of a range: a best value nearer to its end may lie beyond
 NEAR = 0.15  # of each range, on average: the neighbourhood of the best point
@@ -36,29 +36,51 @@ def search_headline(t: SearchResults) -> str:
             f"{t.best.name} is the best of {len(t.finished)} trials with {what(t)}{t.digits.value(t.best.score)}, not "
             f"yet judged on fresh seeds: {t.unjudged}."
         )
-    decision = {
-        "adopt": f"Adopt {t.best.name}",
+    j, name = t.judgement, t.best.name
+    advice = {
+        "adopt": f"Adopt {name}",
         "keep": "Keep the baseline",
-        "more seeds": f"Train more seeds before changing anything for {t.best.name}",
-    }[t.judgement.decision]
-    baseline, winner = t.judgement.diverged
+        "more seeds": f"Keep the baseline for now: {name} is undecided",
+    }[j.advice]
+    baseline, winner = j.diverged
     if winner > baseline:
-        decision += f", since {t.best.name} diverged on {winner} fresh seeds and the baseline on {baseline}"
-    return f"{decision}. {explain_judgement(t.judgement)}{_beyond_these_examples(t.judgement)}"
+        advice += f", since {name} diverged on {winner} fresh seeds and the baseline on {baseline}"
+    elif j.advice == "keep" and j.decision.outcome == Outcome.BETTER:
+        advice += (
+            f", since {name} is not shown to be better on {'the test set' if j.has_test_set else 'other examples'}"
+        )
+    return " ".join([f"{advice}.", explain_judgement(j), *_on_the_test_set(j), *_continue(j)])
 
 
-def _beyond_these_examples(j: Judgement) -> str:
-    """A sentence where the seeds show the winner better on these test examples, and nothing on others."""
-    if j.comparison is None or j.comparison.examples is None or j.is_better_on_other_examples is not False:
-        return ""
-    if j.comparison.verdict != "better":
-        return ""
-    whole = j.comparison.examples.whole
-    d, k = comparison_digits(j.comparison, whole.error), j.chosen_on_test_among
+def _continue(j: Judgement) -> Iterator[str]:
+    """How an undecided search continues."""
+    if j.advice == "more seeds":
+        yield (
+            f"The same command with fresh_seeds={2 * j.decision.pairs} continues this decision, which holds however "
+            "often it is looked at."
+        )
+
+
+def _on_the_test_set(j: Judgement) -> Iterator[str]:
+    """Where the seeds decide for the winner: whether it is better on the test set and on other examples."""
+    if j.decision.outcome != Outcome.BETTER or (j.comparison is None and not j.has_test_set):
+        return
+    if (c := j.comparison) is None:
+        yield f"On the test set {j.decision.candidate} differs by the same amount on each seed: nothing is shown there."
+        return
+    if j.has_test_set:
+        d = comparison_digits(c)
+        yield (
+            f"On the test set the difference is {d.signed(c.primary.value)} (95 % "
+            f"{d.signed_interval(*c.primary.interval)}; {format_p_value(c.primary.p)})."
+        )
+    if (e := c.examples) is None:
+        return
+    d, k = comparison_digits(c, e.whole.error), j.chosen_on_test_among
     counted = f", and its p-value counts {k} times, for the trials that were compared on them" if k > 1 else ""
-    return (
-        f" That is on these {j.comparison.examples.count:,} test examples: on others the difference is "
-        f"{d.signed(whole.value)} (95 % {d.signed_interval(*whole.interval)}; {format_p_value(whole.p)}){counted}."
+    yield (
+        f"That is on these {e.count:,} test examples: on others the difference is {d.signed(e.whole.value)} (95 % "
+        f"{d.signed_interval(*e.whole.interval)}; {format_p_value(e.whole.p)}){counted}."
     )
 
 
@@ -68,17 +90,61 @@ def what(t: SearchResults) -> str:
 
 
 def explain_judgement(j: Judgement) -> str:
-    """What the fresh seeds show of winner and baseline, in a sentence."""
-    if j.comparison is not None:
-        return verdict_sentence(j.comparison)
-    d = Digits.of(j.winner.metric, j.fresh)
-    baseline, winner = (arm.name for arm in j.arms)
-    if difference := j.fresh_score - j.baseline.mean():
+    """What the fresh seeds decide between winner and baseline, in a sentence."""
+    x, pairs = j.decision, j.decision.pairs
+    before, again = j.again
+    if x.identical:
+        return f"{x.candidate} has the settings of {x.baseline}, and with them the same weights on each seed."
+    if not np.ptp(again - before):
+        if not np.any(again - before):
+            return f"{x.candidate} and {x.baseline} have the same score on each of {len(again)} seeds."
+        d = Digits.of(x.metric, again)
         return (
-            f"{winner} differs from {baseline} by {d.signed(difference)}{d.difference_suffix} on each of "
-            f"{len(j.fresh)} seeds: there is no variance to test against."
+            f"{x.candidate} differs from {x.baseline} by {d.signed(float(again[0] - before[0]))}{d.difference_suffix} "
+            f"on each of {len(again)} seeds: there is no variance to test against."
         )
-    return f"{winner} and {baseline} have the same score on each of {len(j.fresh)} seeds."
+    says = {
+        Outcome.BETTER: f"{x.candidate} is better than {x.baseline}",
+        Outcome.WORSE: f"{x.candidate} is worse than {x.baseline}",
+        Outcome.EQUIVALENT: f"{x.candidate} and {x.baseline} differ by less than {x.worth}",
+        Outcome.UNDECIDED: f"Not decided between {x.candidate} and {x.baseline}",
+    }[x.outcome]
+    evidence = f"{x.metric.name} {_difference(j)}; {pairs} pairs of fresh seeds"
+    if any(x.look.collapsed):
+        lost, gone = map(int, x.look.collapsed)
+        evidence += f", of which {gone} collapsed or diverged with the winner and {lost} with the baseline"
+    if pairs < FEWEST_FRESH and x.outcome == Outcome.UNDECIDED:
+        evidence += f", fewer than the {FEWEST_FRESH} that can decide"
+    return f"{says}: {evidence}."
+
+
+def _difference(j: Judgement) -> str:
+    """The mean difference of the decision, with its always-valid interval where that is finite."""
+    x, look = j.decision, j.decision.look
+    error = float(look.error)
+    largest = float(np.abs(j.again).max())
+    d = Digits.of_error(x.metric, error, largest) if error > 0 else Digits.of(x.metric, j.again[1])
+    mean = f"{d.signed(float(look.mean))}{d.difference_suffix}"
+    low, high = float(look.low), float(look.high)
+    if not math.isfinite(high - low):
+        return mean
+    better = f"; {x.metric.better}" if x.metric.sign < 0 else ""
+    return f"{mean} (always-valid 95 % interval {d.signed_interval(low, high)}{better})"
+
+
+def decision_rows(j: Judgement) -> list[tuple[str, str]]:
+    """The decision as a table."""
+    x = j.decision
+    rows = [
+        ("verdict", x.outcome.name.lower()),
+        ("pairs of fresh seeds", f"{x.pairs}"),
+        (f"difference in {x.metric.name}, winner minus baseline", _difference(j)),
+        ("p, valid at every look", format_p_value(x.p)),
+        ("collapsed or diverged, baseline and winner", " and ".join(str(int(n)) for n in x.look.collapsed)),
+    ]
+    if x.worth is not None:
+        rows.append(("smallest difference that matters", f"{x.worth:g}"))
+    return rows
 
 
 def winners_curse(t: SearchResults) -> Iterator[str]:
@@ -97,7 +163,7 @@ def winners_curse(t: SearchResults) -> Iterator[str]:
             f"{d.signed(j.curse)}{d.difference_suffix}. The baseline on the same seeds scores "
             f"{d.value(float(before.mean()))}."
         )
-        if j.validated:
+        if j.has_test_set:
             yield (
                 f"On the test set, {t.best.name} scores {_with_interval(d, j.fresh)} and the baseline "
                 f"{_with_interval(d, j.baseline)}, with the same seeds. The test set chose nothing: trials were "
@@ -111,7 +177,7 @@ def winners_curse(t: SearchResults) -> Iterator[str]:
 
 
 def _on_validation(j: Judgement) -> str:
-    return ", on validation data" if j.validated else ""
+    return ", on validation data" if j.has_test_set else ""
 
 
 def _with_interval(d: Digits, scores: np.ndarray) -> str:

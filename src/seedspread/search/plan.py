@@ -1,4 +1,4 @@
-"""A search: which points it tries, and which pair of a study and a seed is next, until the winner has its fresh seeds.
+"""A search: which points it tries, and which pair of a study and a seed is next, until the winner is decided on.
 
 Imports neither torch nor Lightning: the workers do (seedspread.training.worker).
 """
@@ -33,6 +33,7 @@ from seedspread.records.metric import Metric
 from seedspread.records.progress import format_duration
 from seedspread.records.requests import request_seeds
 from seedspread.records.study import Study, study_folder
+from seedspread.search.judge import FEWEST_FRESH, decide_winner
 from seedspread.search.space import Point, Space
 from seedspread.search.trials import (
     BASELINE,
@@ -47,7 +48,7 @@ from seedspread.search.trials import (
 
 # What is typed for the search, and is nothing of a trial's own.
 OF_THE_SEARCH = (
-    *("search", "trials", "seeds_per_trial", "fresh_seeds", "search_seed", "space"),
+    *("search", "trials", "seeds_per_trial", "fresh_seeds", "worth", "search_seed", "space"),
     *("report", "study", "results"),
 )
 
@@ -56,7 +57,8 @@ class Search:
     """A search: so many points of a space around the config that `overrides` compose to.
 
     `trials` points in all, those that are recorded included; each trains seeds 0 to `seeds_per_trial` - 1. Then the
-    best trial of the folder and the baseline train the same `fresh_seeds`.
+    best trial of the folder and the baseline train fresh seeds, pair by pair, until it is decided which is better; at
+    most `fresh_seeds` of each.
     """
 
     def __init__(self, cfg: DictConfig, overrides: Sequence[str]) -> None:
@@ -70,8 +72,11 @@ class Search:
         check_config(cfg, Tune)
         if cfg.seeds_per_trial > FIRST_FRESH_SEED:
             raise InputError(f"seeds_per_trial={cfg.seeds_per_trial}: at most {FIRST_FRESH_SEED:,}")
-        if cfg.fresh_seeds == 1:
-            raise InputError("fresh_seeds=1: one seed has no spread; choose at least 2, better 20, or 0 for none")
+        if 0 < cfg.fresh_seeds < FEWEST_FRESH:
+            raise InputError(
+                f"fresh_seeds={cfg.fresh_seeds}: fewer than {FEWEST_FRESH} pairs decide nothing; choose at least "
+                f"{FEWEST_FRESH}, better 40, or 0 for none"
+            )
         self.cfg = cfg
         self.overrides = [o for o in overrides if override_key(o).split(".")[0] not in OF_THE_SEARCH]
         self.overrides += validation_overrides(cfg, overrides)
@@ -127,15 +132,16 @@ class Search:
 
 
 class Agenda:
-    """The plan of a search: trial after trial, the baseline while trials have to wait, then the winner."""
+    """The plan of a search: trial after trial, the baseline while trials have to wait, then winner and baseline."""
 
     def __init__(self, search: Search) -> None:
         """Take in what is in the folder: trials of this very search, and others."""
         cfg, self.search = search.cfg, search
         self.trials = {trial.name: trial for trial in read_trials(search.folder)}  # by number, those to come included
         self.started: list[str] = []  # trials of this command, in their order
-        self._queues: dict[str, SeedQueue] = {}  # by study: trials, then the winner; the baseline comes last
+        self._queues: dict[str, SeedQueue] = {}  # by study: the baseline, trials, then the winner
         self.left: Counter[str] = Counter()  # seeds of each study that are queued or trained now
+        self.fresh: Sequence[int] = search.fresh  # up to the first of them that fails
         self.winner: Trial | None = None  # once it is judged
         self.failures: list[str] = []
         self.stopped: str | None = None
@@ -155,7 +161,7 @@ class Agenda:
         if done := sum(all(s in t.scores or s in t.diverged for s in search.seeds) for t in self.planned):
             left = self.total - done
             say(f"{search.folder.name}: {done} of {self.total} trials have their records, {left} to train")
-        self._enqueue(BASELINE, {}, search.fresh)
+        self._enqueue(BASELINE, {}, self.fresh)
 
     def _new(self, point: Point) -> Trial:
         number = next((trial.number + 1 for trial in reversed(self.trials.values())), 0)
@@ -189,12 +195,24 @@ class Agenda:
             pass
         if not self._trial_queues():
             self._judge()
-        last = [self._queues[BASELINE]] if BASELINE in self._queues else []
-        return next(filter(None, (queue.next_task() for queue in self._trial_queues() + last)), None)
+        queues = self._trial_queues() + self._fresh_queues()
+        return next(filter(None, (queue.next_task() for queue in queues)), None)
 
     def _trial_queues(self) -> list[SeedQueue]:
-        """The queues of trials and of the winner that are not empty."""
-        return [queue for name, queue in self._queues.items() if name != BASELINE and len(queue)]
+        """The queues of trials that are not empty."""
+        return [queue for name, queue in self._queues.items() if name in self.trials and len(queue)]
+
+    def _fresh_queues(self) -> list[SeedQueue]:
+        """The queues of baseline and winner, first the one that is behind: a seed counts once both have it."""
+        found = [queue for name, queue in self._queues.items() if name not in self.trials]
+        return sorted(found, key=len, reverse=True)
+
+    def _drop_fresh_seeds(self, first: int) -> None:
+        """Hand out no fresh seed from `first` on."""
+        for name in self._queues.keys() - self.trials.keys():
+            if dropped := self._queues[name].drop_from(first):
+                self.left[name] -= len(dropped)
+                request_seeds(self.search.folder / name, format_seeds(sorted({*self.search.fresh} - {*dropped})))
 
     def is_done(self) -> bool:
         if self.stopped:
@@ -206,6 +224,7 @@ class Agenda:
         (seed,), name = job.seeds, job.folder.name
         if value:
             self.failures.append(f"{name} seed {seed}: {value}")
+            self._skip_from(name, seed)
         elif record := Study.load(job.folder).record(seed):
             self._trained += 1
             self._spent += record.seconds.get("train", 0.0) + record.seconds.get("score", 0.0)
@@ -221,7 +240,15 @@ class Agenda:
     def give_up(self, task: Task, reason: str) -> None:
         record_dead_job(task.payload, reason)
         self.failures.append(f"{task.name}: {reason}")
-        self._tick_off(task.payload.folder.name)
+        (seed,), name = task.payload.seeds, task.payload.folder.name
+        self._skip_from(name, seed)
+        self._tick_off(name)
+
+    def _skip_from(self, name: str, seed: int) -> None:
+        """Where a fresh seed failed, train none after it: they count once the same command has retried it."""
+        if name not in self.trials:
+            self.fresh = range(FIRST_FRESH_SEED, min(seed, FIRST_FRESH_SEED + len(self.fresh)))
+            self._drop_fresh_seeds(seed)
 
     def stop(self, reason: str) -> None:
         self.stopped = reason
@@ -263,11 +290,22 @@ class Agenda:
     def _judge(self) -> None:
         """Queue the fresh seeds of the best trial, once all are done."""
         waiting = len(self.started) < self.total or any(self.left[name] for name in self.started)
-        if waiting or self.winner or not self.search.fresh or not (best := self.best):
+        if waiting or self.winner or not self.fresh or not (best := self.best):
             return
         self.winner = best
-        if self._enqueue(f"{best.name}-fresh", best.point, self.search.fresh):
-            say(f"best: {best.line()}; now {len(self.search.fresh)} fresh seeds")
+        self._enqueue(best.fresh_name, best.point, self.fresh)
+        self._look()
+        if self.left[best.fresh_name]:
+            say(f"best: {best.line()}; now fresh seeds, until it is decided or {len(self.fresh)} are done")
+
+    def _look(self) -> None:
+        """Train no more fresh seeds where those that are recorded decide."""
+        if self.winner is None or not any(map(len, self._fresh_queues())):
+            return
+        decision = decide_winner(self.search.folder, self.winner, self.search.cfg.worth)
+        if decision.decided_after:
+            say(f"{self.winner.name}: {decision.outcome.name.lower()} after {decision.pairs} pairs of fresh seeds")
+            self._drop_fresh_seeds(FIRST_FRESH_SEED)
 
     @property
     def best(self) -> Trial | None:
@@ -277,6 +315,8 @@ class Agenda:
     def _tick_off(self, name: str) -> None:
         """Take in that a seed of a study ended, and say what came of a trial with its last one."""
         self.left[name] -= 1
+        if name not in self.trials:
+            self._look()
         line, left = "", self.left.total()
         if not self.left[name] and name in self.trials:
             trial = self.trials[name] = Trial.read(self.search.folder / name)
@@ -299,9 +339,9 @@ class Agenda:
 
     @property
     def to_come(self) -> int:
-        """How many pairs are to be trained yet, those of trials and of a winner to come included."""
+        """How many seeds of all studies are to be trained yet, at most, those of trials to come included."""
         trials, winners = self.total - len(self.started), self.winner is None
-        return self.left.total() + trials * len(self.search.seeds) + winners * len(self.search.fresh)
+        return self.left.total() + trials * len(self.search.seeds) + winners * len(self.fresh)
 
 
 def read_space(cfg: DictConfig) -> Space:

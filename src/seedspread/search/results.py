@@ -35,8 +35,11 @@ class SearchResults:
     unjudged: str  # why there is no judgement
 
     @classmethod
-    def of(cls, folder: Path, space: Space) -> "SearchResults":
-        """Read the search in `folder`; NothingFinished where no trial has a finished seed."""
+    def of(cls, folder: Path, space: Space, worth: float | None = None) -> "SearchResults":
+        """Read the search in `folder`; NothingFinished where no trial has a finished seed.
+
+        `worth` is the smallest difference from the baseline that matters; None: no difference is too small.
+        """
         found = [trial for trial in read_trials(folder) if trial.was_trained]
         trials = comparable_trials(found, space)
         best = best_trial(trials)
@@ -48,7 +51,7 @@ class SearchResults:
             raise NothingFinished(f"{folder}: no trial with a finished seed{more}")
         judgement, unjudged = None, ""
         try:
-            judgement = judge_winner(folder, best, sum(bool(trial.scores) for trial in trials))
+            judgement = judge_winner(folder, best, sum(bool(trial.scores) for trial in trials), worth)
         except InputError as error:
             unjudged = str(error).rstrip(".")
         return cls(folder, space, trials, len(found) - len(trials), best, judgement, unjudged)

@@ -68,6 +68,11 @@ class Trial:
         return cls(folder.name, point, scores, diverged, failed, *chosen_by, problems, metric)
 
     @property
+    def fresh_name(self) -> str:
+        """The study of the same point on fresh seeds."""
+        return f"{self.name}-fresh"
+
+    @property
     def score(self) -> float:
         """The mean over the finished seeds; nan where none is."""
         return float(np.mean(list(self.scores.values()))) if self.scores else math.nan
