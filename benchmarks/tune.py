@@ -32,7 +32,7 @@ def search(trials: int, seeds: int) -> None:
         spent = [record.seconds for study in studies for record in study.scan().records.values()]
         last = max(path.stat().st_mtime for path in Path(folder).glob("*/*/seeds/*.json"))
     trained = sum(seconds["train"] + seconds["score"] for seconds in spent)
-    print(f"digits, {trials} trials of {seeds} seeds and 20 fresh ones of winner and baseline, {JOBS} workers")
+    print(f"digits, {trials} trials of {seeds} seeds, fresh ones until it is decided, {JOBS} workers")
     print(f"  the first trial trains after {first - began:.1f} s; the page comes {ended - last:.1f} s after the last")
     stretches = {"first trial's start to last record": last - first, "whole command": ended - began}
     for name, whole in stretches.items():

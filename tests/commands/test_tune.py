@@ -59,7 +59,7 @@ def test_a_search_from_end_to_end(tune, small, tmp_path):
             assert told.tolist() == pytest.approx([100 * study.record(seed).final[metric] for seed in fresh])
     assert judgement.chosen_on_test_among == 1 and "The test set chose nothing" in out
     page = (folder / "report" / "index.html").read_text()
-    assert page.count("data:image/svg+xml") == 5 and "winner&#39;s curse" in page
+    assert page.count("data:image/svg+xml") == 6 and "winner&#39;s curse" in page
     assert f'href="../{winner.name}/study.yaml"' in page
     table = pd.read_csv(folder / "report" / "trials.csv")
     assert table["val_acc_percent"].tolist() == pytest.approx([trial.score for trial in trials])

@@ -151,7 +151,7 @@ def test_a_winner_with_the_config_of_the_baseline_ends_after_three_pairs(write_f
     write_fresh("baseline", [0.8, 0.81, 0.82, 0.83], "same")
     j = judge_winner(write_fresh("trial-000-fresh", [0.8, 0.81, 0.82, 0.83], "same"), TRIAL, 5)
     assert (j.decision.pairs, j.decision.outcome, j.advice) == (3, Outcome.EQUIVALENT, "keep")
-    assert "trial-000-fresh has the settings of baseline" in explain_judgement(j)
+    assert "trial-000-fresh is equivalent to baseline: both have the same config" in explain_judgement(j)
 
 
 @pytest.mark.parametrize(

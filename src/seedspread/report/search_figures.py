@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seedspread import statistics as st
+from seedspread.decide.decision import Contest
+from seedspread.report.decision_page import draw_decision
 from seedspread.report.drawing import (
     BLUE,
     COLUMN,
@@ -209,6 +211,12 @@ def fresh_seeds_figure(t: SearchResults) -> Figure:
     return arms_figure(t.judgement.arms, t.metric)
 
 
+def decision_figure(t: SearchResults) -> Figure:
+    """The mean difference of the fresh seeds, winner minus baseline, pair by pair, and its always-valid interval."""
+    assert t.judgement is not None
+    return draw_decision([Contest([t.judgement.decision], t.judgement.decision)])
+
+
 FIGURES: Mapping[str, Drawing[SearchResults]] = {
     "scores": scores_figure,
     "best_so_far": best_so_far,
@@ -216,6 +224,7 @@ FIGURES: Mapping[str, Drawing[SearchResults]] = {
     "curves": curves_figure,
     "importance": importance_figure,
     "fresh_seeds": fresh_seeds_figure,
+    "decision": decision_figure,
 }
 
 
@@ -225,6 +234,7 @@ def draw_search_figures(t: SearchResults, folder: Path) -> dict[str, str]:
         "isolation": not t.space.of_role("scientific"),
         "importance": len(t.importance) < 2,
         "fresh_seeds": t.judgement is None,
+        "decision": t.judgement is None,
     }
     figures = {name: figure for name, figure in FIGURES.items() if not undrawn.get(name)}
     return save_figures(figures, t, folder)

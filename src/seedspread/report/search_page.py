@@ -65,7 +65,7 @@ def search_document(t: SearchResults, captions: Mapping[str, str]) -> Document:
         Section("What the scientific hyperparameters do", drawn("isolation")),
         Section("Which hyperparameters matter", drawn("importance")),
         Section("Learning curves of the best", drawn("curves")),
-        Section("The winner on fresh seeds", [*drawn("fresh_seeds"), *_judged(t)]),
+        Section("The winner on fresh seeds", [*drawn("fresh_seeds", "decision"), *_judged(t)]),
         Section("Log", [_log(t), Paragraph(METHODS)]),
     ]
     return Document(f"Search {t.name}", [search_headline(t)], parts, [s for s in sections if s.parts])

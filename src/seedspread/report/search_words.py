@@ -10,14 +10,16 @@ import numpy as np
 
 from seedspread import statistics as st
 from seedspread.config.overrides import TRAIN, split_command
+from seedspread.decide.decision import Contest
 from seedspread.records.digits import Digits
 from seedspread.records.metric import ACCURACY
 from seedspread.records.study import Study
 from seedspread.records.tables import column_name
+from seedspread.report.decision_words import WORDS, decision_digits, format_interval, verdict_line
 from seedspread.report.labels import describe_metric
 from seedspread.report.study_words import format_p_value
 from seedspread.report.verdict_words import comparison_digits
-from seedspread.search.judge import FEWEST_FRESH, Judgement
+from seedspread.search.judge import Judgement
 from seedspread.search.results import SearchResults
 from seedspread.search.space import DIGITS, Hyperparameter
 from seedspread.search.trials import Trial, best_trial
@@ -91,57 +93,36 @@ def what(t: SearchResults) -> str:
 
 def explain_judgement(j: Judgement) -> str:
     """What the fresh seeds decide between winner and baseline, in a sentence."""
-    x, pairs = j.decision, j.decision.pairs
+    x = j.decision
     before, again = j.again
-    if x.identical:
-        return f"{x.candidate} has the settings of {x.baseline}, and with them the same weights on each seed."
-    if not np.ptp(again - before):
-        if not np.any(again - before):
-            return f"{x.candidate} and {x.baseline} have the same score on each of {len(again)} seeds."
-        d = Digits.of(x.metric, again)
-        return (
-            f"{x.candidate} differs from {x.baseline} by {d.signed(float(again[0] - before[0]))}{d.difference_suffix} "
-            f"on each of {len(again)} seeds: there is no variance to test against."
-        )
-    says = {
-        Outcome.BETTER: f"{x.candidate} is better than {x.baseline}",
-        Outcome.WORSE: f"{x.candidate} is worse than {x.baseline}",
-        Outcome.EQUIVALENT: f"{x.candidate} and {x.baseline} differ by less than {x.worth}",
-        Outcome.UNDECIDED: f"Not decided between {x.candidate} and {x.baseline}",
-    }[x.outcome]
-    evidence = f"{x.metric.name} {_difference(j)}; {pairs} pairs of fresh seeds"
-    if any(x.look.collapsed):
-        lost, gone = map(int, x.look.collapsed)
-        evidence += f", of which {gone} collapsed or diverged with the winner and {lost} with the baseline"
-    if pairs < FEWEST_FRESH and x.outcome == Outcome.UNDECIDED:
-        evidence += f", fewer than the {FEWEST_FRESH} that can decide"
-    return f"{says}: {evidence}."
+    if x.identical or np.ptp(again - before):
+        return verdict_line(_contest(j))
+    if not np.any(again - before):
+        return f"{x.candidate} and {x.baseline} have the same score on each of {len(again)} seeds."
+    d = Digits.of(x.metric, again)
+    return (
+        f"{x.candidate} differs from {x.baseline} by {d.signed(float(again[0] - before[0]))}{d.difference_suffix} on "
+        f"each of {len(again)} seeds: there is no variance to test against."
+    )
 
 
-def _difference(j: Judgement) -> str:
-    """The mean difference of the decision, with its always-valid interval where that is finite."""
-    x, look = j.decision, j.decision.look
-    error = float(look.error)
-    largest = float(np.abs(j.again).max())
-    d = Digits.of_error(x.metric, error, largest) if error > 0 else Digits.of(x.metric, j.again[1])
-    mean = f"{d.signed(float(look.mean))}{d.difference_suffix}"
-    low, high = float(look.low), float(look.high)
-    if not math.isfinite(high - low):
-        return mean
-    better = f"; {x.metric.better}" if x.metric.sign < 0 else ""
-    return f"{mean} (always-valid 95 % interval {d.signed_interval(low, high)}{better})"
+def _contest(j: Judgement) -> Contest:
+    return Contest([j.decision], j.decision)
 
 
 def decision_rows(j: Judgement) -> list[tuple[str, str]]:
     """The decision as a table."""
-    x = j.decision
+    x, look = j.decision, j.decision.look
+    d = decision_digits(x)
+    difference = f"{d.signed(float(look.mean))}{d.difference_suffix} ({format_interval(x, look)})"
     rows = [
-        ("verdict", x.outcome.name.lower()),
+        ("verdict", WORDS[x.outcome]),
         ("pairs of fresh seeds", f"{x.pairs}"),
-        (f"difference in {x.metric.name}, winner minus baseline", _difference(j)),
+        (f"difference in {x.metric.name}, always-valid interval", difference),
         ("p, valid at every look", format_p_value(x.p)),
-        ("collapsed or diverged, baseline and winner", " and ".join(str(int(n)) for n in x.look.collapsed)),
     ]
+    if any(counts := [int(n) for n in look.collapsed]):
+        rows.append(("collapsed or diverged, of the baseline and of the winner", " and ".join(map(str, counts))))
     if x.worth is not None:
         rows.append(("smallest difference that matters", f"{x.worth:g}"))
     return rows
