@@ -81,22 +81,6 @@ def test_a_decision_that_is_stopped_and_continued_is_the_same_decision(trained, 
     pd.testing.assert_frame_equal(looks(tmp_path / "results"), second)
 
 
-def test_a_losing_candidate_trains_no_further(trained, tmp_path):
-    arms = f"candidate=[{CRIPPLED},experiment=digits loss.smoothing=0 study=sharp]"
-    code, out, _ = trained(f"baseline={BASE}", arms, "budget=24", "worth=0.001", "jobs=2")
-    spent = seeds_of(tmp_path / "results")
-    assert code == 12 and spent["sharp"] == 24 > spent["crippled"] + 5
-    assert "crippled is worse" in out and "sharp against" in out
-    assert "0.025 for each of 2 candidates" in next((tmp_path / "results").glob("*-decision/decide.md")).read_text()
-
-
-def test_several_tasks_are_one_decision(trained, tmp_path):
-    tasks = "baseline=[experiment=digits,experiment=digits loss.smoothing=0 study=sharp]"
-    worse = f"candidate=[{CRIPPLED},experiment=digits loss.smoothing=0 optimizer.lr=0.0001 study=crippled2]"
-    code, out, _ = trained(tasks, worse, "budget=16", "jobs=2")
-    assert code == 10 and "crippled2 against sharp: -" in out and "by Holm" in out and "mean over tasks" in out
-
-
 def test_a_seed_that_fails_ends_the_decision_with_its_reason(trained, tmp_path):
     fault = [f"+callbacks.fault.{k}" for k in ("_target_=tests.faults.Raise", "seeds=[1]", f"unless={tmp_path}/mended")]
     code, _, err = trained(f"baseline={BASE}", f"candidate={CRIPPLED}", "budget=9", "jobs=1", *fault)
@@ -134,6 +118,29 @@ def test_files_are_decided_on_or_say_how_many_rows_to_bring(ran, files, tmp_path
     table = looks(tmp_path / "results")
     apart = (pairs["candidate"] - pairs["baseline"]).to_numpy()
     assert table["difference"].iloc[-1] == pytest.approx(apart.mean())
+
+
+def test_each_of_several_candidates_has_its_share_of_the_errors(ran, files, tmp_path):
+    one, _, column = files(60)
+    pd.read_csv(tmp_path / "a.csv").assign(acc=lambda table: table["acc"] - 3).to_csv(tmp_path / "c.csv", index=False)
+    code, out, _ = ran(one, f"candidate=[{tmp_path}/b.csv,{tmp_path}/c.csv]", column)
+    assert code == 0 and "b is better than a" in out
+    folder = tmp_path / "results" / "b+c-against-a-decision"
+    assert "0.025 for each of 2 candidates" in (folder / "decide.md").read_text()
+    assert {path.name for path in folder.glob("pairs*")} == {"pairs-b.csv", "pairs-c.csv"}
+    found = pd.read_csv(folder / "looks.csv").groupby("candidate")["verdict"].last()
+    assert found["b"] == "better"
+
+
+def test_several_tasks_are_one_decision(ran, files, tmp_path):
+    _, _, column = files(60)
+    for name in "ab":
+        table = pd.read_csv(tmp_path / f"{name}.csv")
+        table.assign(acc=table["acc"] / 1000).to_csv(tmp_path / f"{name}2.csv", index=False)
+    arms = f"baseline=[{tmp_path}/a.csv,{tmp_path}/a2.csv]", f"candidate=[{tmp_path}/b.csv,{tmp_path}/b2.csv]"
+    code, out, _ = ran(*arms, column, "worth=[0.5,0.0005]")
+    assert code == 0 and "mean over tasks, +" in out and "times worth" in out
+    assert out.count("better, p = 0.0") == 2 and "b2 against a2: +" in out
 
 
 def test_files_of_smaller_is_better(ran, files):

@@ -91,6 +91,23 @@ def test_a_candidate_that_lost_trains_no_further(planned):
     assert spent["a"] == spent["b"] == 30 and spent["c"] <= contests[1].overall.decided_after + 2
 
 
+def test_tasks_train_the_same_seeds_until_their_mean_is_decided(make_study):
+    studies = {
+        name: make_study([], name, {**CONFIG, "optimizer": {"lr": i}}) for i, name in enumerate(("a", "A", "b", "B"))
+    }
+    arms = {name: TrainedArm(name, None, study.folder) for name, study in studies.items()}
+    contest = open_contest(["a", "A"], ["b", "B"], [ACCURACY] * 2)
+    plan = DecisionPlan(
+        [(contest, [(arms["a"], arms["b"]), (arms["A"], arms["B"])])], range(60), 600, lambda contest: None
+    )
+    trained = Trained(plan, studies, np.random.default_rng(0))
+    trained.run(3, accuracies)
+    after = contest.overall.decided_after
+    assert after and all(task.pairs == after for task in contest.tasks)
+    assert {name: len(arm.scores) for name, arm in arms.items()}.keys() == studies.keys()
+    assert max(len(arm.scores) for arm in arms.values()) <= after + 3
+
+
 def test_a_diverged_seed_is_a_result(planned):
     trained, (contest,) = planned(budget=9)
     trained.run(2, lambda name, seed: None if (name, seed) == ("b", 3) else accuracies(name, seed))

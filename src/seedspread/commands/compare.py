@@ -64,10 +64,15 @@ def _named_arm(cfg: DictConfig, key: str, name: str) -> Arm:
 
 
 def decide_command(cfg: DictConfig, candidate: int = 0) -> str:
-    """The command that decides between the baseline and one of the candidates with as many seeds as it takes."""
+    """The command that decides between the baseline and one of the candidates with as many seeds as it takes.
+
+    Empty for another metric than the studies' own, which decides.
+    """
+    if cfg.metric is not None:
+        return ""
     candidates = list(cfg.candidate) if isinstance(cfg.candidate, ListConfig) else [cfg.candidate]
     words = [f"baseline={cfg.baseline}", f"candidate={candidates[candidate]}"]
-    keys = ("column", "seed_column", "metric", "direction", "worth", "results")
+    keys = ("column", "seed_column", "direction", "worth", "results")
     typed = {override_key(word) for word in typed_overrides(cfg)}
     return shlex.join(["seedspread", "decide", *words, *(f"{key}={cfg[key]}" for key in keys if key in typed)])
 

@@ -75,7 +75,8 @@ def decide_files(cfg: DictConfig, arms: Texts) -> tuple[list[Contest], Path]:
         read = {text: replace(arm, name=f"{Path(text).parent.name}_{arm.name}") for text, arm in read.items()}
     if cfg.direction != "auto":
         read = {text: replace(arm, metric=replace(SCORE, direction=cfg.direction)) for text, arm in read.items()}
-    check_units(list(read.values()))
+    for one, other in ((one, other) for texts in candidates for one, other in zip(ones, texts, strict=True)):
+        check_units([read[one], read[other]])
     metric = common_metric(list(read.values()))
     folder = _folder(cfg, [read[text].name for text in ones], [[read[t].name for t in texts] for texts in candidates])
     contests = []

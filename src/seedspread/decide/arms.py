@@ -36,9 +36,9 @@ class Arm:
         diverged = np.array(list(study.reasons(Status.DIVERGED)), dtype=int)
         return cls(study.name, study.final, study.seeds, study, study.metric, len(diverged), diverged)
 
-    def healthy(self, sign: int) -> "Arm":
-        """The arm without the seeds that collapsed, which are counted beside those that diverged."""
-        lost = find_collapsed(self.scores, sign)
+    def healthy(self, sign: int, others: Sequence["Arm"] = ()) -> "Arm":
+        """The arm without the seeds that collapsed, as it looks beside `others`; they count beside those diverged."""
+        lost = find_collapsed(self.scores, sign, [arm.scores for arm in others])
         if not lost.any():
             return self
         more = self.collapsed + int(lost.sum())

@@ -163,7 +163,8 @@ def compare_arms(
     metric = common_metric([baseline, *candidates])
     for arm in (baseline, *candidates):
         _check(arm)
-    baseline, *candidates = (arm.healthy(metric.sign) for arm in (baseline, *candidates))
+    every = [baseline, *candidates]
+    baseline, *candidates = (arm.healthy(metric.sign, [o for o in every if o is not arm]) for arm in every)
     found = [_compare(baseline, arm, pair, same_examples, worth, len(candidates), metric) for arm in candidates]
     p, equivalent = (st.holm(np.array([getattr(c, name) for c in found])) for name in ("p", "p_equivalent"))
     return [replace(c, p=float(p[i]), p_equivalent=float(equivalent[i])) for i, c in enumerate(found)]

@@ -84,7 +84,7 @@ def look(one: Array, other: Array, sign: int = 1, worth: float | None = None, al
     Pairs with a collapsed seed count for the rates of collapse alone. Where only one arm has any, no outcome is in its
     favour or EQUIVALENT; where the rates are shown to differ, the means must not say the contrary.
     """
-    lost, gone = find_collapsed(one, sign), find_collapsed(other, sign)
+    lost, gone = find_collapsed(one, sign, [other]), find_collapsed(other, sign, [one])
     kept = ~(lost | gone)
     n = kept.sum(axis=-1)
     apart = np.where(kept, other - one, 0.0)
