@@ -33,6 +33,20 @@ def test_the_interval_of_the_std_allows_for_other_shapes():
     assert chi2 > 98  # what the textbook's interval makes of it
 
 
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.99])
+def test_the_interval_of_the_std_is_bonetts_at_every_level(level):
+    """Bonett 2006, eq. 3-5, written out: c and with it the standard error belong to the level."""
+    n, z = len(SCORES), stats.norm.ppf((1 + level) / 2)
+    c = n / (n - z)
+    middle = stats.trim_mean(SCORES, 1 / (2 * math.sqrt(n - 4)))
+    kurtosis = n * ((SCORES - middle) ** 4).sum() / ((SCORES - SCORES.mean()) ** 2).sum() ** 2
+    error = c * math.sqrt((kurtosis - (n - 3) / n) / (n - 1))
+    expected = [math.sqrt(math.exp(math.log(c * SCORES.var(ddof=1)) + side * z * error)) for side in (-1, 1)]
+    assert st.std_interval(SCORES, level) == pytest.approx(expected)
+    interval = lambda scores: st.std_interval(scores, level)  # noqa: E731
+    assert covered(interval, draw_normal, 0.23, 30, 2000) == pytest.approx(100 * level, abs=3.5)
+
+
 @pytest.mark.parametrize("statistic", [np.median, st.interquartile_mean])
 def test_bootstrap_intervals_cover(statistic):
     interval = lambda scores: st.bootstrap_interval(scores, statistic)  # noqa: E731

@@ -76,12 +76,12 @@ def split_mean_interval(scores: Array, validation: int, training: int, level: fl
     return Interval(mean - half, mean + half)
 
 
-def log_variance_error(scores: Array) -> tuple[float, float]:
+def log_variance_error(scores: Array, level: float = 0.95) -> tuple[float, float]:
     """Bonett's small-sample factor c of the variance of scores (S,), and the standard error of log(c·variance).
 
-    Allows for tails that are heavier or lighter than a normal distribution's. Bonett 2006, "Approximate confidence
-    interval for standard deviation of nonnormal distributions", CSDA 50, eq. 3-5. nan for fewer than 5 scores or where
-    all are equal.
+    c = n/(n - z) belongs to an interval of that level, whose normal quantile is z. Allows for tails that are heavier or
+    lighter than a normal distribution's. Bonett 2006, "Approximate confidence interval for standard deviation of
+    nonnormal distributions", CSDA 50, eq. 3-5. nan for fewer than 5 scores or where all are equal.
     """
     n = len(scores)
     if n < 5 or is_constant(scores):
@@ -89,13 +89,13 @@ def log_variance_error(scores: Array) -> tuple[float, float]:
     spread = scores - scores.mean()
     middle = stats.trim_mean(scores, 1 / (2 * math.sqrt(n - 4)))
     kurtosis = n * ((scores - middle) ** 4).sum() / (spread**2).sum() ** 2
-    factor = n / (n - special.ndtri(0.975))
+    factor = n / (n - special.ndtri((1 + level) / 2))
     return factor, float(factor * math.sqrt(max(0.0, (kurtosis - (n - 3) / n) / (n - 1))))
 
 
 def std_interval(scores: Array, level: float = 0.95) -> Interval:
     """Bonett's interval of the standard deviation of scores (S,); nan for fewer than 5."""
-    factor, error = log_variance_error(scores)
+    factor, error = log_variance_error(scores, level)
     if math.isnan(error):
         return UNKNOWN
     middle, z = math.sqrt(factor * scores.var(ddof=1)), special.ndtri((1 + level) / 2)
@@ -109,7 +109,7 @@ def std_ratio(one: Array, other: Array, level: float = 0.95) -> tuple[float, Int
     """
     if min(len(one), len(other)) < 2 or is_constant(other):
         return math.nan, UNKNOWN
-    (c1, e1), (c2, e2) = log_variance_error(one), log_variance_error(other)
+    (c1, e1), (c2, e2) = (log_variance_error(scores, level) for scores in (one, other))
     ratio = float(one.std(ddof=1) / other.std(ddof=1))
     middle, z = ratio * math.sqrt(c1 / c2), special.ndtri((1 + level) / 2)
     half = z * math.hypot(e1, e2) / 2
