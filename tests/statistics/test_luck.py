@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies
 
+from benchmarks import luck_rates
 from seedspread import statistics as st
-from seedspread.statistics.examples import share_right
-from seedspread.statistics.luck import chances_to_be_best, expected_at_best_of
+from seedspread.statistics.luck import _covariances, chances_to_be_best, expected_at_best_of
 
 EXAMPLES = 400
 
@@ -22,8 +22,14 @@ def simulated(rng, seeds, between, examples=EXAMPLES):
 
 
 def estimate(correct):
-    rows = np.packbits(correct, axis=1)
-    return st.between_networks(correct.mean(axis=1), share_right(rows, correct.shape[1]))
+    return st.between_networks(np.packbits(correct, axis=1), correct.shape[1])
+
+
+def by_all_pairs(correct):
+    """The mean over pairs of different examples of their covariance over seeds, by brute force."""
+    covariance = np.cov(correct.T)
+    n = len(covariance)
+    return (covariance.sum() - np.trace(covariance)) / (n * (n - 1))
 
 
 @pytest.mark.parametrize("between", [0.0, 0.02])
@@ -34,11 +40,49 @@ def test_the_variance_between_networks_is_unbiased(between):
     assert between or (found < 0).any()  # negative estimates are reported as they are
 
 
-@pytest.mark.parametrize("seeds, between", [(20, 0.0), (20, 0.02), (100, 0.02), (100, 0.005)])
-def test_its_interval_covers(seeds, between):
-    rng = np.random.default_rng(1)
-    intervals = [estimate(simulated(rng, seeds, between)).interval for _ in range(600)]
-    assert 0.925 <= np.mean([low <= between**2 <= high for low, high in intervals]) <= 0.98
+@given(strategies.integers(5, 9), strategies.integers(2, 40), strategies.integers(0, 2**32 - 1))
+def test_it_is_the_mean_covariance_of_two_examples(seeds, examples, seed):
+    correct = np.random.default_rng(seed).random((seeds, examples)) < 0.7
+    found = estimate(correct)
+    assert found.between == pytest.approx(by_all_pairs(correct), abs=1e-7)
+    assert found.seen == pytest.approx(correct.mean(axis=1).var(ddof=1), abs=1e-12)
+
+
+@pytest.mark.parametrize("seeds, examples, tau", [(20, 500, 0.0), (20, 500, 0.4), (100, 500, 0.15), (400, 500, 0.4)])
+def test_its_interval_covers_other_seeds_and_other_examples(seeds, examples, tau):
+    found = luck_rates.measure_coverage(seeds, examples, (4.0, 2.0), tau, 500)
+    assert 92 <= found.held <= 98
+
+
+def test_the_interval_that_takes_examples_as_known_does_not_cover_others():
+    found = luck_rates.measure_coverage(1000, 500, (4.0, 2.0), 0.4, 150)
+    assert found.held_by_known < 80 and found.held > 90
+
+
+def test_the_error_by_examples_is_that_of_a_jackknife_that_leaves_each_out():
+    """Where seeds are many, what they add to it is small, and all of it is the examples'."""
+    correct = simulated(np.random.default_rng(3), 600, 0.1, 150)
+    _, _, others, noise = _covariances(np.packbits(correct, axis=1), 150)
+    without = [by_all_pairs(np.delete(correct, i, axis=1)) for i in range(150)]
+    jackknife = 149 / 150 * ((without - np.mean(without)) ** 2).sum()
+    assert 4 * others.var(ddof=1) / 150 == pytest.approx(jackknife, rel=0.02)
+    assert 0 < noise < others.var(ddof=1)
+
+
+def test_the_part_of_the_seeds_in_the_covariances_is_taken_out_without_bias():
+    """Without networks that differ, covariances vary by chance alone: `noise` is then their whole variance."""
+    rng = np.random.default_rng(4)
+    parts = [_covariances(np.packbits(simulated(rng, 20, 0.0), axis=1), EXAMPLES) for _ in range(150)]
+    left = np.array([part.others.var(ddof=1) - part.noise for part in parts])
+    assert abs(left.mean()) < 3 * left.std(ddof=1) / math.sqrt(150)
+    assert left.mean() < 0.05 * np.mean([part.noise for part in parts])
+
+
+def test_the_interval_has_other_levels():
+    correct = simulated(np.random.default_rng(5), 40, 0.02)
+    rows = np.packbits(correct, axis=1)
+    half, most = (st.between_networks(rows, EXAMPLES, level).interval for level in (0.5, 0.99))
+    assert most.low < half.low < half.high < most.high
 
 
 def test_jordans_figures_are_consistent():

@@ -37,7 +37,6 @@ class Luck:
         if scores.examples is None or known.sum() < LEAST_SEEDS or st.is_constant(scores.final[known]):
             return None
         rows = np.stack([scores.correct[seed] for seed in scores.seeds[known].tolist()])
-        share = st.share_right(rows, scores.examples)
         one, other = (100 * half for half in st.halves(rows, scores.examples))
         correlation, correlation_interval = st.correlation(one, other)
         sign = scores.metric.sign
@@ -48,7 +47,7 @@ class Luck:
             seeds=scores.seeds[known],
             accuracy=scores.final[known],
             examples=scores.examples,
-            variance=st.between_networks(scores.final[known] / 100, share),
+            variance=st.between_networks(rows, scores.examples),
             one_half=one,
             other_half=other,
             correlation=correlation,

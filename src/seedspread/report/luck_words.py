@@ -51,7 +51,8 @@ def _spread(luck: Luck) -> str:
         f"{luck.name}: {answer}. The scores of {len(luck.seeds):,} seeds have a std of {format_std(v.seen)}. Chance on "
         f"the {luck.examples:,} test examples alone, with errors independent between networks, would give "
         f"{format_std(v.independent)}. The rest is the std between networks, which would show on new examples as well: "
-        f"{format_std(v.between)} (95 %: {low} to {high}), {100 * luck.reliability:.0f} % of the observed variance."
+        f"{format_std(v.between)} (95 % for other seeds and other test examples: {low} to {high}), "
+        f"{100 * luck.reliability:.0f} % of the observed variance."
     )
 
 
