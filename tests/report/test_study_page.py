@@ -41,7 +41,7 @@ def test_every_number_of_the_table_follows_from_the_records(study):
 def test_every_file_is_there_and_the_page_needs_no_network(study):
     page, _ = write_reports([study])
     names = {path.name for path in page.parent.iterdir()}
-    figures = set(FIGURES) - {"gradient_norms", "validation_and_test"}  # none were recorded
+    figures = {*FIGURES, "seed_map"} - {"gradient_norms", "validation_and_test"}  # neither was recorded
     assert {f"{name}.{kind}" for name in figures for kind in ("png", "svg")} <= names
     assert {
         "index.html",
@@ -179,5 +179,5 @@ def test_the_page_in_a_browser_shows_its_figures(study, chromium):
     page, _ = write_reports([study])
     chromium.get(page.resolve().as_uri())
     sizes = browser.drawn(chromium, "img", "[element.complete, element.naturalWidth]")
-    assert len(sizes) == 7 and all(complete and width > 300 for complete, width in sizes)
+    assert len(sizes) == 8 and all(complete and width > 300 for complete, width in sizes)
     assert not [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"]

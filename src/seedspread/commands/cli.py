@@ -16,6 +16,7 @@ COMMANDS = {
     "decide": "is one better than another: train both until it is decided",
     "reproduce": "train a recorded seed again and compare every bit",
     "luck": "how much of a study's spread is luck with the test set",
+    "agree": "do the seeds of a study give the same answers",
     "power": "how many seeds show a difference",
     "tune": "search an experiment's settings and judge the best on fresh seeds",
     "sources": "the spread that each source of randomness causes alone",

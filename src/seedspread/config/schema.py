@@ -503,6 +503,11 @@ class Luck(Report):
     pass
 
 
+class Agree(Schema):
+    results: str = key("folder of all studies")
+    study: str | int | list[str] | None = key("study whose seeds are compared, or several: study=[ONE,OTHER]")
+
+
 class Status(Schema):
     results: str = key("folder of all studies")
     study: str | int | list[str] | None = key("study to show, or several; null: all")
@@ -565,6 +570,7 @@ SCHEMAS: dict[str, type[Schema]] = {
     "decide": Decide,
     "reproduce": Reproduce,
     "luck": Luck,
+    "agree": Agree,
     "power": Power,
     "tune": Tune,
     "sources": Sources,

@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from seedspread import statistics as st
 from seedspread.records.digits import Digits
 from seedspread.records.scores import Scores
+from seedspread.report.agreement import Agreement
 from seedspread.report.luck import Luck
 from seedspread.statistics import Array, Interval, Shape
 
@@ -76,6 +78,11 @@ class Findings:
             test_correlation=r,
             test_interval=r_interval,
         )
+
+    @cached_property
+    def agreement(self) -> Agreement | None:
+        """What the seeds predicted, and how far they agree; read where it is asked for."""
+        return Agreement.of(self.scores)
 
     @property
     def name(self) -> str:

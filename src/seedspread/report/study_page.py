@@ -10,6 +10,9 @@ from seedspread.records.metric import Metric
 from seedspread.records.scores import NothingFinished, Scores
 from seedspread.records.study import Study
 from seedspread.records.tables import curves_table, seeds_table
+from seedspread.report.agreement import Agreement
+from seedspread.report.agreement_figures import draw_agreement
+from seedspread.report.agreement_page import agreement_section
 from seedspread.report.document import (
     Document,
     Figure,
@@ -66,6 +69,7 @@ def study_document(several: Sequence[Findings], captions: Mapping[str, str]) -> 
         section('Are there "black swan" seeds?', black_swans, "sorted_scores"),
         section("How often was the test set looked at?", test_set_words, "validation_and_test"),
         section("How much of it is luck?", luck_section, "luck"),
+        agreement_section(agreements(several), captions),
         section("Is the training stable?", stability, "gradient_norms"),
         section("Does pretraining shrink the spread?", pretraining(several), *["spreads"] * compares_pretraining),
     ]
@@ -76,6 +80,11 @@ def study_document(several: Sequence[Findings], captions: Mapping[str, str]) -> 
     title = " and ".join(found.scores.title for found in several)
     lead = [line for found in several for line in (headline(found), *test_headline(found))]
     return Document(title, lead, parts, [s for s in sections if s.parts])
+
+
+def agreements(several: Sequence[Findings]) -> list[Agreement]:
+    """What the seeds of those studies predicted that have predicted labels."""
+    return [found.agreement for found in several if found.agreement is not None]
 
 
 def shortcomings_note(scores: Scores) -> Note | None:
@@ -159,7 +168,8 @@ def write_side_by_side(several: Sequence[Findings]) -> Path:
 def _write_files(several: Sequence[Findings], folder: Path) -> Path:
     """Write the files of one report into `folder`: all of them, or none where one fails."""
     with draft_folder(folder) as draft:
-        document = study_document(several, draw_figures(several, draft))
+        captions = draw_figures(several, draft) | draw_agreement(agreements(several), draft)
+        document = study_document(several, captions)
         write_document(document, draft, "report")
         (draft / "table.tex").write_text(latex_table(several))
         numbers_table(several).to_csv(draft / "table.csv", index=False)

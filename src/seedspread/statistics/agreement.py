@@ -267,7 +267,8 @@ def ensemble(labels: Array, truth: Array, k: int, seed: int = 0, level: float = 
     if groups < 2 or n < 2:
         return found
     seeds_variance = float(gains.var(axis=1, ddof=1).mean()) / groups
-    error, degrees = _total_error(seeds_variance, groups, float(by_example.var(ddof=1)) / n, n, 0.0)
+    # The variance is the mean over partitions: it has more degrees of freedom than a single one, fewer than seeds.
+    error, degrees = _total_error(seeds_variance, len(labels) // 2, float(by_example.var(ddof=1)) / n, n, 0.0)
     half = float(special.stdtrit(degrees, (1 + level) / 2)) * error
     return found._replace(interval=Interval(found.gain - half, found.gain + half))
 

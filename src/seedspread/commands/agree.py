@@ -1,0 +1,43 @@
+"""Do seeds agree on single test examples: `seedspread agree study=digits`, or of two studies 'study=[A,B]'.
+
+From the records alone; neither torch nor Lightning is imported.
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from seedspread.commands.console import describe_studies, plain_errors, study_names
+from seedspread.config.check import check_config
+from seedspread.config.compose import CONF
+from seedspread.config.errors import InputError
+from seedspread.config.schema import Agree
+from seedspread.records.scores import Scores
+from seedspread.records.study import Study, study_folder
+from seedspread.report.agreement import Agreement
+from seedspread.report.agreement_page import between_studies, write_agreement
+from seedspread.report.agreement_words import agreement_words
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="agree")
+def main(cfg: DictConfig) -> None:
+    """Print how far the seeds of each named study agree, and those of several with one another; write a page."""
+    with plain_errors():
+        check_config(cfg, Agree)
+        names = list(dict.fromkeys(study_names(cfg)))
+        if not names:
+            there = describe_studies(cfg.results)
+            raise InputError(f"study=?: name one, or several as study=[ONE,OTHER]; {cfg.results} has {there}")
+        several = []
+        for name in names:
+            study = Study.load(study_folder(cfg.results, name))
+            if (found := Agreement.of(Scores.of(study))) is None:
+                raise InputError(
+                    f"study={name}: the predicted labels of at least 2 seeds are needed, and {study.folder} has none; "
+                    "seeds that predict classes record them"
+                )
+            several.append(found)
+        for found in several:
+            print("\n\n".join(agreement_words(found)), end="\n\n")
+        if len(several) > 1:
+            print("\n\n".join(between_studies(several)), end="\n\n")
+        print(f"page in {write_agreement(several)}")

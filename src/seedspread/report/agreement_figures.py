@@ -1,0 +1,132 @@
+"""Figures of agreement: the map of seeds, and the test pictures on which seeds disagree most."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from seedspread.report.agreement import Agreement, SeedMap
+from seedspread.report.agreement_words import given_labels
+from seedspread.report.drawing import (
+    BLUE,
+    COLUMN,
+    GREEN,
+    GREY,
+    MANY,
+    ORANGE,
+    Drawing,
+    draw_legend,
+    escape_math,
+    save_figures,
+)
+from seedspread.statistics import Array
+
+NUMBERED = 60  # seeds whose numbers stand in a map
+ACROSS = 6  # pictures in a row
+CELL = 96  # pixels of a picture's side
+
+
+class Drawn(NamedTuple):
+    """What figures are drawn of: one study or several, and their common map."""
+
+    several: Sequence[Agreement]
+    seeds: SeedMap | None
+
+
+def seed_map(drawn: Drawn) -> Figure:
+    """A map of seeds: the squared distance of two seeds stands for their churn, as far as a plane can show it."""
+    fig = Figure(figsize=(COLUMN * 1.3, COLUMN * 0.9))
+    ax = fig.add_axes((0.1, 0.1, 0.88, 0.83))
+    if (seeds := drawn.seeds) is None:
+        return fig
+    for (name, numbers), places, colour in zip(_groups(seeds), _split(seeds), _colours(seeds), strict=True):
+        ax.plot(*places.T, "o", color=colour, markersize=4, alpha=0.6, rasterized=len(places) > MANY, label=name)
+        if len(seeds.seeds) <= NUMBERED:
+            for (x, y), seed in zip(places.tolist(), numbers.tolist(), strict=True):
+                ax.annotate(f" {seed}", (x, y), fontsize="x-small", color=GREY, va="bottom")
+    if len(_groups(seeds)) > 1:
+        draw_legend(ax)
+    ax.set_aspect("equal", "datalim")
+    for axis, share, which in zip((ax.xaxis, ax.yaxis), seeds.shares, ("first", "second"), strict=True):
+        axis.set_label_text(f"{which} axis: {100 * share:.0f} % of all differences")
+    thinned = f", {len(seeds.seeds):,} drawn at random" if len(seeds.seeds) < seeds.total else ""
+    ax.set_title(f"{seeds.total:,} seeds{thinned}")
+    return fig
+
+
+def _groups(seeds: SeedMap) -> list[tuple[str, Array]]:
+    """Studies, or the two families of one, with their seeds."""
+    if seeds.families is None or not seeds.is_split:
+        return [(escape_math(name), numbers) for name, numbers in seeds.groups]
+    second = seeds.families.second
+    return [("one family", seeds.seeds[~second]), ("the other", seeds.seeds[second])]
+
+
+def _split(seeds: SeedMap) -> list[Array]:
+    """The places of each group's seeds."""
+    if seeds.families is not None and seeds.is_split:
+        return [seeds.places[~seeds.families.second], seeds.places[seeds.families.second]]
+    ends = np.cumsum([len(numbers) for _, numbers in seeds.groups])[:-1]
+    return np.split(seeds.places, ends)
+
+
+def _colours(seeds: SeedMap) -> list[str]:
+    colours = (BLUE, ORANGE, GREEN, GREY)
+    return [colours[i % len(colours)] for i in range(len(_groups(seeds)))]
+
+
+def unstable_examples(drawn: Drawn) -> Figure:
+    """The test pictures on which seeds disagree most, the worst first: the true label, and below it the labels that
+    seeds gave and how often.
+    """
+    found = drawn.several[0]
+    pictures = [] if found.pictures is None else found.pictures.pictures
+    rows = math.ceil(len(pictures) / ACROSS)
+    height, width = CELL * 1.66, CELL * 1.5
+    fig = Figure(figsize=(COLUMN * 1.55, COLUMN * 1.55 * rows * height / (ACROSS * width)))
+    ax = fig.add_axes((0, 0, 1, 1))  # a layout to be found takes half a second
+    # One image of all pictures: axes of their own take a second.
+    canvas = np.full((round(rows * height), round(ACROSS * width), 3), 255, np.uint8)
+    for i, (picture, example) in enumerate(zip(pictures, found.unstable.tolist(), strict=True)):
+        top, left = round(i // ACROSS * height), round(i % ACROSS * width)
+        if picture is not None:
+            shown = _enlarge(picture)
+            canvas[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
+        true = "" if found.truth is None else escape_math(_shorten(found.class_names[int(found.truth[example])], 18))
+        ax.text(left, top + CELL + 3, true and f"true: {true}", va="top", fontsize=8, fontweight="bold")
+        given = [
+            f"{_shorten(found.class_names[k], 12)}: {100 * count / len(found.seeds):.0f} %"
+            for k, count in given_labels(found, example)
+        ]
+        lines = "\n".join(", ".join(given[at : at + 2]) for at in range(0, len(given), 2))
+        ax.text(left, top + CELL + 19, escape_math(lines), va="top", fontsize=7.5, color=GREY, linespacing=1.1)
+    ax.imshow(canvas, interpolation="nearest")
+    ax.set_axis_off()
+    return fig
+
+
+def _enlarge(picture: Array) -> Array:
+    """A picture in a cell: pixels repeated, or left out where it is larger."""
+    height, width = picture.shape[:2]
+    side = max(height, width)
+    at = [np.arange(round(CELL * length / side)) * length // round(CELL * length / side) for length in (height, width)]
+    return picture[at[0]][:, at[1]]
+
+
+def _shorten(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def draw_agreement(several: Sequence[Agreement], folder: Path) -> dict[str, str]:
+    """Draw what there is to see of one study, or of several with the same test examples; return captions by name."""
+    alike = all(several[0].shares_examples(other) for other in several[1:])
+    seeds = None
+    if several:
+        seeds = several[0].map if len(several) == 1 else SeedMap.of(several) if alike else None
+    figures: dict[str, Drawing[Drawn]] = {"seed_map": seed_map} if seeds is not None else {}
+    if len(several) == 1 and several[0].pictures is not None:
+        figures["unstable_examples"] = unstable_examples
+    return save_figures(figures, Drawn(several, seeds), folder)

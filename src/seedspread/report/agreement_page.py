@@ -1,0 +1,77 @@
+"""Whether seeds agree, as a section of a report and as a page of its own."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from seedspread.records.files import combined_folder, draft_folder, unwritable_error
+from seedspread.report.agreement import Agreement, BetweenStudies
+from seedspread.report.agreement_figures import draw_agreement
+from seedspread.report.agreement_words import (
+    agreement_words,
+    between_words,
+    churn_table,
+    class_table,
+    unstable_table,
+    unstable_words,
+)
+from seedspread.report.document import Document, Figure, Paragraph, Part, Section, write_document
+
+MOST_PAIRS = 6  # of studies; of more only the first is compared with the others
+
+
+def agreement_section(several: Sequence[Agreement], captions: Mapping[str, str]) -> Section:
+    """Do the seeds agree? Of one study all there is, of several their churn within and between; empty for none."""
+    return Section("Do the seeds agree?", agreement_parts(several, captions))
+
+
+def agreement_parts(several: Sequence[Agreement], captions: Mapping[str, str]) -> list[Part]:
+    """What a section or a page shows; `captions` are those of the figures that were drawn, by name."""
+    if not several:
+        return []
+    drawn = {name: Figure(name, caption) for name, caption in captions.items()}
+    if len(several) > 1:
+        parts: list[Part] = [*map(Paragraph, between_studies(several)), churn_table(several)]
+        return [*parts, *(drawn[name] for name in ("seed_map",) if name in drawn)]
+    found = several[0]
+    parts = [*map(Paragraph, agreement_words(found))]
+    if table := class_table(found):
+        parts.append(table)
+    parts += [drawn["seed_map"]] if "seed_map" in drawn else []
+    parts.append(Paragraph(unstable_words(found)))
+    if "unstable_examples" in drawn:
+        parts.append(drawn["unstable_examples"])
+    elif len(found.unstable):
+        parts.append(unstable_table(found))
+    return parts
+
+
+def between_studies(several: Sequence[Agreement]) -> list[str]:
+    """How far the seeds of several studies agree with one another, in sentences, pair by pair."""
+    pairs = list(combinations(several, 2))
+    if len(pairs) > MOST_PAIRS:
+        pairs = [(several[0], other) for other in several[1:]]
+    lines: list[str] = []
+    for one, other in pairs:
+        between = BetweenStudies.of(one, other)
+        if between is None:
+            lines.append(f"{one.name} and {other.name}: unknown, they were scored on other test examples.")
+        else:
+            lines += between_words(between)
+    return lines
+
+
+def write_agreement(several: Sequence[Agreement]) -> Path:
+    """Write the page on the agreement of one study beside its report, or of several side by side; return it."""
+    study = several[0].scores.study
+    folder = study.folder / "agreement"
+    if len(several) > 1:
+        folder = combined_folder(study.folder.parent, "+".join(found.name for found in several)) / "agreement"
+    title = f"Do the seeds of {' and '.join(found.name for found in several)} agree?"
+    try:
+        with draft_folder(folder) as draft:
+            parts = agreement_parts(several, draw_agreement(several, draft))
+            write_document(Document(title, parts=parts), draft, "agreement")
+    except OSError as error:
+        raise unwritable_error(folder, error) from error
+    return folder / "index.html"
