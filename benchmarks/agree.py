@@ -1,0 +1,73 @@
+"""Do the seeds agree: time and memory of `seedspread agree` on a made-up study: `python -m benchmarks.agree`.
+
+10,000 seeds x 10,000 examples x 10 classes; `--seeds` and `--examples` make it smaller. Seeds are right on each example
+at a rate of the example's own, about 92 %.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import CONFIG
+from seedspread.records.examples import ExampleIndex, pack_examples
+from seedspread.records.record import Record, Status
+from seedspread.records.study import Study
+
+
+def made_up(folder: Path, seeds: int, examples: int, classes: int) -> Study:
+    """A study of one epoch, with the labels of all seeds."""
+    study = Study.open(folder, CONFIG)
+    rng = np.random.default_rng(0)
+    truth, rate = rng.integers(0, classes, examples), rng.beta(4, 0.4, examples)
+    wrong = rng.integers(0, classes, (5, examples))  # what each example may be taken for
+    study.check_examples(ExampleIndex(truth, np.arange(examples)))
+    for seed in range(seeds):
+        labels = np.where(rng.random(examples) < rate, truth, wrong[rng.integers(5)])
+        accuracy = float((labels == truth).mean())
+        record = Record(
+            seed=seed,
+            status=Status.FINISHED,
+            study=study.name,
+            config_digest=study.digest,
+            streams={"init": seed, "order": seed, "augment": seed},
+            command=f"python -m src.train seed={seed}",
+            environment={"packages": {}, "cpu": "made up", "threads": 1},
+            test_examples=examples,
+            epochs=[0],
+            curves={"val/acc": [accuracy]},
+            final={"val/acc": accuracy},
+            seconds={"setup": 0.1, "train": 1.0, "score": 0.1},
+            ended="2026-01-01T00:00:00+00:00",
+        )
+        study.record_path(seed).write_bytes(record.to_json())  # without fsync, which takes most of Study.write
+        study.examples_path(seed).write_bytes(pack_examples(labels, classes))
+    return study
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10_000)
+    parser.add_argument("--examples", type=int, default=10_000)
+    parser.add_argument("--classes", type=int, default=10)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        study = made_up(Path(scratch) / "made_up", options.seeds, options.examples, options.classes)
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "seedspread", "agree", f"study={study.name}", f"results={scratch}"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        print(
+            f"agree, {options.seeds:,} seeds x {options.examples:,} examples x {options.classes} classes: "
+            f"{seconds:.1f} s ({used.ru_utime + used.ru_stime:.1f} s of processor time), "
+            f"{used.ru_maxrss / 2**20:.2f} GiB at its peak"
+        )
+
+
+if __name__ == "__main__":
+    main()
