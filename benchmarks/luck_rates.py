@@ -1,4 +1,5 @@
-"""How often the interval of the variance between networks holds the truth: `python -m benchmarks.luck_rates`.
+"""How often the interval of the variance between networks holds the truth, and how often outliers are false alarms:
+`python -m benchmarks.luck_rates`.
 
 Truth is never fitted: test example i has a logit, normal over examples; each network shifts all logits by one normal
 draw, with a standard deviation tau, and errs on each example independently. The variance between networks over all
@@ -98,13 +99,38 @@ def coverage(repeats: int) -> None:
     show_table(["accuracy, %", "seeds", "examples", *stds], rows())
 
 
+def measure_alarms(seeds: int, examples: int, accuracy: float, repeats: int, step: float | None) -> float:
+    """How often, in percent, any of equal networks is called an outlier; each errs on each example independently."""
+    rng = np.random.default_rng(hash((seeds, examples, round(1000 * accuracy))) % 2**32)
+    drawn = (100 * rng.binomial(examples, accuracy, seeds) / examples for _ in range(repeats))
+    return 100 * float(np.mean([len(st.outliers(scores, step=step)) > 0 for scores in drawn]))
+
+
+def alarms(repeats: int) -> None:
+    """Table of false alarms, with the size of an example known and found from the scores."""
+
+    def rows() -> Iterator[Sequence[str]]:
+        for accuracy, examples in product((0.9, 0.99, 0.998), (500, 2000, 10_000)):
+            cells = []
+            for seeds in (20, 100, 1000, 10_000):
+                times = repeats if seeds <= 100 else repeats // (seeds // 100)
+                rates = (measure_alarms(seeds, examples, accuracy, times, step) for step in (100 / examples, None))
+                cells.append("{:.1f} ({:.1f})".format(*rates))
+            yield f"{100 * accuracy:.1f}", f"{examples:,}", *cells
+
+    show_table(["accuracy, %", "examples", *(f"{n:,} seeds" for n in (20, 100, 1000, 10_000))], rows())
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=1000, help="a fifth of it for more than a million predictions")
+    parts = {"coverage": coverage, "alarms": alarms}
+    parser.add_argument("--part", choices=list(parts), help="one table; by default both")
+    parser.add_argument("--repeats", type=int, default=1000, help="fewer of large studies")
     options = parser.parse_args(arguments)
-    began = time.perf_counter()
-    coverage(options.repeats)
-    print(f"\ncoverage: {time.perf_counter() - began:.0f} s", flush=True)
+    for part in [options.part] if options.part else parts:
+        began = time.perf_counter()
+        parts[part](options.repeats)
+        print(f"\n{part}: {time.perf_counter() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks import luck_rates
 from seedspread import statistics as st
+from tests.statistics.simulation import at_most
 
 RNG = np.random.default_rng(7)
 SCORES = RNG.normal(90, 0.2, 30)
@@ -82,7 +84,35 @@ def test_outliers_do_not_hide_one_another():
 def test_outliers_are_seldom_found_where_there_are_none(n):
     rng = np.random.default_rng(1)
     alarms = np.mean([len(st.outliers(rng.normal(size=n))) > 0 for _ in range(1500)])
-    assert alarms < 0.08
+    assert alarms < 0.02
+
+
+def test_ties_are_no_outliers():
+    assert not len(st.outliers([90.0] * 16 + [90.1] * 4))
+    assert not len(st.outliers([99.8] * 19 + [99.6], step=0.2))
+    assert list(st.outliers([100.0] * 19 + [98.8], step=0.2)) == [19]  # six examples
+    assert list(st.outliers([100.0] * 19 + [10.0])) == [19]
+    assert not len(st.outliers([0.1 + 0.2] * 19 + [0.3]))  # apart by rounding
+
+
+def test_a_score_has_to_stand_apart_by_more_than_five_examples():
+    scores = 90 + 0.1 * np.random.default_rng(0).integers(-2, 3, 40)
+    assert not len(st.outliers(np.append(scores, 90.2 + 0.5), step=0.1))
+    assert list(st.outliers(np.append(scores, 90.2 + 0.7), step=0.1)) == [40]
+    assert list(st.outliers(np.append(scores, 90.2 + 0.7))) == [40]  # the step is found
+
+
+def test_all_of_many_outliers_are_found():
+    rng = np.random.default_rng(2)
+    scores = np.append(rng.normal(90, 0.2, 9850), rng.normal(60, 3, 150))
+    assert sorted(st.outliers(scores)) == list(range(9850, 10_000))
+
+
+@pytest.mark.parametrize("accuracy", [0.9, 0.99, 0.998])
+@pytest.mark.parametrize("seeds, rounds", [(20, 600), (1000, 100)])
+def test_counts_of_right_answers_raise_no_false_alarms(accuracy, seeds, rounds):
+    for step in (None, 0.2):
+        assert luck_rates.measure_alarms(seeds, 500, accuracy, rounds, step) <= 100 * at_most(0.06, rounds)
 
 
 def test_a_rate_that_n_seeds_miss_by_chance():

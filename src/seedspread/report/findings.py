@@ -67,7 +67,7 @@ class Findings:
             shape=st.shape(values),
             p_min=p_min,
             p_max=p_max,
-            outliers=st.outliers(values),
+            outliers=st.outliers(values, step=100 / scores.examples if scores.examples else None),
             points=points,
             curves=curves,
             flat_from=flat,

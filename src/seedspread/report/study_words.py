@@ -197,7 +197,7 @@ def black_swans(found: Findings) -> list[str]:
         away = [s.final[i] - found.median for i in found.outliers]
         seeds = shorten_seeds(sorted(int(s.seeds[i]) for i in found.outliers))
         verdict = (
-            f"seed {seeds} stand{'s' * (len(away) == 1)} out (Rosner's test at 5 %), {_span(away, d)} the median: "
+            f"seed {seeds} stand{'s' * (len(away) == 1)} out (Rosner's test at 1 %), {_span(away, d)} the median: "
             f"{'a black swan' if len(away) == 1 else 'black swans'}"
             + (", or the longer tail of a distribution that is not normal." if not_normal else ".")
         )

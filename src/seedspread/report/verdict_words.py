@@ -194,7 +194,8 @@ def _arm_notes(arm: Arm, better: str) -> list[str]:
     found = []
     if st.is_constant(arm.scores):
         found.append(f"All {arm.n:,} scores of {arm.name} are equal: check that its training depends on the seed.")
-    if count := len(st.outliers(arm.scores)):
+    examples = arm.study.examples if arm.study else None
+    if count := len(st.outliers(arm.scores, step=100 / examples if examples else None)):
         found.append(
             f"{count_noun(count, 'score')} of {arm.name} {'is an outlier' if count == 1 else 'are outliers'} (Rosner's "
             f"test): means and t-tests are sensitive to outliers, P(candidate {better} baseline) is not."

@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
+from seedspread.statistics.collapse import OF_EQUAL
 from seedspread.statistics.spread import Array, Interval, is_constant
 
 
@@ -74,27 +75,54 @@ def grubbs(scores: Array) -> tuple[float, float]:
     return float(p[0]), float(p[1])
 
 
-def outliers(scores: Array, level: float = 0.05) -> Array:
+APART = 5  # steps: the extremes of counts of errors lie one to four apart by chance
+
+
+def outliers(scores: Array, level: float = 0.01, step: float | None = None) -> Array:
     """Positions of the scores (S,) that are outliers of a normal distribution, the furthest first; none below 5 seeds.
 
     Rosner's generalised extreme Studentized deviate (ESD), which several outliers do not mask, for up to a quarter of
-    the scores and at most 100. Rosner 1983, "Percentage points for a generalized ESD many-outlier procedure".
+    the scores. Rosner 1983, "Percentage points for a generalized ESD many-outlier procedure". Scores that are fractions
+    of right answers have ties and a skewed tail, which the test mistakes for outliers: these also have to stand apart
+    from all that is left by more than 5 steps. `step` is the smallest difference that two scores can have, one test
+    example; by default the smallest that these have, and 0.001 of the median where they have two values alone.
     """
-    n, left, found = len(scores), np.arange(len(scores)), 0
-    removed: list[int] = []
-    for i in range(min(n // 4, 100) if n >= 5 else 0):
-        rest = scores[left]
-        if is_constant(rest):
+    scores = np.asarray(scores, dtype=float)
+    n = len(scores)
+    if n < 5 or np.ptp(scores) <= 1e-9 * np.abs(scores).max():  # apart by rounding
+        return np.array([], dtype=int)
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    gap = APART * (_smallest_step(ordered) if step is None else step) * (1 + 1e-9)
+    left = n - np.arange(n // 4)
+    t = special.stdtrit(left - 2, 1 - level / (2 * left))
+    critical = t * (left - 1) / np.sqrt((left - 2 + t**2) * left)
+    low, high, found = 0, n, 0
+    removed = []
+    for i in range(n // 4):
+        rest = ordered[low:high]
+        if rest[0] == rest[-1]:
             break
-        away = np.abs(rest - rest.mean()) / rest.std(ddof=1)
-        furthest = int(away.argmax())
-        removed.append(int(left[furthest]))
-        left = np.delete(left, furthest)
-        m = n - i
-        t = stats.t.ppf(1 - level / (2 * m), m - 2)
-        if away[furthest] > t * (m - 1) / math.sqrt((m - 2 + t**2) * m):
+        mean, std = rest.mean(), rest.std(ddof=1)
+        below, above = mean - rest[0], rest[-1] - mean
+        if below >= above:
+            removed.append(order[low])
+            away, apart, low = below, rest[1] - rest[0], low + 1
+        else:
+            high -= 1
+            removed.append(order[high])
+            away, apart = above, rest[-1] - rest[-2]
+        if away > critical[i] * std and apart > gap:
             found = i + 1
     return np.array(removed[:found], dtype=int)
+
+
+def _smallest_step(ordered: Array) -> float:
+    steps = np.diff(ordered)
+    steps = steps[steps > 1e-9 * np.abs(ordered).max()]  # less is rounding
+    if len(steps) > 1:
+        return float(steps.min())
+    return min(float(steps[0]), OF_EQUAL * abs(float(np.median(ordered))))
 
 
 def unseen_rate(n: int, level: float = 0.95) -> float:
