@@ -61,11 +61,12 @@ def main() -> None:
         began = time.perf_counter()
         command = [sys.executable, "-m", "seedspread", "agree", f"study={study.name}", f"results={scratch}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        # Of memory an upper bound: a child begins with what this process holds, torch among it.
         seconds, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
         print(
             f"agree, {options.seeds:,} seeds x {options.examples:,} examples x {options.classes} classes: "
             f"{seconds:.1f} s ({used.ru_utime + used.ru_stime:.1f} s of processor time), "
-            f"{used.ru_maxrss / 2**20:.2f} GiB at its peak"
+            f"{used.ru_maxrss / 2**20:.2f} GiB at most"
         )
 
 
