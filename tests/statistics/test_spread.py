@@ -82,6 +82,7 @@ def test_the_ratio_of_stds_is_what_it_says():
 
 def test_the_interquartile_mean_leaves_out_a_quarter_at_each_end():
     assert st.interquartile_mean(np.array([-100, 1, 2, 3, 4, 5, 6, 900])) == pytest.approx((2 + 3 + 4 + 5) / 4)
+    assert st.interquartile_mean(np.array([-100, 1, 2, 3, 4, 5, 900])) == pytest.approx(3)  # floor(7/4) from each end
 
 
 def test_too_few_seeds_give_no_number_instead_of_a_wrong_one():

@@ -34,14 +34,14 @@ def luck_words(found: Findings) -> list[str]:
 def format_std(variance: float) -> str:
     """A variance of fractions as a standard deviation in points; a negative estimate as it is."""
     if variance < 0:
-        return f"none (the estimated variance is {1e4 * variance:.3f} points squared)"
+        return f"none (the estimate of the variance is negative, {1e4 * variance:.3f} points squared)"
     return f"{100 * math.sqrt(variance):.2f} points"
 
 
 def _spread(luck: Luck) -> str:
     v = luck.variance
     if v.interval.high <= 0:
-        answer = "the scores vary less than independent errors would make them: these networks share their mistakes"
+        answer = "the scores vary less than networks that err independently would: no variance between them is shown"
     elif v.interval.low <= 0:
         answer = "no network is shown to be better than another"
     else:

@@ -136,7 +136,11 @@ def bootstrap_interval(scores: Array, statistic: Callable[..., Array], level: fl
 
 
 def interquartile_mean(scores: Array, axis: int = -1) -> Array:
-    """Mean of the middle half: a quarter of the scores is cut from each end (Agarwal et al. 2021)."""
+    """Mean of the middle half: floor(S/4) of S scores are cut from each end.
+
+    So does rliable, the library of Agarwal et al. 2021 (arXiv 2108.13264), with the same function; where 4 does not
+    divide S, a little more than half is left.
+    """
     return stats.trim_mean(scores, 0.25, axis=axis)
 
 
