@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from seedspread.report import study_words
 from seedspread.report.study_page import write_reports
@@ -48,10 +49,26 @@ def test_an_ordinary_sample_has_no_black_swan_and_an_outlier_is_one(make_study):
     assert "no black swan" in ordinary and "fewer than one seed in 14 " in ordinary
     low = words(study_words.black_swans(found_in(make_study([*scores, 0.6], "low"))))
     assert "seed 40 stands out" in low and "points below the median" in low and "no black swan" not in low
-    three = words(study_words.black_swans(found_in(make_study([*scores[:17], 0.1, 0.1, 0.1], "three"))))
+    three = words(study_words.black_swans(found_in(make_study([*scores[:17], 0.6, 0.6, 0.6], "three"))))
     assert "seed 17-19 stand out" in three
     high = words(study_words.black_swans(found_in(make_study([*scores, 0.95], "high"))))
     assert "seed 40 stands out" in high and "points above the median" in high
+
+
+def test_collapsed_seeds_are_a_finding_of_their_own(make_study):
+    scores = np.random.default_rng(0).normal(0.8, 0.015, 14)
+    study = make_study([*scores, *[0.1] * 6])
+    add_seed(study, 20, 0.1, status="diverged")
+    found = found_in(study)
+    assert found.collapsed == [14, 15, 16, 17, 18, 19, 20] and found.n == 14 and found.std < 3
+    text = words(study_words.black_swans(found))
+    low, high = stats.binomtest(7, 21).proportion_ci(0.95)
+    assert f"7 of 21 seeds collapsed, 33.3 % (95 %: {100 * low:.1f} to {100 * high:.1f} %)" in text
+    assert "seed 14-20." in text and "of the 14 seeds that did not" in text and "1 of them diverged" in text
+    assert "surprising" not in text
+    page, _ = write_reports([study])
+    assert "7 of 21 seeds collapsed" in page.read_text() and len(page.with_name("seeds.csv").read_text().split()) >= 21
+    assert study_words.collapses(found_in(make_study(scores, "healthy"))) == []
 
 
 def test_the_seed_of_the_title_is_ranked(study):

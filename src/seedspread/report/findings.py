@@ -1,13 +1,14 @@
 """The numbers of a report."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from seedspread import statistics as st
 from seedspread.records.digits import Digits
+from seedspread.records.record import Status
 from seedspread.records.scores import Scores
 from seedspread.report.agreement import Agreement
 from seedspread.report.luck import Luck
@@ -16,9 +17,14 @@ from seedspread.statistics import Array, Interval, Shape
 
 @dataclass(frozen=True)
 class Findings:
-    """Every number in the report of one study, in the units shown: accuracies in percent, differences in points."""
+    """Every number in the report of one study, in the units shown: accuracies in percent, differences in points.
+
+    All are of the seeds that did not collapse, which `scores` holds alone; `whole` has all.
+    """
 
     scores: Scores
+    whole: Scores
+    collapsed: list[int]  # seeds, with those that diverged
     n: int
     mean: float
     std: float
@@ -45,6 +51,11 @@ class Findings:
     @classmethod
     def of(cls, scores: Scores) -> "Findings":
         """Compute them from at least one finished seed."""
+        whole, collapsed = scores, list(scores.reasons(Status.DIVERGED))
+        lost = scores.seeds[st.find_collapsed(scores.final, scores.metric.sign)].tolist()
+        if lost:
+            kept = {seed: record for seed, record in scores.records.items() if seed not in set(lost)}
+            scores = replace(scores, records=kept)
         values, (points, curves) = scores.final, scores.logged(scores.metric.name)
         test = scores.by(scores.test_metric) if scores.test_metric else None
         r, r_interval = math.nan, st.UNKNOWN
@@ -55,6 +66,8 @@ class Findings:
         ratio, ratio_interval = st.late_spread_ratio(curves, flat)
         return cls(
             scores=scores,
+            whole=whole,
+            collapsed=sorted([*collapsed, *lost]),
             n=len(values),
             mean=float(values.mean()),
             std=float(st.sample_std(values)),
@@ -83,6 +96,11 @@ class Findings:
     def agreement(self) -> Agreement | None:
         """What the seeds predicted, and how far they agree; read where it is asked for."""
         return Agreement.of(self.scores)
+
+    @property
+    def runs(self) -> int:
+        """The seeds that finished or diverged: what the rate of collapse is of."""
+        return len(self.whole.seeds) + len(self.whole.reasons(Status.DIVERGED))
 
     @property
     def name(self) -> str:

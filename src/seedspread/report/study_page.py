@@ -30,6 +30,7 @@ from seedspread.report.luck_words import luck_section
 from seedspread.report.repeat import commands, how_to_repeat
 from seedspread.report.study_words import (
     black_swans,
+    collapses,
     distribution,
     headline,
     pretraining,
@@ -60,7 +61,7 @@ def study_document(several: Sequence[Findings], captions: Mapping[str, str]) -> 
         return Section(title, [*map(Paragraph, lines), *drawn])
 
     parts: list[Part] = [results_table(several)]
-    parts += [note for found in several if (note := shortcomings_note(found.scores))]
+    parts += [note for found in several if (note := shortcomings_note(found.whole))]
     parts += [Figure("learning_curves", captions["learning_curves"])] if "learning_curves" in captions else []
     about_spread = ("histogram", "as_seeds_are_added", "spread_over_epochs", "losses")
     compares_pretraining = len(several) == 2 and any(found.pretrained for found in several)
@@ -78,7 +79,7 @@ def study_document(several: Sequence[Findings], captions: Mapping[str, str]) -> 
     sections += [how_to_repeat(found.scores) for found in several]
     sections.append(Section("Methods", [Paragraph(METHODS)]))
     title = " and ".join(found.scores.title for found in several)
-    lead = [line for found in several for line in (headline(found), *test_headline(found))]
+    lead = [line for found in several for line in (headline(found), *test_headline(found), *collapses(found))]
     return Document(title, lead, parts, [s for s in sections if s.parts])
 
 
@@ -147,7 +148,7 @@ def write_report(study: Study, metric: Metric | str | None = None) -> tuple[Path
         figures = {name: page.with_name(f"{name}.png") for name in ("learning_curves", "histogram")}
         figures = {name: path for name, path in figures.items() if path.exists()}
         texts: dict[str, Part] = {"table": results_table([found]), "how_to_repeat": commands(found.scores)}
-        if note := shortcomings_note(found.scores):
+        if note := shortcomings_note(found.whole):
             texts["note"] = note
         write_run(found, figures, {name: parts_to_markdown(part) for name, part in texts.items()})
     except OSError as error:
@@ -174,7 +175,7 @@ def _write_files(several: Sequence[Findings], folder: Path) -> Path:
         (draft / "table.tex").write_text(latex_table(several))
         numbers_table(several).to_csv(draft / "table.csv", index=False)
         if len(several) == 1:
-            seeds, curves = seeds_table(several[0].scores), curves_table(several[0].scores)
+            seeds, curves = seeds_table(several[0].whole), curves_table(several[0].whole)
             seeds.to_csv(draft / "seeds.csv", index=False)
             seeds.to_parquet(draft / "seeds.parquet", index=False)
             curves.to_parquet(draft / "curves.parquet", index=False)

@@ -86,6 +86,27 @@ def headline(found: Findings) -> str:
     )
 
 
+def collapses(found: Findings) -> list[str]:
+    """How many seeds collapsed, as a rate with its interval, and which; empty where none did."""
+    if not (count := len(found.collapsed)):
+        return []
+    rate, (low, high) = st.collapse_rate(count, found.runs)
+    lost = found.whole.final[np.isin(found.whole.seeds, found.collapsed)]
+    how = ""
+    if len(lost):
+        d = found.digits
+        how = f", {len(lost):,} of them at {d.plain(lost.min())}"
+        how += f" to {d.value(lost.max())}" if len(lost) > 1 else d.suffix
+    if diverged := count - len(lost):
+        how += f", {diverged:,} of them diverged"
+    return [
+        f"{found.name}: {count:,} of {found.runs:,} seeds collapsed, {100 * rate:.1f} % (95 %: {100 * low:.1f} to "
+        f"{100 * high:.1f} %){how}: seed {shorten_seeds(found.collapsed)}. All other numbers are of the "
+        f"{found.n:,} seeds that did not. A seed has collapsed if it diverged or scores more than 20 robust standard "
+        "deviations worse than the median."
+    ]
+
+
 def distribution(found: Findings) -> list[str]:
     """Question 1: how are the scores distributed over seeds?"""
     if found.n == 1:
@@ -181,11 +202,11 @@ def _late_spread(found: Findings) -> str:
 
 def black_swans(found: Findings) -> list[str]:
     """Question 2: are there seeds that are surprisingly good or bad?"""
-    s = found.scores
+    s, collapsed = found.scores, collapses(found)
     if found.n < 5:
-        return [f"{found.name}: {_too_few(found)} to identify a surprising seed."]
+        return [*collapsed, f"{found.name}: {_too_few(found)} to identify a surprising seed."]
     if not found.std:
-        return [f"{found.name}: all {found.n:,} scores are equal: no seed is surprising."]
+        return [*collapsed, f"{found.name}: all {found.n:,} scores are equal: no seed is surprising."]
     d, sides = found.digits, ("below", "above")
     away_from_mean = (found.mean - found.min) / found.std, (found.max - found.mean) / found.std
     p_worst, p_best = found.p_min, found.p_max
@@ -203,7 +224,8 @@ def black_swans(found: Findings) -> list[str]:
         )
     else:
         tests = f"Grubbs' test: {format_p_value(p_worst)} for the worst, {format_p_value(p_best)} for the best"
-        verdict = f"no black swan is shown: neither extreme is surprising ({tests})."
+        among = " among the seeds that did not collapse" if collapsed else ""
+        verdict = f"no black swan is shown{among}: neither extreme is an outlier ({tests})."
         if not_normal:
             verdict += " The test assumes normal scores, and these do not look normal."
     evidence = (
@@ -213,7 +235,7 @@ def black_swans(found: Findings) -> list[str]:
     )
     rate = 1 / st.unseen_rate(found.n)
     rare = f"Events in fewer than one seed in {rate:,.0f} may be absent from a sample of {found.n:,}."
-    return [f"{found.name}: {verdict}", f"{evidence} {rare}", *_title_seed(found)]
+    return [*collapsed, f"{found.name}: {verdict}", f"{evidence} {rare}", *_title_seed(found)]
 
 
 def _span(away: Sequence[float], d: Digits) -> str:
