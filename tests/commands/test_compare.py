@@ -11,6 +11,7 @@ from scipy import stats
 
 from seedspread.commands.compare import main as compare_main
 from seedspread.decide.score_files import read_arm
+from seedspread.records.scores import Scores
 from seedspread.records.study import Study
 from tests.conftest import ROOT
 from tests.synthetic import CONFIG, add_seed
@@ -227,3 +228,88 @@ def test_directions_and_metrics_that_do_not_fit_are_refused(compared, two, tmp_p
     assert code == 1 and "has no final val/f1; it has train/acc" in err
     code, _, err = compared("baseline=slow", "candidate=fast", "metric=val/loss", "same_examples=true")
     assert code == 1 and "val/loss of slow is no fraction of right answers" in err
+
+
+def test_a_study_is_compared_with_a_published_result(compared, two, tmp_path):
+    published = "baseline={mean: 80.5, std: 1.6, n: 400}"
+    code, out, err = compared(published, "candidate=fast")
+    assert code == 0, err
+    assert out.startswith("fast is better than the published 80.5 ± 1.6 %: +") and "Whether published runs" in out
+    folder = tmp_path / "results" / "fast-against-published-80.5"
+    assert {path.name for path in folder.iterdir()} == {
+        "index.html",
+        *(f"compare.{kind}" for kind in ("md", "csv", "png", "svg")),
+    }
+    scores = Scores.of(two).final
+    row = pd.read_csv(folder / "compare.csv").iloc[0]
+    known = scores.mean(), scores.std(ddof=1), len(scores), 80.5, 1.6, 400
+    assert row["p"] == pytest.approx(stats.ttest_ind_from_stats(*known, equal_var=False).pvalue)
+    assert (row["verdict"], row["published_n"], row["candidate_seeds"]) == ("better", 400, 20)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    compared(published, "candidate=fast")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    add_seed(two, 20, 0.1, status="diverged")
+    out = compared(published, "candidate=fast")[1]
+    assert out.startswith("Among the seeds that did not collapse, fast is better than the published")
+    assert "1 of 21 seeds of fast collapsed" in out.splitlines()[0]
+
+
+def test_candidates_are_compared_with_a_target(compared, two, tmp_path):
+    code, out, err = compared("target=82.0", "candidate=[fast,slow]")
+    assert code == 0, err
+    one, other = out.splitlines()[:2]
+    assert one.startswith("fast reaches 82 %: mean 84.") and other.startswith("slow does not reach 82 %: mean 79.")
+    table = pd.read_csv(tmp_path / "results" / "fast+slow-against-target-82" / "compare.csv")
+    scores = [Scores.of(Study.load(tmp_path / "results" / name)).final for name in ("fast", "slow")]
+    expected = [stats.ttest_1samp(final, 82, alternative="greater").pvalue for final in scores]
+    assert table["p_reaches"].tolist() == pytest.approx(expected)
+    assert table["verdict"].tolist() == ["reaches", "does not reach"]
+    out = compared("target=2", "candidate=slow", "metric=val/loss")[1]
+    assert out.startswith("slow reaches val/loss 2: mean 1.") and "smaller is better" in out.splitlines()[0]
+    pd.DataFrame({"acc": A}).to_csv(tmp_path / "a.csv", index=False)
+    assert compared("target=89", f"candidate={tmp_path}/a.csv", "column=acc")[1].startswith("a reaches 89: mean 89.9")
+
+
+@pytest.mark.parametrize(
+    "baseline, why",
+    [
+        (
+            "{mean: 90, std: 0.2, n: 5}",
+            "baseline.ddof=?: std of 5 runs: divided by n (ddof: 0, NumPy's default) or n-1",
+        ),
+        ("{mean: 90, std: 0.2, n: 1}", "baseline.n=1: how many runs, a whole number of at least 2"),
+        ("{mean: 90, std: 0.2, n: 20.5}", "baseline.n=20.5: how many runs"),
+        ("{mean: 90, std: 0, n: 500}", "baseline.std=0: the published std over seeds, a positive number"),
+        ("{mean: 90, std: 0.2, n: 5, ddof: 2}", "baseline.ddof=2: 0 where the std divides by n"),
+        ("{mean: ninety, std: 0.2, n: 500}", "baseline.mean=ninety: the published mean, a number"),
+        ("{mean: 90, n: 500}", "baseline.std=?: a published result has mean, std and n"),
+        ("{}", "baseline.mean=?: a published result has"),
+        ("{meen: 90, std: 0.2, n: 500}", "baseline.meen=90: nothing takes this key; did you mean baseline.mean?"),
+        ("{mean: 0.9, std: 0.2, n: 500}", "the published result has scores from 0 to 1, fast has percent"),
+        ("{mean: 120, std: 0.2, n: 500}", "the published result: val/acc is not between 0 and 1; correct 120"),
+    ],
+)
+def test_a_published_result_that_cannot_be_is_refused(compared, two, baseline, why):
+    code, out, err = compared(f"baseline={baseline}", "candidate=fast")
+    assert code == 1 and out == "" and len(err.strip().splitlines()) <= 2
+    assert why in err
+
+
+def test_what_does_not_go_with_a_published_result_or_a_target_is_refused(compared, two):
+    published = "baseline={mean: 80.5, std: 1.6, n: 400}"
+    for arguments, why in (
+        (("target=82", "baseline=slow"), "target=82: candidates are compared with it or with baseline=; leave one out"),
+        (("target=82", published), "leave one out"),
+        (("target=82", "worth=0.2"), "worth=0.2: a target has no margin"),
+        (("target=82", "pair=true"), "pair=true: a target has no seeds"),
+        ((published, "pair=false"), "pair=false: a published result has no seeds"),
+        ((published, "same_examples=true"), "same_examples=true: a published result has no seeds and no predictions"),
+        (("target=0.82",), "target=0.82 has scores from 0 to 1, fast has percent"),
+        (("target=high",), "target=high: a number"),
+        (("target=82", "candidate=[fast,fast]"), "candidate=fast: it is named twice"),
+        (("target=82", "candidate=null"), "candidate=?: name a study"),
+    ):
+        named = [] if any(argument.startswith("candidate") for argument in arguments) else ["candidate=fast"]
+        code, out, err = compared(*arguments, *named)
+        assert code == 1 and out == "" and len(err.strip().splitlines()) <= 2, (arguments, err)
+        assert why in err, (arguments, err)

@@ -64,7 +64,7 @@ def rejected_unpaired(draw, n, m, rounds, stds=(1, 1)):
     rng = np.random.default_rng(n + m)
     arms = ((stds[0] * draw(rng, n), stds[1] * draw(rng, m)) for _ in range(rounds))
     # The permutations can but take back what Welch's test rejects: of the others they need not be known.
-    welchs = ((a, b) for a, b in arms if st.welch_test(a, b, cautious=needs_caution(a, b)).p < 0.05)
+    welchs = ((a, b) for a, b in arms if st.welch_test(a, b, cautious=needs_caution(len(a), len(b))).p < 0.05)
     return sum(unpaired_test(a, b)[0].p < 0.05 for a, b in welchs) / rounds
 
 

@@ -513,9 +513,24 @@ class Status(Schema):
     study: str | int | list[str] | None = key("study to show, or several; null: all")
 
 
+class Published(Schema):
+    """A result of which only a summary is known; all but ddof are needed."""
+
+    mean: float | None = key("mean of the published scores", needed="the published mean, a number")
+    std: float | None = key("their std over seeds", above=0, needed="the published std over seeds, a positive number")
+    n: int | None = key("how many runs they are of", least=2, needed="how many runs, a whole number of at least 2")
+    ddof: Literal[0, 1] | None = key(
+        "whether the std divides by n (0, NumPy's default) or n-1 (1); null: 1, needed for fewer than 100 runs",
+        needed="0 where the std divides by n, as NumPy's does, or 1 where by n-1",
+    )
+
+
 class Compare(Schema):
     results: str = key("folder of all studies")
-    baseline: str | int | list[str] | None = key("study, or CSV file of scores")
+    baseline: str | int | list[str] | Published | None = key(
+        "study, CSV file of scores, or published result in quotes: '{mean: 90.02, std: 0.23, n: 10000}'"
+    )
+    target_: float | None = key("number instead of a baseline: is the mean at least that, or at most, as is better")
     candidate: str | int | list[str] | None = key("study or CSV file, or several: candidate=[ONE,OTHER]")
     metric: str | None = key("recorded metric of the studies to compare; null: the studies' own")
     direction: Direction = key("of better in metric= and in files; auto: by the metric's name, and of files maximize")

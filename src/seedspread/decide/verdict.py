@@ -121,17 +121,13 @@ class ArmComparison:
         """
         if (self.pairs or self.fewest) < st.FEWEST:
             return "too few seeds"
-        if self.p_equivalent < ALPHA:
-            return "equivalent"
-        if self.p < ALPHA:
-            return self.towards
         spread = math.sqrt((self.baseline.scores.var(ddof=1) + self.candidate.scores.var(ddof=1)) / 2)
-        return "too few seeds" if self.detectable > (self.worth or spread) else "not shown"
+        return judge(self.p, self.p_equivalent, self.towards, self.detectable > (self.worth or spread))
 
     @property
     def towards(self) -> str:
         """The side of the difference, sure or not: better or worse."""
-        return "better" if self.metric.sign * self.primary.value > 0 else "worse"
+        return towards(self.metric, self.primary)
 
     @property
     def planned_pairs(self) -> int | None:
@@ -148,6 +144,18 @@ class ArmComparison:
         return st.pairs_needed(st.std_upper_limit(std, n), self.worth, POWER, self.alpha)
 
 
+def towards(metric: Metric, difference: Difference) -> str:
+    """The side of a difference, sure or not: better or worse."""
+    return "better" if metric.sign * difference.value > 0 else "worse"
+
+
+def judge(p: float, p_equivalent: float, side: str, blind: bool) -> str:
+    """equivalent, the `side`, or not shown; too few seeds where they are `blind` to a difference that matters."""
+    if p_equivalent < ALPHA:
+        return "equivalent"
+    return side if p < ALPHA else "too few seeds" if blind else "not shown"
+
+
 class NothingVaries(InputError):
     """Two arms whose scores differ by the same amount on every seed: there is no variance to test against."""
 
@@ -162,7 +170,7 @@ def compare_arms(
     """Compare each candidate with the baseline; InputError where scores cannot be compared, naming the arm."""
     metric = common_metric([baseline, *candidates])
     for arm in (baseline, *candidates):
-        _check(arm)
+        check_arm(arm)
     every = [baseline, *candidates]
     baseline, *candidates = (arm.healthy(metric.sign, [o for o in every if o is not arm]) for arm in every)
     found = [_compare(baseline, arm, pair, same_examples, worth, len(candidates), metric) for arm in candidates]
@@ -170,7 +178,8 @@ def compare_arms(
     return [replace(c, p=float(p[i]), p_equivalent=float(equivalent[i])) for i, c in enumerate(found)]
 
 
-def _check(arm: Arm) -> None:
+def check_arm(arm: Arm) -> None:
+    """Raise InputError for fewer than two scores, and for scores that cannot be computed with."""
     if arm.n < 2:
         raise InputError(
             f"{arm.name} has {arm.n or 'no'} score{'s' * (arm.n != 1)}: a comparison needs at least 2 seeds, better 20"
@@ -212,7 +221,7 @@ def _compare(
     ratio, ratio_interval = st.std_ratio(other, one)
     if pairs.places:
         paired, p_permutation = st.paired_t_test(a, b), st.sign_flip_test(a, b)
-        welch = st.welch_test(one, other, cautious=needs_caution(one, other))
+        welch = st.welch_test(one, other, cautious=needs_caution(len(one), len(other)))
     else:
         paired = None
         welch, p_permutation = unpaired_test(one, other)
@@ -248,12 +257,12 @@ def unpaired_test(one: Array, other: Array) -> tuple[Difference, float]:
     """Welch's test of two arms, and the p of its permutations, which in arms of unequal size it has to pass as well."""
     permutations = st.permute_arms(one, other)
     unequal = permutations if len(one) != len(other) else None
-    return st.welch_test(one, other, cautious=needs_caution(one, other), permutations=unequal), permutations.p
+    return st.welch_test(one, other, cautious=needs_caution(len(one), len(other)), permutations=unequal), permutations.p
 
 
-def needs_caution(one: Array, other: Array) -> bool:
-    """Whether Welch's test may reject too often: few seeds in one arm and more in the other."""
-    return min(len(one), len(other)) < LEAST_SEEDS and len(one) != len(other)
+def needs_caution(one: int, other: int) -> bool:
+    """Whether Welch's test of so many seeds may reject too often: few in one arm and more in the other."""
+    return min(one, other) < LEAST_SEEDS and one != other
 
 
 def same_test_set(one: Scores, other: Scores) -> bool:

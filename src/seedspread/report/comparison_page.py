@@ -7,19 +7,21 @@ import numpy as np
 import pandas as pd
 
 from seedspread import statistics as st
+from seedspread.decide.arms import Arm
 from seedspread.decide.verdict import ArmComparison, comparison_row
 from seedspread.records.digits import Digits
 from seedspread.records.files import draft_folder, unwritable_error
+from seedspread.records.metric import Metric
 from seedspread.report.document import Bullets, Document, Figure, Part, Section, Table, write_document
 from seedspread.report.drawing import save_figure
 from seedspread.report.figures import arms_figure
 from seedspread.report.verdict_words import (
     comparison_rows,
     format_collapses,
+    metric_before,
     notes,
     setting_differences,
     verdict_sentence,
-    what_differs,
 )
 
 SETTINGS_IN_TERMINAL = 12
@@ -29,7 +31,8 @@ def comparison_document(found: Sequence[ArmComparison]) -> Document:
     """The page: verdicts, scores of the arms, then the tests and notes of each comparison."""
     title = f"{' and '.join(c.candidate.name for c in found)} against {found[0].baseline.name}"
     caption = "The score of each seed, their density, and the mean with its 95 % interval."
-    head: list[Part] = [Figure("compare", caption), _arms_table(found)]
+    arms = [found[0].baseline, *(c.candidate for c in found)]
+    head: list[Part] = [Figure("compare", caption), arms_table(arms, found[0].metric)]
     lead = [verdict_sentence(c) for c in found]
     if len(found) == 1:
         return Document(title, lead, [*head, *comparison_parts(found[0])])
@@ -44,10 +47,9 @@ def comparison_parts(c: ArmComparison) -> list[Part]:
     return parts
 
 
-def _arms_table(found: Sequence[ArmComparison]) -> Table:
-    several = [found[0].baseline, *(c.candidate for c in found)]
+def arms_table(several: Sequence[Arm], metric: Metric) -> Table:
+    """A row for each arm: its seeds, mean ± std, extremes, and where any collapsed how many."""
     spread = min((float(st.sample_std(arm.scores)) for arm in several if not st.is_constant(arm.scores)), default=1.0)
-    metric = found[0].metric
     digits = Digits.of_error(metric, spread, max(float(np.abs(arm.scores).max()) for arm in several))
     rows: list[tuple[str, ...]] = []
     for arm in several:
@@ -57,7 +59,7 @@ def _arms_table(found: Sequence[ArmComparison]) -> Table:
     collapsed = any(arm.collapsed for arm in several)
     if collapsed:
         rows = [(*row, format_collapses(arm)) for row, arm in zip(rows, several, strict=True)]
-    what = [metric.name] if what_differs(found[0]) else []
+    what = [metric.name] if metric_before(metric) else []
     head = ", ".join(filter(None, [" ".join([*what, "mean ± std"]), metric.symbol]))
     return Table(["arm", "seeds", head, "min", "max", *["collapsed"] * collapsed], rows, numbers=1)
 

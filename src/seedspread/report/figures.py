@@ -267,16 +267,34 @@ def spreads(several: Sequence[Findings]) -> Figure:
 @mpl.rc_context(STYLE)
 def arms_figure(several: Sequence[Arm], metric: Metric) -> Figure:
     """Scores of every arm, the baseline first, with their density, and above them the mean with its 95 % interval."""
+    fig = _draw_arms(several, metric, [GREY, *[BLUE] * (len(several) - 1)])
+    fig.axes[0].set_title("each seed, density, and the mean with its 95 % interval")
+    return fig
+
+
+@mpl.rc_context(STYLE)
+def reference_figure(several: Sequence[Arm], metric: Metric, number: float, std: float, name: str) -> Figure:
+    """Scores of every arm with the mean's 95 % interval, beside a published mean ± std; 90 % beside a target, std 0."""
+    level = 0.95 if std else 0.9
+    fig = _draw_arms(several, metric, [BLUE] * len(several), level)
+    ax = fig.axes[0]
+    if std:
+        ax.axvspan(number - std, number + std, color=GREY, alpha=0.15, linewidth=0)
+    ax.axvline(number, color="black", linestyle="--", linewidth=1.2)
+    ax.set_title(f"each seed, the mean with its {100 * level:.0f} % interval, and {name}")
+    return fig
+
+
+def _draw_arms(several: Sequence[Arm], metric: Metric, colours: Sequence[str], level: float = 0.95) -> Figure:
     fig = Figure(figsize=(6.4, 0.9 + 0.85 * len(several)), layout="constrained")
     ax = fig.subplots()
-    for row, arm in enumerate(several):
-        colour = GREY if row == 0 else BLUE
+    for row, (arm, colour) in enumerate(zip(several, colours, strict=True)):
         if arm.n >= 5 and not st.is_constant(arm.scores):
             x = np.linspace(arm.scores.min(), arm.scores.max(), 300)
             density = stats.gaussian_kde(arm.scores)(x)
             ax.fill_between(x, row, row - 0.55 * density / density.max(), color=colour, alpha=0.3, linewidth=0)
         ax.plot(arm.scores, [row] * arm.n, "|", color=colour, markersize=8, rasterized=arm.n > MANY)
-        interval = st.mean_interval(arm.scores)
+        interval = st.mean_interval(arm.scores, level)
         ax.plot(interval, [row + 0.22] * 2, color=ORANGE, linewidth=2)
         ax.plot([arm.scores.mean()], [row + 0.22], "o", color=ORANGE, markersize=4)
     collapsed = [f"\n{arm.collapsed:,} more collapsed" if arm.collapsed else "" for arm in several]
@@ -285,7 +303,6 @@ def arms_figure(several: Sequence[Arm], metric: Metric) -> Figure:
     ax.set_ylim(len(several) - 0.5, -0.75)
     study = next((arm.study for arm in several if arm.study), None)
     ax.set_xlabel(f"final {label(study)}" if study else metric.name)
-    ax.set_title("each seed, density, and the mean with its 95 % interval")
     return fig
 
 

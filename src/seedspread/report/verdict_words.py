@@ -9,6 +9,7 @@ from seedspread.config.identity import find_differences, flatten
 from seedspread.decide.arms import SCORE, Arm
 from seedspread.decide.verdict import ALPHA, LEAST_SEEDS, ArmComparison, needs_caution
 from seedspread.records.digits import Digits
+from seedspread.records.metric import Metric
 from seedspread.records.scores import Scores
 from seedspread.report.study_words import count_noun, format_p_value, shortcomings
 from seedspread.statistics import Difference, Interval
@@ -17,6 +18,10 @@ SMALL = 17  # seeds per arm that show a difference of one std between seeds with
 LEAST_EFFECT = 5  # seeds per arm from which an effect size is told: of 2 it may be in the thousands
 MOST_PAIRS = 1_000_000  # above it no number of seeds is named
 ORDERED = 0.2  # the largest ε_min of an almost stochastic order (Ulmer et al. 2022)
+COLLAPSED = (
+    "A seed has collapsed where it diverged, or where its score is worse than the median of its arm by more than 20 "
+    "robust standard deviations: such seeds are in no other number here."
+)
 
 
 def comparison_digits(c: ArmComparison, error: float | None = None) -> Digits:
@@ -30,9 +35,9 @@ def unit(c: ArmComparison) -> str:
     return f" {c.metric.difference_symbol}" if c.metric.difference_symbol else ""
 
 
-def what_differs(c: ArmComparison) -> str:
-    """The name of the metric before a difference, where it is not the accuracy; nothing for scores of files."""
-    return "" if c.metric.name == SCORE.name or c.metric.quantity != c.metric.name else f"{c.metric.name} "
+def metric_before(metric: Metric) -> str:
+    """The name of a metric before a number, where it is not the accuracy; nothing for scores of files."""
+    return "" if metric.name == SCORE.name or metric.quantity != metric.name else f"{metric.name} "
 
 
 def sign_of_better(c: ArmComparison) -> str:
@@ -43,7 +48,7 @@ def deciding_test(c: ArmComparison) -> str:
     """The test that decides, with its numbers of seeds."""
     if c.paired:
         return f"paired t-test, {c.pairs:,} pairs of seeds"
-    cautious = ", df of the smaller arm" if needs_caution(c.baseline.scores, c.candidate.scores) else ""
+    cautious = ", df of the smaller arm" if needs_caution(c.baseline.n, c.candidate.n) else ""
     permutations = " and its permutations" if c.baseline.n != c.candidate.n else ""
     return f"Welch's t-test{permutations}, {c.baseline.n:,} and {c.candidate.n:,} seeds{cautious}"
 
@@ -54,7 +59,7 @@ def verdict_sentence(c: ArmComparison) -> str:
     adjusted = f", {format_p_value(c.p)} by Holm for {c.candidates} candidates" if c.candidates > 1 else ""
     direction = f"; {c.metric.better}" if c.metric.sign < 0 else ""
     evidence = (
-        f"{what_differs(c)}{d.signed(c.primary.value)}{unit(c)} (95 % {d.signed_interval(*c.primary.interval)}"
+        f"{metric_before(c.metric)}{d.signed(c.primary.value)}{unit(c)} (95 % {d.signed_interval(*c.primary.interval)}"
         f"{direction}; {deciding_test(c)}, {format_p_value(c.primary.p)}{adjusted})"
     )
     name, other = c.candidate.name, c.baseline.name
@@ -117,10 +122,7 @@ def notes(c: ArmComparison) -> list[str]:
         else:
             found.append(text + "no correlation is shown; the paired test is valid either way.")
     if c.baseline.collapsed or c.candidate.collapsed:
-        found.append(
-            "A seed has collapsed where it diverged, or where its score is worse than the median of its arm by more "
-            "than 20 robust standard deviations: such seeds are in no other number here."
-        )
+        found.append(COLLAPSED)
     found += _example_notes(c)
     if (data := [_data_name(arm) for arm in (c.baseline, c.candidate)])[0] != data[1]:
         found.append(f"The arms were scored on different data ({data[0]}, {data[1]}), which is part of the difference.")
@@ -140,12 +142,17 @@ def notes(c: ArmComparison) -> list[str]:
     if c.candidates > 1:
         found.append("Each interval is for one comparison; p-values by Holm allow for all.")
     if c.worth is not None and c.means_verdict in ("better", "worse"):
-        low = min(map(abs, c.primary.interval))
-        shown = "is shown" if low >= c.worth else f"is not shown: it may be {comparison_digits(c).plain(low)}{unit(c)}"
-        found.append(f"A difference of at least {c.worth:g}, the smallest that matters, {shown}.")
+        found.append(worth_note(c.worth, c.primary, comparison_digits(c)))
     for arm in (c.baseline, c.candidate):
-        found += _arm_notes(arm, sign_of_better(c))
+        found += arm_notes(arm, f", P(candidate {sign_of_better(c)} baseline) is not")
     return found
+
+
+def worth_note(worth: float, found: Difference, digits: Digits) -> str:
+    """Whether a sure difference is shown to be one of `worth`."""
+    low = min(map(abs, found.interval))
+    shown = "is shown" if low >= worth else f"is not shown: it may be {digits.difference(low)}"
+    return f"A difference of at least {worth:g}, the smallest that matters, {shown}."
 
 
 def _data_name(arm: Arm) -> str | None:
@@ -190,7 +197,8 @@ def _example_notes(c: ArmComparison) -> list[str]:
     ]
 
 
-def _arm_notes(arm: Arm, better: str) -> list[str]:
+def arm_notes(arm: Arm, unlike: str = "") -> list[str]:
+    """What qualifies the scores of one arm: no spread, outliers, missing seeds; `unlike`: what outliers do not move."""
     found = []
     if st.is_constant(arm.scores):
         found.append(f"All {arm.n:,} scores of {arm.name} are equal: check that its training depends on the seed.")
@@ -198,7 +206,7 @@ def _arm_notes(arm: Arm, better: str) -> list[str]:
     if count := len(st.outliers(arm.scores, step=100 / examples if examples else None)):
         found.append(
             f"{count_noun(count, 'score')} of {arm.name} {'is an outlier' if count == 1 else 'are outliers'} (Rosner's "
-            f"test): means and t-tests are sensitive to outliers, P(candidate {better} baseline) is not."
+            f"test): means and t-tests are sensitive to outliers{unlike}."
         )
     if arm.study is not None:
         found += [f"{arm.name}: {line}" for line in shortcomings(arm.study)]

@@ -24,15 +24,18 @@ from seedspread.statistics.collapse import collapse_rate, find_collapsed
 from seedspread.statistics.comparison import (
     Difference,
     Permutations,
+    Summary,
     bouthillier_verdict,
     effect_size,
     holm,
+    one_sample_t_test,
     paired_t_test,
     permutation_test,
     permute_arms,
     probability_of_improvement,
     sign_flip_test,
     welch_test,
+    welch_test_of_summaries,
 )
 from seedspread.statistics.curves import Bands, bands, flat_from, late_spread_ratio, running
 from seedspread.statistics.examples import (

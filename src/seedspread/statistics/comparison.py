@@ -76,6 +76,36 @@ def _squared_error(scores: Array) -> float:
     return float(sample_std(scores)) ** 2 / len(scores)
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What is known of scores that are not at hand: their mean, their sample std (ddof=1), and how many there are."""
+
+    mean: float
+    std: float
+    n: int
+
+    @classmethod
+    def of(cls, scores: Array) -> "Summary":
+        return cls(float(scores.mean()), float(sample_std(scores)), len(scores))
+
+    @property
+    def squared_error(self) -> float:
+        """The squared standard error of the mean."""
+        return self.std**2 / self.n
+
+
+def welch_test_of_summaries(
+    baseline: Summary, candidate: Summary, level: float = 0.95, cautious: bool = False
+) -> Difference:
+    """As `welch_test`, of means and stds alone."""
+    a, b = baseline.squared_error, candidate.squared_error
+    rest = a**2 / (baseline.n - 1) + b**2 / (candidate.n - 1)
+    degrees_of_freedom = (a + b) ** 2 / rest if rest else float(baseline.n + candidate.n - 2)
+    if cautious:
+        degrees_of_freedom = min(baseline.n, candidate.n) - 1
+    return Difference.of(candidate.mean - baseline.mean, math.sqrt(a + b), degrees_of_freedom, level)
+
+
 def welch_test(
     baseline: Array,
     candidate: Array,
@@ -91,12 +121,7 @@ def welch_test(
     rejected too often either (10 % instead of 5 % with 10 against 100).
     """
     one, other = check_scores(baseline, candidate)
-    a, b = _squared_error(one), _squared_error(other)
-    rest = a**2 / (len(one) - 1) + b**2 / (len(other) - 1)
-    degrees_of_freedom = (a + b) ** 2 / rest if rest else float(len(one) + len(other) - 2)
-    if cautious:
-        degrees_of_freedom = min(len(one), len(other)) - 1
-    found = Difference.of(float(other.mean() - one.mean()), math.sqrt(a + b), degrees_of_freedom, level)
+    found = welch_test_of_summaries(Summary.of(one), Summary.of(other), level, cautious)
     return found.widened(permutations.critical(level), permutations.p) if permutations else found
 
 
@@ -105,6 +130,16 @@ def paired_t_test(baseline: Array, candidate: Array, level: float = 0.95) -> Dif
     one, other = check_scores(baseline, candidate, pairs=True)
     apart = other - one
     return Difference.of(float(apart.mean()), math.sqrt(_squared_error(apart)), len(apart) - 1, level)
+
+
+def one_sample_t_test(scores: Array, target: float, level: float = 0.95) -> Difference:
+    """The mean of scores (S,) minus a fixed `target`, by Student's test.
+
+    One-sided, its p-value on the side of the difference is half of `p`, and a bound of level 95 % is an end of the 90 %
+    interval. ValueError for fewer than two scores.
+    """
+    scores, _ = check_scores(scores, scores)
+    return Difference.of(float(scores.mean()) - target, math.sqrt(_squared_error(scores)), len(scores) - 1, level)
 
 
 def effect_size(baseline: Array, candidate: Array, level: float = 0.95) -> tuple[float, Interval]:
