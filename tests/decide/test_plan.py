@@ -120,3 +120,31 @@ def test_a_failed_seed_ends_the_plan(planned):
     assert trained.plan.complete(task, "out of luck") == "out of luck"
     assert trained.plan.next_task() is None and trained.plan.is_done()
     assert trained.plan.failure == f"{task.name}: out of luck" and contest.overall.pairs == 0
+
+
+def test_two_decisions_on_the_same_arms_share_the_seeds_and_both_end(planned, monkeypatch):
+    """Each finds seeds that the other holds or has recorded, also behind seeds that are too far ahead to train."""
+    monkeypatch.setattr("seedspread.execution.plan.SECONDS_TO_ASK", 0.0)
+    (ours, (contest,)), (theirs, (other,)) = planned(budget=14), planned(budget=14)
+    held: dict[str, object] = {}
+    for trained in (ours, theirs):
+        for queue in trained.plan._queues.values():
+            name = queue.folder.name
+            monkeypatch.setattr(queue._observer, "is_free", lambda seed, name=name: f"{name} {seed}" not in held)
+    running: list[tuple] = []
+    for step in range(2000):
+        trained = (ours, theirs)[step % 2]
+        if len(running) < 4 and (task := trained.plan.next_task()):
+            held |= dict.fromkeys(f"{task.payload.folder.name} {seed}" for seed in task.payload.seeds)
+            running.append((trained, task))
+        if running and step % 3 == 0:
+            trained, task = running.pop(int(ours.rng.integers(len(running))))
+            for seed in task.payload.seeds:
+                name = task.payload.folder.name
+                if ours.arms[name].record(seed) is None:
+                    add_seed(ours.arms[name], seed, accuracies(name, seed, 0.0))
+                del held[f"{name} {seed}"]
+            assert trained.plan.complete(task, None) is None
+        if not running and ours.plan.is_done() and theirs.plan.is_done():
+            break
+    assert contest.overall.pairs == other.overall.pairs == 14

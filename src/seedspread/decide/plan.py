@@ -64,10 +64,10 @@ class DecisionPlan:
         open_ = [contest.overall.pairs for contest, _ in self._contests if not contest.overall.decided_after]
         limit = min(open_, default=0) + max(FEWEST_AHEAD, min(open_, default=0))
         for name in self._wanted:
-            arm, queue = self._arms[name], self._queues[name]
-            place = 0 if queue.next_seed is None else self._seeds.index(queue.next_seed)
-            room = min(arm.stack, limit - place)
-            if room > 0 and (task := queue.next_task(room, arm.scores.__contains__)):
+            arm = self._arms[name]
+            if task := self._queues[name].next_task(
+                arm.stack, arm.scores.__contains__, self._seeds[:limit].__contains__
+            ):
                 return task
         return None
 

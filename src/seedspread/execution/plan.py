@@ -76,24 +76,28 @@ class SeedQueue:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._later)
 
-    @property
-    def next_seed(self) -> int | None:
-        """The seed that is handed out next, unless somebody trains it; None where none waits."""
-        return self._waiting[0] if self._waiting else None
-
-    def next_task(self, most: int = 1, is_recorded: Callable[[int], bool] = lambda seed: False) -> Task | None:
-        """A task of up to `most` seeds that nobody trains; None where all that are left are trained by others."""
+    def next_task(
+        self,
+        most: int = 1,
+        is_recorded: Callable[[int], bool] = lambda seed: False,
+        is_wanted: Callable[[int], bool] = lambda seed: True,
+    ) -> Task | None:
+        """A task of up to `most` seeds that nobody trains and that are wanted now; None where there is none."""
         while self._later and self._later[0][0] <= time.monotonic():
             self._waiting.append(self._later.popleft()[1])
         seeds: dict[int, str] = {}
+        unwanted = []
         while self._waiting and len(seeds) < most:
             seed = self._waiting.popleft()
             if is_recorded(seed):
                 continue
-            if self._observer.is_free(seed):
+            if not is_wanted(seed):
+                unwanted.append(seed)
+            elif self._observer.is_free(seed):
                 seeds[seed] = self._stamps.get(seed, "")
             else:
                 self.put_off(seed)
+        self._waiting.extendleft(reversed(unwanted))
         if not seeds:
             return None
         job = SeedJob(self._config, self.folder, seeds, self._sweep)
