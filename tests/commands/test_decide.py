@@ -111,7 +111,7 @@ def test_files_are_decided_on_or_say_how_many_rows_to_bring(ran, files, tmp_path
     assert "more rows of each decide with 80 % power where the true difference is 0 or 0.5" in out
     code, out, _ = ran(*files(60, seeds=seeds), "worth=0.5")
     assert code == 0 and "b is better than a: +" in out and "With all 60 pairs the difference is" in out
-    pairs = pd.read_csv(tmp_path / "results/b-against-a-decision/pairs.csv")
+    pairs = pd.read_csv(tmp_path / "results/b-against-a-decision/pairs.csv", comment="#")
     assert len(pairs) == 60
     code, _, err = ran(*files(40, seeds=seeds), "worth=0.5")
     assert code == 1 and "is gone" in err and "only add rows" in err
@@ -140,11 +140,26 @@ def test_several_tasks_are_one_decision(ran, files, tmp_path):
     arms = f"baseline=[{tmp_path}/a.csv,{tmp_path}/a2.csv]", f"candidate=[{tmp_path}/b.csv,{tmp_path}/b2.csv]"
     code, out, _ = ran(*arms, column, "worth=[0.5,0.0005]")
     assert code == 0 and "mean over tasks, +" in out and "times worth" in out
-    assert out.count("better, p = 0.0") == 2 and "b2 against a2: +" in out
+    assert out.count("better, p = 0.0") == 2 and "b2 against a2 after" in out
 
 
 def test_files_of_smaller_is_better(ran, files):
     assert ran(*files(60), "direction=minimize")[0] == 10
+    code, _, err = ran(*files(60))
+    assert code == 1 and "looked at before with column=acc direction=minimize" in err
+
+
+def test_rows_without_a_partner_are_named(ran, files, tmp_path):
+    arms = files(30)
+    table = pd.read_csv(tmp_path / "b.csv")
+    table.assign(seed=table["seed"] + 20).to_csv(tmp_path / "b.csv", index=False)
+    code, out, _ = ran(*arms)
+    assert code in (0, 12) and "20 rows of a and 20 rows of b have no partner yet" in out
+    table.assign(seed=table["seed"] + 100).to_csv(tmp_path / "b.csv", index=False)
+    code, _, err = ran(*arms, f"results={tmp_path}/other")
+    assert code == 1 and "a and b have no pair" in err
+    code, _, err = ran(*files(30), "budget=9")
+    assert code == 1 and "budget=9: files are decided on as they are" in err
 
 
 def test_the_exit_codes_in_a_script(files, tmp_path):

@@ -35,14 +35,16 @@ def test_more_rows_only_add_pairs(ours, theirs, steps):
 
 def test_a_row_that_was_looked_at_may_not_change_or_go(tmp_path):
     path = tmp_path / "there" / "pairs.csv"
-    write_pairs(path, pair_rows(arm("a", [3, 5]), arm("b", [5, 3]), []))
-    seen = read_pairs(path)
-    assert [name for name, *_ in seen] == ["3", "5"] and read_pairs(tmp_path / "none.csv") == []
+    write_pairs(path, pair_rows(arm("a", [3, 5]), arm("b", [5, 3]), []), "column=acc")
+    seen = read_pairs(path, "column=acc")
+    assert [name for name, *_ in seen] == ["3", "5"] and read_pairs(tmp_path / "none.csv", "column=acc") == []
     with pytest.raises(InputError, match=r"seed 5 of a and b was looked at before .* and is gone"):
         pair_rows(arm("a", [3]), arm("b", [5, 3]), seen)
     changed = Arm("b", np.array([90.0, 91.0]), np.array([5, 3]))
     with pytest.raises(InputError, match=r"seed 3 [^$]* only add rows"):
         pair_rows(arm("a", [3, 5]), changed, seen)
-    path.write_text("pair,baseline\n3,4\n")
+    with pytest.raises(InputError, match="column=f1: these files were looked at before with column=acc"):
+        read_pairs(path, "column=f1")
+    path.write_text("# column=acc\npair,baseline\n3,4\n")
     with pytest.raises(InputError, match="damaged"):
-        read_pairs(path)
+        read_pairs(path, "column=acc")

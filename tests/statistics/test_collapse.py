@@ -25,11 +25,9 @@ def test_collapsed_seeds_do_not_hide_one_another():
     assert found[17:].all() and not found[:17].any()
 
 
-def test_where_most_scores_are_equal_a_thousandth_of_the_median_is_the_standard_deviation():
-    scores = np.array([90.0, 90, 90, 90, 90, 90.4, 89.0, 88.3, 88.1])
-    assert st.find_collapsed(scores).tolist() == [False] * 8 + [True]  # 20 x 0.09 = 1.8 below
-    assert st.find_collapsed(-scores, -1).tolist() == [False] * 8 + [True]
-    assert not st.find_collapsed(np.array([0.0, 0, 0, 0, -1])).any()  # no scale at all
+def test_where_most_scores_are_equal_the_smallest_step_is_the_standard_deviation():
+    scores = np.array([90.0, 90, 90, 90, 90, 90.4, 89.0, 83.0, 81.0])
+    assert st.find_collapsed(scores).tolist() == [False] * 8 + [True]  # 20 x 0.4 = 8 below
 
 
 def test_of_fewer_than_5_scores_none_is_called_collapsed():
@@ -53,3 +51,9 @@ def test_the_rate_and_its_interval_in_closed_form():
     assert st.collapse_rate(20, 20)[1] == pytest.approx((0.025 ** (1 / 20), 1))
     narrow, wide = st.collapse_rate(3, 40, level=0.5)[1], st.collapse_rate(3, 40, level=0.99)[1]
     assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_of_two_values_none_collapsed():
+    success = np.array([1.0] * 21 + [0.0] * 19)
+    assert not st.find_collapsed(success).any() and not st.find_collapsed(success, 1, [np.ones(40)]).any()
+    assert st.find_collapsed(np.array([100.0] * 12 + [99.8] * 5 + [10.0] * 3)).sum() == 3

@@ -23,7 +23,7 @@ from seedspread.config.extras import check_train_extra
 from seedspread.config.overrides import override_key, quote_overrides
 from seedspread.config.resolve import count_workers
 from seedspread.config.schema import Decide
-from seedspread.decide.arms import SCORE, check_units, common_metric
+from seedspread.decide.arms import SCORE, Arm, check_units, common_metric
 from seedspread.decide.decision import ALPHA, Contest, exit_code, open_contest
 from seedspread.decide.plan import DecisionPlan
 from seedspread.decide.rows import pair_rows, read_pairs, write_pairs
@@ -84,14 +84,28 @@ def decide_files(cfg: DictConfig, arms: Texts) -> tuple[list[Contest], Path]:
         rows = []
         for one, other in zip(ones, texts, strict=True):
             place = folder / (f"pairs-{read[other].name}.csv" if len(names) > 2 else "pairs.csv")
-            rows.append(pair_rows(read[one], read[other], read_pairs(place)))
-            write_pairs(place, rows[-1])
+            what = f"column={cfg.column} direction={metric.direction}"
+            rows.append(pair_rows(read[one], read[other], read_pairs(place, what)))
+            write_pairs(place, rows[-1], what)
+            _say_unpaired(read[one], read[other], len(rows[-1]))
         sides = [read[text].name for text in ones], [read[text].name for text in texts]
         contest = open_contest(*sides, [metric] * len(ones), _worth(cfg), ALPHA / len(candidates))
         for pairs in zip(*rows, strict=False):
             contest.add(pairs[0][0], [(one, other) for _, one, other in pairs])
         contests.append(contest)
     return contests, folder
+
+
+def _say_unpaired(baseline: Arm, candidate: Arm, pairs: int) -> None:
+    """Say how many rows have no partner; InputError where none has one."""
+    if not pairs:
+        raise InputError(
+            f"{baseline.name} and {candidate.name} have no pair: no seed is in both files, or one has no rows; "
+            "seed_column=null pairs row by row"
+        )
+    alone = [f"{arm.n - pairs:,} rows of {arm.name}" for arm in (baseline, candidate) if arm.n > pairs]
+    if alone:
+        say(f"{' and '.join(alone)} have no partner yet: they count once the other file has their seed or row")
 
 
 def decide_by_training(cfg: DictConfig, arms: Texts) -> tuple[list[Contest], list[Cost | None], Path]:
@@ -190,6 +204,8 @@ def _main(cfg: DictConfig) -> None:
         files = [is_score_file(text) for text in [*arms[0], *chain(*arms[1])]]
         budget: int | None = None
         if all(files):
+            if "budget" in map(override_key, HydraConfig.get().overrides.task):
+                raise InputError(f"budget={cfg.budget}: files are decided on as they are; leave it out")
             contests, folder = decide_files(cfg, arms)
             costs: list[Cost | None] = [None] * len(contests)
         elif not any(files):
@@ -210,7 +226,10 @@ def _main(cfg: DictConfig) -> None:
 
 
 def _details(contest: Contest, cost: Cost | None, budget: int | None) -> list[str]:
-    rows = [": ".join([row[0], ", ".join([*row[1:4], f"{row[4]} by Holm"])]) for row in _tasks(contest)]
+    rows = [
+        f"{arms} after {pairs} pairs: {difference}, {interval}, {verdict}, {p} by Holm"
+        for arms, pairs, difference, interval, verdict, p in _tasks(contest)
+    ]
     return [f"  - {line}" for line in [*rows, *notes(contest, cost, budget)]]
 
 

@@ -105,13 +105,30 @@ class Decision:
     def pairs_to_come(self) -> int | None:
         """How many more pairs decide with 80 % power, where the true difference is 0 or `worth`.
 
+        Where these are there already, how many more decide whatever the difference: see `is_plan_spent`.
         Planned with the upper limit of the spread, never with the difference seen so far. None where that is unknown,
         or where the means are decided and the rates of collapse are not.
         """
         if self.worth is None or math.isnan(self.std) or self.decided_after or self.means_outcome != Outcome.UNDECIDED:
             return None
-        largest = st.std_upper_limit(self.std, int(self.looks[-1].healthy))
-        return max(1, st.pairs_needed(largest, self.worth, POWER, self.alpha) - self.pairs)
+        most = (
+            self._planned if not self.is_plan_spent else st.pairs_to_narrow(self._largest_std, self.worth, self.alpha)
+        )
+        return max(1, most - self.pairs)
+
+    @property
+    def is_plan_spent(self) -> bool:
+        """Whether the pairs that separate 0 from `worth` are there, and the difference seems to lie between."""
+        return self._planned <= self.pairs
+
+    @property
+    def _largest_std(self) -> float:
+        return st.std_upper_limit(self.std, int(self.looks[-1].healthy))
+
+    @property
+    def _planned(self) -> int:
+        assert self.worth is not None
+        return st.pairs_needed(self._largest_std, self.worth, POWER, self.alpha)
 
 
 @dataclass

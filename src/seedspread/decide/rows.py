@@ -46,10 +46,19 @@ def pair_rows(baseline: Arm, candidate: Arm, seen: list[Pair]) -> list[Pair]:
     return [*seen, *(pair for name, pair in found.items() if name not in before)]
 
 
-def read_pairs(path: Path) -> list[Pair]:
-    """The pairs that were looked at before; none where there is no file. InputError where it is damaged."""
+def read_pairs(path: Path, what: str) -> list[Pair]:
+    """The pairs that were looked at before; none where there is no file.
+
+    `what` says which scores they are. Raises InputError where they are others, or where the file is damaged.
+    """
     try:
-        head, *rows = csv.reader(path.read_text().splitlines())
+        before, *lines = path.read_text().splitlines()
+        if before != f"# {what}" and before.startswith("# "):
+            raise InputError(
+                f"{what}: these files were looked at before with {before[2:]}; a decision is about one score. Name "
+                "another folder for this one with results=PATH"
+            )
+        head, *rows = csv.reader(lines)
         if tuple(head) != HEAD:
             raise ValueError
         return [(name, float(one), float(other)) for name, one, other in rows]
@@ -61,9 +70,10 @@ def read_pairs(path: Path) -> list[Pair]:
         ) from error
 
 
-def write_pairs(path: Path, pairs: list[Pair]) -> None:
-    """Note the pairs that are looked at, before anything is said of them."""
+def write_pairs(path: Path, pairs: list[Pair], what: str) -> None:
+    """Note the pairs that are looked at, and which scores they are, before anything is said of them."""
     text = io.StringIO()
+    text.write(f"# {what}\n")
     csv.writer(text, lineterminator="\n").writerows([HEAD, *((name, repr(a), repr(b)) for name, a, b in pairs)])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,9 @@ def decision_document(contests: Sequence[Contest], costs: Sequence[Cost | None],
 def _parts(contest: Contest, cost: Cost | None, budget: int | None) -> list[Part]:
     parts: list[Part] = []
     if len(contest.tasks) > 1 and contest.overall.looks:
-        parts.append(Table(["task", "difference", "interval", "verdict", "p by Holm"], task_rows(contest), numbers=1))
+        parts.append(
+            Table(["task", "pairs", "difference", "interval", "verdict", "p by Holm"], task_rows(contest), numbers=1)
+        )
     if lines := notes(contest, cost, budget):
         parts.append(Bullets(lines))
     return parts

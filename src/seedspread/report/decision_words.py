@@ -59,7 +59,8 @@ def look_line(contest: Contest, budget: int | None = None) -> str:
     parts = [head, f"{shown} ({format_interval(d, look)})", WORDS[d.outcome]]
     if (more := d.pairs_to_come) is not None:
         beyond = budget is not None and d.pairs + more > budget
-        parts.append(f"{more:,} more separate 0 from {d.worth:g}{', beyond the budget' if beyond else ''}")
+        what = "decide in any case" if d.is_plan_spent else f"separate 0 from {d.worth:g}"
+        parts.append(f"{more:,} more {what}{', beyond the budget' if beyond else ''}")
     return "  ".join(parts)
 
 
@@ -104,8 +105,8 @@ def notes(contest: Contest, cost: Cost | None = None, budget: int | None = None)
     found = _size(d) + _collapse(d)
     if not d.identical and math.isnan(float(d.look.error)):
         found.append(
-            f"All {count_noun(d.pairs, 'pair')} differ by the same amount: nothing varies to decide by. Is one arm a "
-            "copy of the other?"
+            f"All {count_noun(d.pairs, 'pair')} differ by the same amount: nothing varies to decide by."
+            + (" Is one arm a copy of the other?" if not float(d.look.mean) else "")
         )
     found += _open(d, budget) if d.outcome == Outcome.UNDECIDED else []
     if cost and math.isfinite(cost.ratio):
@@ -118,7 +119,7 @@ def notes(contest: Contest, cost: Cost | None = None, budget: int | None = None)
     if d.decided_after and d.pairs > d.decided_after and not d.identical:
         last = d.looks[-1]
         found.append(
-            f"With all {d.pairs:,} pairs the difference is {decision_digits(d).signed(float(last.mean))} "
+            f"With all {int(last.healthy):,} pairs the difference is {decision_digits(d).signed(float(last.mean))} "
             f"({format_interval(d, last)}); the verdict is that of the first look that decided."
         )
     return found
@@ -136,16 +137,17 @@ def _size(d: Decision) -> list[str]:
 
 def _collapse(d: Decision) -> list[str]:
     """The rates of collapsed seeds, each with its interval, where there are any."""
-    counts = [int(count) for count in d.looks[-1].collapsed]
+    counts, pairs = [int(count) for count in d.looks[-1].collapsed], d.pairs
     if not any(counts):
         return []
     parts = []
     for name, count in zip((d.baseline, d.candidate), counts, strict=True):
-        rate, (low, high) = st.collapse_rate(count, d.pairs)
-        parts.append(
-            f"{count} of {d.pairs} seeds of {name} ({100 * rate:.1f} %, {100 * low:.1f} to {100 * high:.1f} %)"
-        )
-    text = f"Collapsed or diverged: {' and '.join(parts)}; the means are of the {int(d.looks[-1].healthy)} other pairs."
+        rate, (low, high) = st.collapse_rate(count, pairs)
+        interval = f"{100 * low:.1f} to {100 * high:.1f} %"
+        parts.append(f"{count} of {pairs} seeds of {name} ({100 * rate:.1f} %, 95 % {interval})")
+    text = f"Collapsed or diverged: {' and '.join(parts)}; the means are of the other pairs."
+    if d.decided_after and d.decided_after < pairs and any(map(int, d.look.collapsed)) != any(counts):
+        text += f" When the verdict was there, after {d.decided_after} pairs, none had: it does not speak of these."
     if not all(counts) and d.outcome == Outcome.UNDECIDED:
         text += " Where only one arm collapses, no verdict is in its favour, and none is equivalent."
     return [text]
@@ -159,9 +161,11 @@ def _open(d: Decision, budget: int | None) -> list[str]:
     size = decision_digits(d).plain(largest)
     rows = "1 more row of each decides" if more == 1 else f"{more:,} more rows of each decide"
     how = rows if budget is None else f"budget={d.pairs + more} decides"
+    truth = "whatever the difference" if d.is_plan_spent else f"where the true difference is 0 or {d.worth:g}"
+    power = "" if d.is_plan_spent else f" with {100 * POWER:.0f} % power"
     return [
-        f"{how} with {100 * POWER:.0f} % power where the true difference is 0 or {d.worth:g}, and the std of the "
-        f"differences at most {size}. The same command continues, at no cost in errors."
+        f"{how}{power} {truth}, if the std of the differences is at most {size}: its upper 80 % limit, from "
+        f"{int(d.looks[-1].healthy):,} pairs. The same command continues, at no cost in errors."
     ]
 
 
@@ -175,11 +179,12 @@ def level_note(contests: Sequence[Contest]) -> str:
 
 
 def task_rows(contest: Contest) -> list[tuple[str, ...]]:
-    """A row for each task: arms, difference, interval, verdict and p by Holm."""
+    """A row for each task: arms, pairs, difference, interval, verdict and p by Holm."""
     rows: list[tuple[str, ...]] = []
     for task, (outcome, p) in zip(contest.tasks, contest.task_verdicts(), strict=True):
         digits = decision_digits(task)
         difference = f"{digits.signed(float(task.look.mean))}{digits.difference_suffix}"
         arms = f"{task.candidate} against {task.baseline}"
-        rows.append((arms, difference, format_interval(task, task.look), WORDS[outcome], format_p_value(p)))
+        pairs = f"{task.decided_after or task.pairs}"
+        rows.append((arms, pairs, difference, format_interval(task, task.look), WORDS[outcome], format_p_value(p)))
     return rows

@@ -77,6 +77,7 @@ from seedspread.statistics.sequential import (
     log_e_value,
     look,
     pairs_needed,
+    pairs_to_narrow,
     std_upper_limit,
 )
 from seedspread.statistics.spread import (

@@ -9,7 +9,6 @@ from seedspread.statistics.spread import Array, Interval
 
 FAR = 20  # robust standard deviations: among 5 normal scores one is so far in 0.5 % of arms, among 10 in under 0.01 %
 LEAST = 5  # of fewer scores the median and its deviations are too uncertain
-OF_EQUAL = 0.001  # of the median: taken for one standard deviation where most scores are equal
 
 
 def find_collapsed(scores: Array, sign: int = 1, beside: Sequence[Array] = ()) -> Array:
@@ -27,20 +26,21 @@ def find_collapsed(scores: Array, sign: int = 1, beside: Sequence[Array] = ()) -
     std = robust_std([scores])
     if beside:
         std = np.fmax(std, np.min([robust_std([scores, arm]) for arm in beside], axis=0))
-    found: Array = diverged | ((sign * (_median(scores) - scores) > FAR * std) & (std > 0))
+    found: Array = diverged | (sign * (_median(scores) - scores) > FAR * std)
     return found
 
 
 def robust_std(arms: Sequence[Array]) -> Array:
     """1.4826 times the median absolute deviation of scores (..., S) from the median of their arm, over all arms.
 
-    Up to half of the scores cannot move it (Rousseeuw and Croux 1993). Where most scores are equal, it is 0.001 times
-    the largest median.
+    Up to half of the scores cannot move it (Rousseeuw and Croux 1993). Where most scores are equal, it is the smallest
+    distance of another score from the median: so no score of two values, such as success and failure, is far away.
     """
     middles = [_median(arm) for arm in arms]
     away = np.concatenate([np.abs(arm - middle) for arm, middle in zip(arms, middles, strict=True)], axis=-1)
     std = 1.4826 * _median(away)
-    found: Array = np.where(std > 0, std, OF_EQUAL * np.abs(middles).max(axis=0))
+    step = np.where(away > 0, away, np.inf).min(axis=-1, keepdims=True)
+    found: Array = np.where(std > 0, std, step)
     return found
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import integrate, special, stats
 
-from seedspread.statistics.collapse import OF_EQUAL
 from seedspread.statistics.spread import Array, Interval, is_constant
+
+OF_EQUAL = 0.001  # of the median: the largest step that a scale of scores is taken to have
 
 
 @dataclass(frozen=True)

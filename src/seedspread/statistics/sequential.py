@@ -151,6 +151,21 @@ def chance_of_outcome(pairs: int, std: float, worth: float, alpha: float = 0.05)
     return float(np.maximum(0, 2 * beyond - 1).mean())  # at 0, both tails count: never more than at `worth`
 
 
+def pairs_to_narrow(std: float, worth: float, alpha: float = 0.05) -> int:
+    """The smallest number of pairs whose interval is no wider than `worth`: it decides, whatever the difference."""
+    low, high = FEWEST - 1, FEWEST
+    while _half_width(high, std, alpha) > worth / 2:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _half_width(middle, std, alpha) <= worth / 2 else (middle, high)
+    return high
+
+
+def _half_width(pairs: int, std: float, alpha: float) -> float:
+    return float(critical_t(pairs, alpha * (1 - COLLAPSE_SHARE))) * std / math.sqrt(pairs)
+
+
 def pairs_needed(std: float, worth: float, power: float = 0.8, alpha: float = 0.05) -> int:
     """The smallest number of pairs that decides with `power`, where the true mean difference is 0 or `worth`."""
     low, high = FEWEST - 1, FEWEST
