@@ -155,9 +155,9 @@ def test_rows_without_a_partner_are_named(ran, files, tmp_path):
     table.assign(seed=table["seed"] + 20).to_csv(tmp_path / "b.csv", index=False)
     code, out, _ = ran(*arms)
     assert code in (0, 12) and "20 rows of a and 20 rows of b have no partner yet" in out
-    table.assign(seed=table["seed"] + 100).to_csv(tmp_path / "b.csv", index=False)
-    code, _, err = ran(*arms, f"results={tmp_path}/other")
-    assert code == 1 and "a and b have no pair" in err
+    table.assign(seed=table["seed"] + 100).to_csv(tmp_path / "c.csv", index=False)
+    code, _, err = ran(arms[0], f"candidate={tmp_path}/c.csv", arms[2])
+    assert code == 1 and "a and c have no pair" in err
     code, _, err = ran(*files(30), "budget=9")
     assert code == 1 and "budget=9: files are decided on as they are" in err
 
