@@ -120,12 +120,15 @@ class RunningBands:
         folder = study / "tensorboard"
         first = not any(folder.glob("events.out.tfevents.*"))
         self._file = EventFile(folder, RUNNING)
+        metric = Study.load(study).metric
+        self._sign = metric.sign
         if first:  # TensorBoard uses the last layout: this one would hide the charts of an earlier report
-            self._file.add(_layout((), Study.load(study).metric))
+            self._file.add(_layout((), metric))
 
     def add(self, scores: Iterable[float]) -> None:
-        """Append mean, std, min and max of `scores` at the number of their seeds."""
+        """Append mean, std, min and max of the `scores` of healthy seeds at the number of these seeds."""
         values = np.array(list(scores), dtype=float)
+        values = values[~st.find_collapsed(values, self._sign)]  # as the report does
         self._file.add_bands(SEEDS_DONE, np.array([len(values)]), st.bands(values[:, None]))
         self._file.flush()
 
