@@ -46,14 +46,14 @@ def wanted_metric(cfg: DictConfig, study: Study) -> Metric | None:
     Raises InputError for another direction of the study's own metric.
     """
     metric = study.metric if cfg.metric is None else study.find_metric(cfg.metric)
-    if cfg.direction not in ("auto", metric.direction):
+    wanted = metric if cfg.direction == "auto" else replace(metric, direction=cfg.direction)
+    if wanted != metric:
         if metric == study.metric:
             raise InputError(
                 f"direction={cfg.direction}: {study.name} is scored by {metric.describe()}; leave direction out, or "
                 "name another metric with metric="
             )
-        metric = replace(metric, direction=cfg.direction)
-    return None if cfg.metric is None else metric
+    return None if cfg.metric is None else wanted
 
 
 def describe_studies(results: str) -> str:

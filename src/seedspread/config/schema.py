@@ -16,7 +16,7 @@ from seedspread.config.streams import A_SEED, LARGEST_SEED
 Auto = Literal["auto"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
 Interpolation = Literal["bilinear", "bicubic"]
-Direction = Literal["auto", "maximize", "minimize"]
+Direction = Literal["auto", "maximize", "minimize", "max", "min"]
 IF_SET = "if set"  # part of a study's identity unless it has its usual value
 WHOLE = "a seed is recorded only when it is trained and scored whole; {}"
 PERCENT = "percent, from 0 to below 100"

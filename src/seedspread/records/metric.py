@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+_SHORT = {"max": "maximize", "min": "minimize"}
 UNITS = ("fraction", "percent", "points", "nats", "seconds", "none")
 _SYMBOLS = {"fraction": "%", "percent": "%", "points": "points", "nats": "nats", "seconds": "s", "none": ""}
 _SMALLER_IS_BETTER = re.compile(r"loss|error|err|mse|mae|rmse|nll|ppl|perplexity|seconds|time")
@@ -24,10 +25,13 @@ class Metric:
     """
 
     name: str
-    direction: str  # maximize or minimize
+    direction: str  # maximize or minimize, in short max or min
     unit: str  # one of UNITS
     low: float | None = None
     high: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "direction", _SHORT.get(self.direction, self.direction))
 
     @classmethod
     def of(
