@@ -43,7 +43,11 @@ def avg_pool(x):
     return F.avg_pool2d(x, 2)
 
 
-ACTIVATIONS = {"celu": lambda x: F.celu(x, 0.1), "relu": F.relu, "gelu": F.gelu, "silu": F.silu}
+def smelu(x):
+    return torch.where(x <= -1, 0 * x, torch.where(x >= 1, x, (x + 1) ** 2 / 4))
+
+
+ACTIVATIONS = {"celu": lambda x: F.celu(x, 0.1), "relu": F.relu, "gelu": F.gelu, "silu": F.silu, "smelu": smelu}
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

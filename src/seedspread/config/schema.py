@@ -248,7 +248,7 @@ class ResNet9(Schema):
     channels: int = key("colour channels", least=1, follows="data.channels")
     classes: int | None = key("number of classes; null: as found", least=1, follows="data.classes")
     width: int = key("channels of the first layer; 64 in the paper", least=1)
-    activation: Literal["celu", "relu", "gelu", "silu"] = key("activation")
+    activation: Literal["celu", "relu", "gelu", "silu", "smelu"] = key("activation")
     pooling: Literal["max", "avg"] = key("pooling")
     scale: float = key("factor of the logits")
 

@@ -6,14 +6,16 @@ from typing import Literal
 from torch import Tensor, nn
 
 from seedspread.config.errors import InputError
+from seedspread.models.smelu import SmeLU
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "celu": lambda: nn.CELU(alpha=0.1, inplace=True),
     "relu": lambda: nn.ReLU(inplace=True),
     "gelu": nn.GELU,
     "silu": lambda: nn.SiLU(inplace=True),
+    "smelu": lambda: SmeLU(inplace=True),
 }
-MONOTONE = ("celu", "relu")
+MONOTONE = ("celu", "relu", "smelu")
 POOLS: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {
     "max": (nn.MaxPool2d, nn.AdaptiveMaxPool2d),
     "avg": (nn.AvgPool2d, nn.AdaptiveAvgPool2d),
@@ -43,7 +45,7 @@ class ResNet9(nn.Module):
         channels: int = 3,
         classes: int = 10,
         width: int = 64,
-        activation: Literal["celu", "relu", "gelu", "silu"] = "celu",
+        activation: Literal["celu", "relu", "gelu", "silu", "smelu"] = "celu",
         pooling: Literal["max", "avg"] = "max",
         scale: float = 0.1,
     ) -> None:
