@@ -85,7 +85,15 @@ def test_with_takes_paths_only(recorded):
 def test_changed_predictions_are_found(recorded):
     recorded.examples_path(3).write_bytes(pack_examples(9 - recorded.predictions(3), 10))
     text = again(recorded, 3).describe(3)
-    assert "the predicted labels" in text and "changed after it was written: the network is the same" in text
+    assert "the predictions (" in text and "changed after it was written: the network is the same" in text
+
+
+def test_a_seed_with_probabilities_is_reproduced_with_them(recorded, small):
+    train(small("seed=3", "overwrite=true", "examples.probabilities=float16"))
+    assert again(recorded, 3).differing == []
+    kept = recorded.probabilities(3)
+    recorded.examples_path(3).write_bytes(pack_examples(recorded.predictions(3), 10, probabilities=kept[:, ::-1]))
+    assert "the predictions (" in again(recorded, 3).describe(3)
 
 
 def test_a_record_without_its_score_is_no_record(recorded):

@@ -170,6 +170,12 @@ class Checkpoint(Schema):
     keep: bool = key("keep the trained network in results/STUDY/checkpoints/SEED.final.ckpt")
 
 
+class Examples(Schema):
+    probabilities: Literal["float16"] | None = key(
+        "keep the probabilities of all classes, two bytes each, beside the predicted label; null: the label alone"
+    )
+
+
 class Augmentation(Schema):
     target = "seedspread.data.augment.Augmentation"
     padding: int = key("zeros around a picture before it is cropped", least=0, unit="pixels")
@@ -414,6 +420,7 @@ class Train(Schema):
     metric: Metric = key("what a seed is scored by; study.yaml keeps it", identity=False)
     ckpt_path: str | None = key("checkpoint to resume from", identity=False, file=True)
     checkpoint: Checkpoint = key("checkpoints of a long seed, from which it resumes", identity=False)
+    examples: Examples = key("what a seed records of each test example", identity=False)
     jobs: int | Auto = key(
         "workers at once; auto: one a GPU, or one for each `threads` cores; on a cluster all it has",
         least=1,

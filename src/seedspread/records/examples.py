@@ -1,10 +1,10 @@
 """What each seed predicted for each test example.
 
     results/<study>/examples/index.npz    the test examples, in the order in which they are scored
-    results/<study>/examples/000003.npz   what seed 3 said of them: predicted labels, and of some modules probabilities
-                                          (N, classes) or scores (N,)
+    results/<study>/examples/000003.npz   what seed 3 said of them: predicted labels, where asked for probabilities
+                                          (N, classes), and of some modules scores (N,)
 
-A label takes one byte up to 256 classes, else two. Right or wrong follows from both files.
+A label takes one byte up to 256 classes, else two; a probability is a float16. Right or wrong follows from both files.
 """
 
 import io
@@ -50,13 +50,15 @@ class ExampleIndex:
 def pack_examples(predictions: Array | None, classes: int, **more: Array) -> bytes:
     """The contents of a seed's file: its predicted labels (N,), of so many `classes`, and `more` by example."""
     labels = {} if predictions is None else {"predictions": _shrink(predictions, classes)}
+    if "probabilities" in more:
+        more["probabilities"] = more["probabilities"].astype(np.float16)
     return _pack(**labels, **more)
 
 
-def read_examples(path: Path) -> dict[str, Array]:
-    """What is in a seed's file, by name; raises one of DAMAGED where there is none."""
+def read_examples(path: Path, *names: str) -> dict[str, Array]:
+    """What is in a seed's file, by name, all by default; raises one of DAMAGED where it is not there."""
     with np.load(path, allow_pickle=False) as stored:
-        return dict(stored)
+        return {name: stored[name] for name in names or stored.files}
 
 
 def _shrink(labels: Array, classes: int = 0) -> Array:

@@ -2,7 +2,7 @@
 
     results/<study>/study.yaml            config without its seeds, its digest, the metric, the data's SHA-256
     results/<study>/seeds/000003.json     the record of seed 3, written last and atomically
-    results/<study>/examples/             the labels that each seed predicted: seedspread.records.examples
+    results/<study>/examples/             what each seed predicted: seedspread.records.examples
     results/<study>/failed/000003.txt     the traceback of a seed that failed
     results/<study>/checkpoints/000003.ckpt  where an interrupted seed resumes; removed once the seed has its record
     results/<study>/damaged/              what was found in place of a record or a checkpoint
@@ -290,7 +290,7 @@ class Study:
     ) -> bool:
         """Write a record, and before it `predictions`, the predicted label of each test example (N,).
 
-        `more` that a seed says of each example: probabilities (N, classes), scores (N,).
+        `more` that a seed says of each example: probabilities (N, classes), kept as float16, and scores (N,).
 
         What stands in the record's place and does not count moves to damaged/. With `replaces`, the `stamp` from before
         the seed was trained, nothing is written where another worker has published meanwhile; False then. Raises
@@ -336,11 +336,15 @@ class Study:
 
     def predictions(self, seed: int) -> np.ndarray:
         """The labels that `seed` predicted (N,); raises one of examples.DAMAGED where they are missing or torn."""
-        return self.examples(seed)["predictions"]
+        return self.examples(seed, "predictions")["predictions"]
 
-    def examples(self, seed: int) -> dict[str, np.ndarray]:
-        """All that `seed` said of the test examples, by name; raises one of examples.DAMAGED as `predictions` does."""
-        return read_examples(self.examples_path(seed))
+    def probabilities(self, seed: int) -> np.ndarray:
+        """The probabilities that `seed` gave the classes (N, classes), float16; raises as `predictions` does."""
+        return self.examples(seed, "probabilities")["probabilities"]
+
+    def examples(self, seed: int, *names: str) -> dict[str, np.ndarray]:
+        """What `seed` said of the test examples, by name, all by default; raises as `predictions` does."""
+        return read_examples(self.examples_path(seed), *names)
 
     def correct(self, record: Record, index: ExampleIndex | None = None) -> np.ndarray:
         """Which test examples a seed got right, a bit each, packed (ceil(N / 8),) uint8.
@@ -352,7 +356,7 @@ class Study:
         if self.schema == 1:
             bits = np.load(path)
         else:
-            predictions = read_examples(path)["predictions"]
+            predictions = self.predictions(record.seed)
             bits = np.packbits(predictions == (index or self.read_index()).labels[: len(predictions)])
         if bits.dtype != np.uint8 or bits.shape != (-(-examples // 8),):
             raise ValueError(f"{path} has other examples than its record")

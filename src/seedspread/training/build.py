@@ -114,6 +114,11 @@ def _build_module(cfg: DictConfig, streams: Streams) -> L.LightningModule:
         module = build_object(cfg, "module", _convert_="all")
     if not isinstance(module, L.LightningModule):
         raise InputError(f"module._target_={cfg.module._target_}: a {type(module).__name__}, not a LightningModule")
+    if cfg.examples.probabilities and not hasattr(module, "example_results"):
+        raise InputError(
+            f"examples.probabilities={cfg.examples.probabilities}: {type(module).__name__} has no method "
+            "example_results that returns them; add it, or set null"
+        )
     return seed_hooks(module, streams)
 
 
@@ -127,7 +132,8 @@ def _build_classifier(cfg: DictConfig, data: Any, streams: Streams, device: torc
     model = model.to(device=device, memory_format=hardware.MEMORY_FORMATS[cfg.memory_format])
     if cfg.compile is not None:
         model = compile_network(model, cfg)
-    return Classifier(model, instantiate(cfg.loss), build_optimizer(cfg), instantiate(cfg.schedule))
+    parts = instantiate(cfg.loss), build_optimizer(cfg), instantiate(cfg.schedule)
+    return Classifier(model, *parts, keeps_probabilities=bool(cfg.examples.probabilities))
 
 
 def describe_source(cfg: DictConfig) -> str | None:

@@ -142,7 +142,8 @@ class StackedClassifier(Classifier):
         heads: Any = [classifier.model for classifier in classifiers]
         if not all(isinstance(head, LinearProbe) for head in heads):
             raise InputError("stack: only the heads of model=linear_probe train in one step; set stack=1")
-        super().__init__(ProbeStack(heads).to(heads[0].weight.device), first.loss, first.optimizer, first.schedule)
+        stack = ProbeStack(heads).to(heads[0].weight.device)
+        super().__init__(stack, first.loss, first.optimizer, first.schedule, first.keeps_probabilities)
         self.classifiers, self.recorders = list(classifiers), list(recorders)
         self.tested: list[dict[str, float]] = [{} for _ in recorders]
 
@@ -171,6 +172,14 @@ class StackedClassifier(Classifier):
         self._score_loss += torch.stack(losses)
         self._scored.append(logits.argmax(2))
         self._labels.append(labels)
+        if self.keeps_probabilities:
+            self._said.append(logits.softmax(2).half())
+
+    def _keep_results_of(self, i: int, predictions: Tensor) -> None:
+        """Give classifier `i` what its head said in the last scoring; `predictions` (seeds, examples)."""
+        self.classifiers[i].predictions = predictions[i]
+        if self._said:
+            self.classifiers[i].probabilities = torch.cat([said[i] for said in self._said])
 
     def on_validation_epoch_end(self) -> None:
         predictions = torch.cat(self._scored, 1)
@@ -184,7 +193,7 @@ class StackedClassifier(Classifier):
             means = (train_loss / max(seen, 1), train_correct / max(seen, 1), val_loss / n, val_correct / n)
             metrics = {"epoch": self.current_epoch, **dict(zip(METRICS, means, strict=True))}
             recorder.logged.log_metrics(metrics, self.trainer.global_step - 1)
-            self.classifiers[i].predictions = predictions[i]
+            self._keep_results_of(i, predictions)
             if recorder.find_divergence():
                 self._keep_weights(i)
         if all(recorder.diverged is not None for recorder in self.recorders):
@@ -196,7 +205,7 @@ class StackedClassifier(Classifier):
         for i, (loss, right) in enumerate(zip(self._score_loss.tolist(), correct.tolist(), strict=True)):
             n = predictions.shape[1]
             self.tested[i] = {"test/loss": loss / n, "test/acc": right / n}
-            self.classifiers[i].predictions = predictions[i]
+            self._keep_results_of(i, predictions)
 
     def on_train_end(self) -> None:
         for i, recorder in enumerate(self.recorders):

@@ -23,7 +23,8 @@ class Classifier(L.LightningModule):
     It logs train/loss, train/acc (on augmented pictures), val/loss (cross-entropy) and val/acc of each scored epoch;
     losses in nats, accuracies as fractions. Sums stay on the device; the host synchronises once an epoch, when it reads
     them. On a test set it logs test/loss (cross-entropy) and test/acc. `predictions` are the labels (examples,) of the
-    last scoring, in the order of the set.
+    last scoring, in the order of the set; with `keeps_probabilities`, `probabilities` (examples, classes) are the
+    softmax of its logits in single precision, rounded to float16.
     """
 
     def __init__(
@@ -32,12 +33,16 @@ class Classifier(L.LightningModule):
         loss: nn.Module,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: Callable[[Optimizer], LRScheduler] | WarmUp | None = None,
+        keeps_probabilities: bool = False,
     ) -> None:
         super().__init__()
         self.model, self.loss = model, loss
         self.optimizer, self.schedule = optimizer, schedule
+        self.keeps_probabilities = keeps_probabilities
         self.predictions: Tensor | None = None
+        self.probabilities: Tensor | None = None
         self._scored: list[Tensor] = []
+        self._said: list[Tensor] = []  # probabilities, where they are kept
         self._labels: list[Tensor] = []
         self._train_sums = torch.zeros(3)
 
@@ -79,7 +84,7 @@ class Classifier(L.LightningModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        self._scored, self._labels = [], []
+        self._scored, self._labels, self._said = [], [], []
         self._score_loss = torch.zeros((), device=self.device)
 
     def on_test_epoch_start(self) -> None:
@@ -91,18 +96,26 @@ class Classifier(L.LightningModule):
         self._score_loss += F.cross_entropy(logits, labels, reduction="sum")
         self._scored.append(logits.argmax(1))
         self._labels.append(labels)
+        if self.keeps_probabilities:
+            self._said.append(logits.softmax(1).half())
 
     def test_step(self, batch: Batch) -> None:
         self.validation_step(batch)
 
-    def on_validation_epoch_end(self) -> None:
+    def _keep_results(self) -> Tensor:
+        """Keep what this scoring gave; return the predicted labels."""
         self.predictions = torch.cat(self._scored)
+        self.probabilities = torch.cat(self._said) if self._said else None
+        return self.predictions
+
+    def on_validation_epoch_end(self) -> None:
+        predictions = self._keep_results()
         if self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
             return
-        correct = (self.predictions == torch.cat(self._labels)).sum()
+        correct = (predictions == torch.cat(self._labels)).sum()
         sums = torch.cat([self._sum_over_ranks(self._train_sums), self._score_loss[None], correct[None]])
         train_loss, train_correct, seen, val_loss, val_correct = sums.tolist()  # the one synchronisation of an epoch
-        n = len(self.predictions)
+        n = len(predictions)
         means = (train_loss / max(seen, 1), train_correct / max(seen, 1), val_loss / n, val_correct / n)
         metrics = dict(zip(METRICS, means, strict=True))
         self.log_dict(metrics, logger=False)
@@ -110,17 +123,21 @@ class Classifier(L.LightningModule):
             logger.log_metrics({**metrics, "epoch": self.current_epoch}, self.global_step - 1)
 
     def on_test_epoch_end(self) -> None:
-        self.predictions = torch.cat(self._scored)
-        correct = (self.predictions == torch.cat(self._labels)).sum()
+        predictions = self._keep_results()
+        correct = (predictions == torch.cat(self._labels)).sum()
         sums = torch.stack([self._score_loss, correct]).double().cpu()  # Lightning takes a float in single precision
-        self.log_dict(dict(zip(("test/loss", "test/acc"), sums / len(self.predictions), strict=True)))
+        self.log_dict(dict(zip(("test/loss", "test/acc"), sums / len(predictions), strict=True)))
 
     def example_results(self) -> dict[str, Tensor]:
-        """The labels predicted in the last scoring; with true labels where the data do not tell them otherwise."""
+        """What the last scoring gave: labels, and probabilities where they are kept.
+
+        With true labels where the data do not tell them otherwise.
+        """
         assert self.predictions is not None
         known = self._trainer is None or hasattr(getattr(self.trainer, "datamodule", None), "example_index")
         labels = {} if known else {"labels": torch.cat(self._labels)}
-        return {"predictions": self.predictions, **labels}
+        probabilities = {} if self.probabilities is None else {"probabilities": self.probabilities}
+        return {"predictions": self.predictions, **probabilities, **labels}
 
     def _sum_over_ranks(self, values: Tensor) -> Tensor:
         """The sum over all processes that train this seed together; each scores all examples itself."""

@@ -132,16 +132,19 @@ def reproduce(study: Study, seed: int, more: Sequence[str] = ()) -> Reproduction
     if before.status == Status.FAILED:
         raise InputError(f"seed={seed}: it failed ({before.reason}); there is no result to compare with")
     with tempfile.TemporaryDirectory() as scratch:
-        cfg = recorded_config(study, before, more)
+        cfg, kept = recorded_config(study, before, more), {}
+        with suppress(*DAMAGED):
+            kept = study.examples(seed)
         with open_dict(cfg):
             cfg.results = scratch
+            cfg.examples = {"probabilities": "float16" if "probabilities" in kept else None}
             cfg.trainer.default_root_dir = scratch
         cfg, again = open_study(cfg)
         now = train_seed(cfg, again, seed)
         comparison = compare_records(before, now, study.metric)
         same = before.predictions_sha256 is None
         with suppress(*DAMAGED):
-            kept, new = (one.examples(seed) for one in (study, again))
+            new = again.examples(seed)
             same = kept.keys() == new.keys() and all(np.array_equal(kept[name], new[name]) for name in kept)
         if not same:
             file = study.examples_path(seed)
@@ -149,7 +152,7 @@ def reproduce(study: Study, seed: int, more: Sequence[str] = ()) -> Reproduction
                 comparison.reasons.append(
                     f"{file.name} is missing or was changed after it was written: the network is the same"
                 )
-            comparison.differing.append(f"the predicted labels ({file})")
+            comparison.differing.append(f"the predictions ({file})")
     if comparison.differing:
         changed = find_differences(study.config, study_identity(cfg))
         comparison.reasons[:0] = [f"{key}: {old} recorded, {new} now" for key, old, new in changed]

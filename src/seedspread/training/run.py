@@ -37,7 +37,7 @@ def train_seed(
         cfg.seed = seed  # a sweep composes once for all its seeds, and a logger's folder is named after its seed
     module, data, header, device = build_run(cfg, study, seed)
     checkpoint = find_checkpoint(cfg, study, module, header)
-    recorder = SeedRecord(study, header, started, replaces=replaces)
+    recorder = SeedRecord(study, header, started, replaces=replaces, probabilities=bool(cfg.examples.probabilities))
     checkpoints = Checkpoints(study.checkpoint_path(seed), **cfg.checkpoint)
     with other_ranks(cfg.trainer.devices, train_rank, cfg, study, seed, checkpoint) as plugins:
         tested = fit(cfg, module, data, [recorder, checkpoints], device, checkpoint, leases, [recorder], plugins)

@@ -1,6 +1,5 @@
 """Records a seed: what its module logs, how long it takes, and which bits it ends with."""
 
-import hashlib
 import math
 import time
 from collections.abc import Mapping
@@ -8,14 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 
 from seedspread.config.errors import InputError
 from seedspread.config.identity import find_differences
-from seedspread.records.examples import ExampleIndex
 from seedspread.records.record import Record, Status
 from seedspread.records.study import Study
+from seedspread.training.example_results import hash_results, read_example_results
 from seedspread.training.metric_log import MetricLog, finite
 from seedspread.training.module import Classifier
 from seedspread.training.seeded_loaders import count_stream_workers
@@ -29,17 +27,24 @@ class SeedRecord(L.Callback):
 
     `started` is the `time.perf_counter()` at which work on the seed started. Seconds are wall time: train (steps),
     score (on the validation and the test set), setup (all the rest until the record is written). A resumed seed counts
-    the time up to its checkpoint too. Of `together` seeds that train in one step each has an equal share.
+    the time up to its checkpoint too. Of `together` seeds that train in one step each has an equal share. With
+    `probabilities`, those that the module gives to each test example are needed.
 
     Training stops where a loss that was logged is not finite: the seed has diverged, as has one whose study's metric is
     not finite at the end.
     """
 
     def __init__(
-        self, study: Study, header: dict[str, Any], started: float, together: int = 1, replaces: str | None = None
+        self,
+        study: Study,
+        header: dict[str, Any],
+        started: float,
+        together: int = 1,
+        replaces: str | None = None,
+        probabilities: bool = False,
     ) -> None:
         self.study, self.header, self.started, self.together = study, header, started, together
-        self._replaces = replaces
+        self._replaces, self._probabilities = replaces, probabilities
         self.logged = MetricLog()
         self.diverged: str | None = None
         self._seconds = {"train": 0.0, "score": 0.0}
@@ -150,51 +155,22 @@ class SeedRecord(L.Callback):
         last = self.logged.last(self.study.metric.name)
         if self.diverged is None and last is not None and not math.isfinite(last):
             self.diverged = f"the last {self.study.metric.name} was not finite"
-        examples, index = ({}, None) if tested is None else _read_examples(module)
+        examples, index = ({}, None) if tested is None else read_example_results(module, self._probabilities)
         if index is not None:
             self.study.check_examples(index)
-        told = next((examples[name] for name in ("predictions", "scores", "probabilities") if name in examples), None)
+        told, sha256 = hash_results(examples)
         logged = self.logged.curves()
         logged["final"] |= {name: finite(float(value)) for name, value in (tested or {}).items()}
         record = Record(
             **self.header,
             status=Status.DIVERGED if self.diverged else Status.FINISHED,
             reason=self.diverged,
-            test_examples=None if told is None else len(told),
+            test_examples=told,
             **logged,
             seconds={part: round(value / self.together, 4) for part, value in self._spent().items()},
             weights_sha256=weights_sha256(module.model if isinstance(module, Classifier) else module),
-            predictions_sha256=None if told is None else _hash(told),
+            predictions_sha256=sha256,
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         self.study.write(record, examples.pop("predictions", None), self._replaces, **examples)
         return record
-
-
-def _hash(told: np.ndarray) -> str:
-    """SHA-256 of what a seed said of each example: labels as int64, all else as it is, little-endian."""
-    kind = "<i8" if told.dtype.kind in "iub" else told.dtype.newbyteorder("<")
-    return hashlib.sha256(np.ascontiguousarray(told, dtype=kind).tobytes()).hexdigest()
-
-
-def _read_examples(module: L.LightningModule) -> tuple[dict[str, np.ndarray], ExampleIndex | None]:
-    """What the hook `example_results` of a module returns, as arrays, and the index that its `labels` make up.
-
-    Raises InputError for arrays of other names or of different lengths.
-    """
-    hook = getattr(module, "example_results", None)
-    if hook is None:
-        return {}, None
-    given = {name: np.asarray(torch.as_tensor(value).detach().cpu()) for name, value in hook().items()}
-    allowed = ("labels", "predictions", "probabilities", "scores")
-    if unknown := sorted(set(given) - set(allowed)):
-        raise InputError(f"{type(module).__name__}.example_results: {unknown[0]} is none of {', '.join(allowed)}")
-    if len({len(array) for array in given.values()}) > 1:
-        sizes = ", ".join(f"{name}: {len(array)}" for name, array in given.items())
-        raise InputError(f"{type(module).__name__}.example_results: arrays of different lengths ({sizes})")
-    if "probabilities" in given and "predictions" not in given:
-        given["predictions"] = given["probabilities"].argmax(-1)
-    labels = given.pop("labels", None)
-    if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iub":
-        return given, ExampleIndex(labels.astype(np.int64), np.arange(len(labels)))
-    return given, None
