@@ -24,7 +24,7 @@ from seedspread.config.check import check_config
 from seedspread.config.errors import InputError
 from seedspread.config.explain import LAUNCHERS, explain_error, explain_launcher
 from seedspread.config.overrides import format_seeds, format_value, name_study, parse_seeds, shorten_seeds
-from seedspread.config.resolve import count_workers, is_local
+from seedspread.config.resolve import check_butterfly, count_workers, is_local
 from seedspread.config.schema import Train
 from seedspread.execution.executors import TRAINING, start_executor
 from seedspread.execution.leases import discard_unused
@@ -58,6 +58,7 @@ class StudySweep:
     def check(self) -> None:
         """Raise InputError for settings that cannot be, before anything is trained."""
         check_config(self.cfg, Train)
+        check_butterfly(self.cfg)
         if self.cfg.ckpt_path is not None and len(self.seeds) > 1:
             raise InputError(f"ckpt_path={self.cfg.ckpt_path}: a checkpoint belongs to one seed; resume it without -m")
 

@@ -59,6 +59,7 @@ def resolve_config(cfg: DictConfig) -> DictConfig:
     """
     if cfg.trainer.max_epochs is None and cfg.trainer.max_steps < 1:  # Lightning would train 1,000 epochs
         raise InputError("trainer.max_epochs=null: say how long, for example trainer.max_steps=5000")
+    check_butterfly(cfg)
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.trainer.accelerator = resolve_accelerator(cfg.trainer.accelerator)
@@ -73,6 +74,13 @@ def resolve_config(cfg: DictConfig) -> DictConfig:
         cfg.memory_format = resolve_memory_format(cfg.memory_format, cfg.trainer.precision)
     drop_left_over_keys(cfg)
     return cfg
+
+
+def check_butterfly(cfg: DictConfig) -> None:
+    """Raise InputError where training ends before the bit of `butterfly` is flipped."""
+    epoch, epochs = cfg.get("butterfly"), cfg.trainer.max_epochs
+    if epoch is not None and epochs is not None and epoch >= epochs:
+        raise InputError(f"butterfly={epoch}: choose an epoch below trainer.max_epochs={epochs}")
 
 
 def is_local(cfg: DictConfig) -> bool:

@@ -415,6 +415,12 @@ class Train(Schema):
     seeds: Any = key("", refused="name seeds with seed=, and with -m several: 'seed=range(0,20)'")
     streams: StreamSeeds = key("seeds of single streams; null: each follows the seed")
     study: str | int = key("folder in results/; an experiment gives its own name", identity=False)
+    butterfly: int | None = key(
+        "epochs after which the lowest bit of one weight is flipped, another for each seed; 0: before the first step",
+        least=0,
+        unit="epochs",
+        identity=IF_SET,
+    )
     results: str = key("folder of all studies", identity=False)
     overwrite: bool = key("train a seed again that has its record", identity=False)
     metric: Metric = key("what a seed is scored by; study.yaml keeps it", identity=False)
@@ -488,6 +494,13 @@ class Tune(Train):
 
 
 class Sources(Train):
+    butterfly: int | list[float] | None = key(  # type: ignore[assignment]
+        "epochs after which the lowest bit of one weight is flipped, a study each, against another seed; 0: before the "
+        "first step; null: the spread by source",
+        least=0,
+        unit="epochs",
+        needed="epochs, for example butterfly=[0,5]; 0: before the first step",
+    )
     n: int = key("seeds of each study", least=2)
 
 

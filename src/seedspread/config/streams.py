@@ -12,7 +12,7 @@ A_SEED = "a seed is a whole number from 0 to 2**63-1, for example {key}=3"
 STREAMS = ("init", "order", "augment", "other", "split")
 
 # Spawn keys are part of what a seed reproduces: never renumber them.
-_SPAWN_KEYS = {"init": 0, "order": 1, "augment": 2, "other": 3, "split": 4}
+_SPAWN_KEYS = {"init": 0, "order": 1, "augment": 2, "other": 3, "split": 4, "butterfly": 5}
 
 
 def check_seed(value: Any, key: str = "seed") -> int:

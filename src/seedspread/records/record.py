@@ -54,6 +54,7 @@ class Record:
     test_examples: int | None = None
     features: Mapping[str, Any] | None = None  # backbone and cache of a linear probe
     stacked: int | None = None  # how many seeds trained in one step
+    flipped: str | None = None  # the weight whose lowest bit was flipped, with `butterfly`
     resumed_from: str | None = None
     resumed_from_config: str | None = None
     resumed_with: Mapping[str, list[Any]] | None = None  # what differed: [before, after]

@@ -23,7 +23,7 @@ from seedspread.report.document import Document, Figure, Paragraph, Part, Table,
 from seedspread.report.drawing import BLUE, GREY, draw_dots, save_figure
 from seedspread.report.labels import with_unit
 from seedspread.report.study_words import format_interval
-from seedspread.statistics import Interval
+from seedspread.statistics import Array, Interval
 
 SPLIT = "split alone"
 VARIED = {"init alone": "init", "order alone": "order", "augmentation alone": "augment", SPLIT: "split"}
@@ -56,16 +56,26 @@ class Source:
         return Interval(self.std_interval.low**2, self.std_interval.high**2)
 
 
-def read_source(varied: str, study: Study, n: int) -> Source:
-    """The spread over runs 0 to n - 1 of one study, without any others; InputError where some are missing."""
+def read_scores(study: Study, n: int) -> tuple[Scores, Array]:
+    """The records of a study, by its metric of the test set where it has one, and the scores (n,) of runs 0 to n - 1.
+
+    InputError where some of these are missing.
+    """
     chosen = Scores.of(study)
     found = chosen.by(chosen.test_metric) if chosen.test_metric else chosen
     scores = found.final[found.seeds < n]
     if len(scores) < n:
         raise InputError(f"{study.folder}: {len(scores)} of {n} runs are finished; seedspread status shows the rest")
+    return found, scores
+
+
+def read_source(varied: str, study: Study, n: int) -> Source:
+    """The spread over runs 0 to n - 1 of one study, without any others; InputError where some are missing."""
+    chosen = Scores.of(study)
+    found, scores = read_scores(study, n)
     mean, std = float(scores.mean()), float(st.sample_std(scores))
     source = Source(varied, study.name, n, mean, std, st.std_interval(scores), found.metric)
-    if found is chosen:
+    if found.metric == chosen.metric:
         return source
     validation, record = chosen.final[chosen.seeds < n], chosen.finished[0]
     interval = st.UNKNOWN

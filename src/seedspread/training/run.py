@@ -16,7 +16,8 @@ from omegaconf import DictConfig, open_dict
 from seedspread.execution.leases import Worker
 from seedspread.records.record import Record
 from seedspread.records.study import Study
-from seedspread.training.build import build_run, silence_libraries
+from seedspread.training.build import Header, build_run, silence_libraries
+from seedspread.training.callbacks.butterfly import Butterfly
 from seedspread.training.callbacks.checkpoints import PATHS, Checkpoints, find_checkpoint
 from seedspread.training.callbacks.seed_record import SeedRecord
 from seedspread.training.loggers import close_logger, open_logger
@@ -39,8 +40,9 @@ def train_seed(
     checkpoint = find_checkpoint(cfg, study, module, header)
     recorder = SeedRecord(study, header, started, replaces=replaces, probabilities=bool(cfg.examples.probabilities))
     checkpoints = Checkpoints(study.checkpoint_path(seed), **cfg.checkpoint)
+    callbacks = [recorder, checkpoints, *build_butterfly(cfg, header)]
     with other_ranks(cfg.trainer.devices, train_rank, cfg, study, seed, checkpoint) as plugins:
-        tested = fit(cfg, module, data, [recorder, checkpoints], device, checkpoint, leases, [recorder], plugins)
+        tested = fit(cfg, module, data, callbacks, device, checkpoint, leases, [recorder], plugins)
     record = recorder.write(module, tested)
     checkpoints.finish()
     return record
@@ -55,8 +57,14 @@ def train_rank(
         cfg.logger = None
     module, data, header, device = build_run(cfg, study, seed, rank)
     recorder = SeedRecord(study, header, time.perf_counter())
-    callbacks = [recorder, Checkpoints(study.checkpoint_path(seed), **cfg.checkpoint)]
+    checkpoints = Checkpoints(study.checkpoint_path(seed), **cfg.checkpoint)
+    callbacks = [recorder, checkpoints, *build_butterfly(cfg, header)]
     fit(cfg, module, data, callbacks, device, checkpoint, None, [recorder], plugins)
+
+
+def build_butterfly(cfg: DictConfig, header: Header) -> list[L.Callback]:
+    """The callback that flips a bit, where the config says when; `header` then says of which weight."""
+    return [] if cfg.get("butterfly") is None else [Butterfly(cfg.butterfly, header)]
 
 
 def fit(

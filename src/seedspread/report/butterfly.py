@@ -1,0 +1,338 @@
+"""How far runs part that differ in one bit of one weight, beside runs of other seeds: spread and churn, over epochs.
+
+Summers and Dinneen 2021 ("Nondeterminism and instability in neural network optimization", arXiv 2103.04514): one bit at
+the start gives as much as another seed. Altıntaş et al. 2025 (arXiv 2506.13234): the later, the less.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib import figure
+from matplotlib.axes import Axes
+
+from seedspread import statistics as st
+from seedspread.config.errors import InputError
+from seedspread.records.digits import Digits
+from seedspread.records.files import draft_folder, unwritable_error
+from seedspread.records.record import Record
+from seedspread.records.scores import Scores
+from seedspread.records.study import Study
+from seedspread.report.agreement import Agreement
+from seedspread.report.agreement_words import percent, percent_interval
+from seedspread.report.document import Document, Figure, Note, Paragraph, Part, Table, write_document
+from seedspread.report.drawing import BLUE, COLUMN, GREY, ORANGE, ROW, STYLE, save_figure, use_integer_ticks
+from seedspread.report.labels import with_unit
+from seedspread.report.sources import ALL, read_scores
+from seedspread.report.study_words import format_interval
+from seedspread.statistics import Array, Interval
+
+INIT, HELD = "init alone", "nothing"
+SHOWN = {ALL: "another seed", INIT: "another init"}
+CONTROLS = 2  # runs without a flip
+
+
+def name_flip(epoch: int) -> str:
+    """What is varied where a bit is flipped after so many epochs."""
+    return f"one bit after epoch {epoch}" if epoch else "one bit before the first step"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Runs 0 to n - 1 of one study: their scores (n,) in the unit shown, and their labels where they are known.
+
+    `epoch` is that of the flip, None of other seeds.
+    """
+
+    varied: str
+    epoch: int | None
+    scores: Array
+    found: Scores
+    agreement: Agreement | None
+
+    @classmethod
+    def read(cls, varied: str, study: Study, n: int) -> "Spread":
+        """InputError where runs are missing, or ended before their flip."""
+        found, scores = read_scores(study, n)
+        agreement = Agreement.of(found)
+        if agreement is not None:
+            first = agreement.seeds < n
+            agreement = replace(agreement, seeds=agreement.seeds[first], labels=agreement.labels[first])
+        epoch = study.config.get("butterfly")
+        spread = cls(varied, epoch, scores, found, agreement)
+        if epoch is not None and (early := sum(record.flipped is None for record in spread.records)):
+            raise InputError(
+                f"{study.folder}: {early} of {n} runs ended before their bit was flipped, after epoch {epoch}"
+            )
+        return spread
+
+    @property
+    def records(self) -> list[Record]:
+        return [record for record in self.found.finished if record.seed < len(self.scores)]
+
+    @property
+    def std(self) -> float:
+        return float(st.sample_std(self.scores))
+
+    @property
+    def std_interval(self) -> Interval:
+        return st.std_interval(self.scores)
+
+    @property
+    def churn(self) -> st.Churn | None:
+        return None if self.agreement is None else self.agreement.churn
+
+    def std_ratio(self, other: "Spread") -> tuple[float, Interval]:
+        return st.std_ratio(self.scores, other.scores)
+
+    def churn_difference(self, other: "Spread") -> tuple[float, Interval] | None:
+        """How much larger its churn is than that of `other`; None where labels are not known of the same examples."""
+        one, two = self.agreement, other.agreement
+        if one is None or two is None or not one.shares_examples(two):
+            return None
+        return st.churn_difference(one.churn, two.churn)
+
+
+@dataclass(frozen=True)
+class Butterfly:
+    """Spreads by the epoch of the flip, ascending, those of other seeds, and the runs without a flip."""
+
+    flips: list[Spread]
+    seeds: Spread
+    inits: Spread
+    held: list[Record]
+
+    @classmethod
+    def read(cls, studies: Mapping[str, Study], n: int) -> "Butterfly":
+        """From the studies by what is varied; InputError where runs are missing."""
+        found = {varied: Spread.read(varied, study, n) for varied, study in studies.items() if varied != HELD}
+        flips = [spread for spread in found.values() if spread.epoch is not None]
+        held = Spread.read(HELD, studies[HELD], CONTROLS)
+        return cls(flips, found[ALL], found[INIT], held.records)
+
+    @property
+    def rows(self) -> list[Spread]:
+        return [self.seeds, self.inits, *self.flips]
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the runs without a flip ended with the same bits."""
+        return len({record.weights_sha256 for record in self.held}) == 1
+
+    def without_effect(self, spread: Spread) -> int | None:
+        """How many runs with a flip ended with the predictions of the run without; None where that is not known."""
+        known = self.held[0].predictions_sha256
+        if known is None or spread.epoch is None or not self.repeats:
+            return None
+        return sum(record.predictions_sha256 == known for record in spread.records)
+
+    @cached_property
+    def digits(self) -> Digits:
+        stds = [spread.std for spread in self.rows if spread.std]
+        largest = max(float(np.abs(spread.scores).max()) for spread in self.rows)
+        return Digits.of_error(self.seeds.found.metric, min(stds, default=0.0), largest)
+
+
+def _in_brackets(interval: Interval, shown: str) -> str:
+    return f" ({shown})" if interval.is_known else ""
+
+
+def butterfly_table(found: Butterfly) -> Table:
+    """Std and churn of each study with their intervals, and how they compare with those of another seed."""
+    rows, d, metric = [], found.digits, found.seeds.found.metric
+    for spread in found.rows:
+        row = [SHOWN.get(spread.varied, spread.varied), f"{len(spread.scores)}"]
+        row.append(d.plus_minus(float(spread.scores.mean()), spread.std) + _std_interval(spread, d))
+        row.append("" if spread is found.seeds else _format_ratio(*spread.std_ratio(found.seeds)))
+        churn, difference = spread.churn, spread.churn_difference(found.seeds)
+        if churn is None:
+            row.append("")
+        else:
+            row.append(f"{100 * churn.value:.2f}" + _in_brackets(churn.interval, percent_interval(churn.interval)))
+        row.append("" if spread is found.seeds or difference is None else _format_points(*difference))
+        lost = found.without_effect(spread)
+        rows.append([*row, "" if lost is None else f"{lost} of {len(spread.scores)}"])
+    head = ["varied", "runs", with_unit(f"{metric.name}, mean ± std", metric.symbol) + " (std, 95 %)"]
+    head += ["std / another seed's", "churn, % (95 %)", "churn − another seed's, points", "predict as without a flip"]
+    return Table(head, rows, numbers=1)
+
+
+def _std_interval(spread: Spread, d: Digits) -> str:
+    interval = spread.std_interval
+    return _in_brackets(interval, d.interval(*interval)) if interval.is_known else ""
+
+
+def _format_ratio(ratio: float, interval: Interval) -> str:
+    return "" if np.isnan(ratio) else f"{ratio:.2f}" + _in_brackets(interval, format_interval(interval))
+
+
+def _format_points(value: float, interval: Interval) -> str:
+    low, high = (100 * side for side in interval)
+    return f"{100 * value:+.2f}" + _in_brackets(interval, f"{low:+.2f} to {high:+.2f}")
+
+
+def butterfly_answer(found: Butterfly) -> list[str]:
+    """How much spread one bit gives, beside another seed; whether later flips give less; the control."""
+    first, last = found.flips[0], found.flips[-1]
+    lines = [_spread_sentence(found, first)]
+    lines.append(_compare(first, found.seeds, "One bit", "another seed", "another seed's"))
+    if last is not first:
+        line = _compare(last, first, f"A flip after epoch {last.epoch}", f"one {_when(first)}", f"that {_when(first)}")
+        lines.append(line)
+    return [*lines, _control_sentence(found)]
+
+
+def _when(spread: Spread) -> str:
+    return f"after epoch {spread.epoch}" if spread.epoch else "before the first step"
+
+
+def _spread_sentence(found: Butterfly, spread: Spread) -> str:
+    """Std and churn by one bit and by another seed."""
+    d, metric = found.digits, found.seeds.found.metric
+    stds = [f"{d.difference(s.std)}{_std_interval(s, d).replace('(', '(95 %: ')}" for s in (spread, found.seeds)]
+    line = f"One bit of one weight, flipped {_when(spread)}, gives {metric.name} a std of {stds[0]}; another seed"
+    line += f" {stds[1]}."
+    if spread.churn is None or found.seeds.churn is None:
+        return line
+    churns = [
+        percent(churn.value) + _in_brackets(churn.interval, f"95 %: {percent_interval(churn.interval)}")
+        for churn in (spread.churn, found.seeds.churn)
+    ]
+    return f"{line} Two such runs give different labels on {churns[0]} of the test examples, two seeds on {churns[1]}."
+
+
+def _compare(one: Spread, other: Spread, subject: str, than: str, whose: str) -> str:
+    """Whether std and churn of `one` are shown to be smaller or larger than those of `other`."""
+    ratio, interval = one.std_ratio(other)
+    answers = [("spread of scores", _side(interval, 1.0), f"std {_format_ratio(ratio, interval)} times {whose}")]
+    if (difference := one.churn_difference(other)) is not None:
+        value, apart = difference
+        answers.append(("churn", _side(apart, 0.0), f"churn {_format_points(value, apart)} points"))
+    known = [(what, side) for what, side, _ in answers if side]
+    numbers = "; ".join(number for _, _, number in answers)
+    if not known:
+        what = " or ".join(what for what, _, _ in answers)
+        return (
+            f"That {subject[0].lower()}{subject[1:]} gives less {what} than {than} is not shown, nor more: {numbers}."
+        )
+    parts = [f"{side} {what}" for what, side in known]
+    open_ = [f"in {what} no difference is shown" for what, side, _ in answers if not side]
+    return f"{subject} gives {' and '.join(parts)} than {than}{''.join(f'; {each}' for each in open_)}: {numbers}."
+
+
+def _side(interval: Interval, equal: float) -> str:
+    """On which side of equality a whole interval lies; empty where it holds equality or is unknown."""
+    return "less" if interval.high < equal else "more" if interval.low > equal else ""
+
+
+def _control_sentence(found: Butterfly) -> str:
+    if found.repeats:
+        return (
+            f"Control: {CONTROLS} runs without a flip end with the same weights, bit for bit, so the one bit is all "
+            "that runs with a flip differ in."
+        )
+    return (
+        f"Control: {CONTROLS} runs without a flip end with different weights. This machine adds spread of its own, and "
+        "what the bit does is unknown; trainer.deterministic=true may help."
+    )
+
+
+def _notes(found: Butterfly) -> list[str]:
+    """How the numbers are to be read."""
+    lines = [
+        "A flip changes the lowest bit of one trained weight, the smallest change there is. All its runs have the "
+        "init, order, augmentation and split of seed 0; each flips the bit of another weight, drawn by its number. The "
+        "intervals are for other weights, not for other seeds to flip them in. Another seed changes all streams, "
+        "another init the first weights alone.",
+    ]
+    if found.seeds.churn is not None:
+        lines.append(
+            "Churn is the share of test examples to which two runs of a row give different labels, over all pairs of "
+            "runs; its intervals are for other runs and other test examples. Each interval covers 95 % on its own."
+        )
+    precision = str(found.held[0].precision)
+    if any(found.without_effect(spread) for spread in found.flips) and precision.endswith("16-mixed"):
+        lines.append(
+            f"In {precision} a layer rounds its 32-bit weights to 16 bits in each step, which hides the lowest bit "
+            "until the rounding tips over; trainer.precision=32-true shows the bit itself."
+        )
+    return lines
+
+
+@mpl.rc_context(STYLE)
+def butterfly_figure(found: Butterfly) -> figure.Figure:
+    """Std and churn over the epoch of the flip, with 95 % intervals; bands for another seed."""
+    metric = found.seeds.found.metric
+    panels = 1 if found.seeds.churn is None else 2
+    fig = figure.Figure(figsize=(COLUMN * (1.4 if panels > 1 else 1), ROW), layout="constrained")
+    axes = fig.subplots(1, panels, squeeze=False)[0]
+    unit = f", {metric.difference_symbol}" if metric.difference_symbol else ""
+    _draw_over_epochs(axes[0], found, [(s.std, s.std_interval) for s in found.rows])
+    axes[0].set_title(f"std of {metric.name}{unit}")
+    if panels > 1:
+        churns = [(s.churn.value, s.churn.interval) if s.churn else (np.nan, st.UNKNOWN) for s in found.rows]
+        _draw_over_epochs(axes[1], found, [(100 * v, Interval(100 * i.low, 100 * i.high)) for v, i in churns])
+        axes[1].set_title("churn, % of test examples")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return fig
+
+
+def _draw_over_epochs(ax: Axes, found: Butterfly, values: Sequence[tuple[float, Interval]]) -> None:
+    """`values` are in the order of `found.rows`."""
+    (seed, band), (init, _), *flips = values
+    if band.is_known:
+        ax.axhspan(*band, color=GREY, alpha=0.18, linewidth=0, label="its 95 %")
+    ax.axhline(seed, color=GREY, linewidth=1.4, label="another seed")
+    ax.axhline(init, color=ORANGE, linewidth=1.2, linestyle="--", label="another init")
+    epochs = [spread.epoch or 0 for spread in found.flips]
+    for epoch, (_, interval) in zip(epochs, flips, strict=True):
+        if interval.is_known:
+            ax.plot([epoch, epoch], interval, color=BLUE, linewidth=2)
+    ax.plot(epochs, [value for value, _ in flips], "o-", color=BLUE, linewidth=0.8, label="one bit, 95 %")
+    ax.set_xlabel("epochs trained before the flip")
+    ax.set_ylim(bottom=0)
+    ax.margins(x=0.08)
+    use_integer_ticks(ax)
+
+
+def butterfly_document(name: str, found: Butterfly) -> Document:
+    """The page of the butterflies of the study `name`."""
+    lead, *rest = butterfly_answer(found)
+    if not found.repeats:
+        *rest, control = rest
+        rest_parts: list[Part] = [*map(Paragraph, rest), Note([control])]
+    else:
+        rest_parts = [*map(Paragraph, rest)]
+    caption = "Std and churn of runs that differ in one bit, by the epoch of the flip, beside those of another seed."
+    parts = [*rest_parts, Figure("butterfly", caption), butterfly_table(found), *map(Paragraph, _notes(found))]
+    return Document(f"One flipped bit against another seed: {name}", [lead], parts)
+
+
+def write_butterfly(name: str, found: Butterfly, folder: Path) -> Path:
+    """Write page, table and figure as index.html and butterfly.md, .csv, .png and .svg in `folder`; return the page."""
+    rows = []
+    for s in found.rows:
+        ratio, ratios = s.std_ratio(found.seeds)
+        difference, differences = s.churn_difference(found.seeds) or (None, st.UNKNOWN)
+        churn, churns = (None, st.UNKNOWN) if s.churn is None else (s.churn.value, s.churn.interval)
+        rows.append(
+            {"varied": s.varied, "study": s.found.name, "epoch": s.epoch, "runs": len(s.scores)}
+            | {"metric": s.found.metric.name, "mean": float(s.scores.mean()), "std": s.std}
+            | {"std_low": s.std_interval.low, "std_high": s.std_interval.high}
+            | {"std_ratio": ratio, "std_ratio_low": ratios.low, "std_ratio_high": ratios.high}
+            | {"churn": churn, "churn_low": churns.low, "churn_high": churns.high}
+            | {"churn_difference": difference, "churn_difference_low": differences.low}
+            | {"churn_difference_high": differences.high, "without_effect": found.without_effect(s)}
+        )
+    try:
+        with draft_folder(folder) as draft:
+            save_figure(butterfly_figure(found), draft, "butterfly")
+            pd.DataFrame(rows).to_csv(draft / "butterfly.csv", index=False)
+            write_document(butterfly_document(name, found), draft, "butterfly")
+    except OSError as error:
+        raise unwritable_error(folder, error) from error
+    return folder / "index.html"
