@@ -125,3 +125,48 @@ def test_the_split_of_other_peoples_data_is_a_source_of_its_own(invoked, tmp_pat
     assert (
         table.loc[SPLIT, "std"] > 0 and table.loc["augmentation alone", "std"] == 0 and table.loc[NOTHING, "std"] == 0
     )
+
+
+def test_butterflies_meet_other_seeds(design, tmp_path):
+    code, out, err = design("n=3", "butterfly=[1,0]", "trainer.max_epochs=2")
+    results = tmp_path / "results"
+    assert code == 0 and not err
+    studies = ["digits-held", "digits-butterfly-0", "digits-butterfly-1", "digits-all", "digits-init"]
+    assert {path.name for path in results.iterdir()} == {*studies, "digits-butterfly"}
+    assert {path.name for path in (results / "digits-butterfly").iterdir()} == {
+        "index.html",
+        *(f"butterfly.{kind}" for kind in ("md", "csv", "png", "svg")),
+    }
+    held, *others = (Study.load(results / name).scan().records for name in studies)
+    assert len({record.weights_sha256 for record in held.values()}) == 1 and len(held) == 2
+    assert "Control: 2 runs without a flip end with the same weights, bit for bit" in out
+    assert [len({record.flipped for record in records.values()}) for records in others] == [3, 3, 1, 1]
+    for records in others[:2]:
+        assert all(record.streams == held[0].streams for record in records.values())
+    assert {record.split_sha256 for record in others[0].values()} == {held[0].split_sha256}
+    rows = pd.read_csv(results / "digits-butterfly" / "butterfly.csv").set_index("varied")
+    assert rows["epoch"].dropna().to_dict() == {"one bit before the first step": 0, "one bit after epoch 1": 1}
+    for varied, records in zip(["one bit before the first step", "one bit after epoch 1", ALL], others, strict=False):
+        scores = [100 * record.final["test/acc"] for record in records.values()]
+        assert rows.loc[varied, "std"] == pytest.approx(np.std(scores, ddof=1))
+    known = [record.predictions_sha256 for record in others[1].values()]
+    assert rows.loc["one bit after epoch 1", "without_effect"] == known.count(held[0].predictions_sha256)
+    before = {path: path.stat().st_mtime_ns for path in results.glob("*/seeds/*.json")}
+    assert design("n=3", "butterfly=1", "trainer.max_epochs=2")[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before, "what is recorded is not trained again"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("butterfly=[0,1]", "butterfly=1: choose an epoch below trainer.max_epochs=1"),
+        ("butterfly=[0.5]", "butterfly=[0.5]: name whole epochs, for example butterfly=[0,5]"),
+        ("butterfly=[]", "butterfly=[]: name whole epochs, for example butterfly=[0,5]"),
+        ("butterfly=-1", "butterfly=-1: epochs, for example butterfly=[0,5]"),
+        ("butterfly=late", "butterfly=late: epochs, for example butterfly=[0,5]"),
+    ],
+)
+def test_epochs_that_cannot_be_are_refused_before_anything_is_trained(design, tmp_path, given, says):
+    code, _, err = design(given)
+    assert code == 1 and says in err and len(err.strip().splitlines()) == 1
+    assert not list(tmp_path.glob("results/*"))

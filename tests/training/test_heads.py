@@ -139,8 +139,8 @@ def test_stacks_are_for_gpus_unless_set(probe, config):
         stack_size(resolve_config(config("experiment=digits", "stack=2")))
 
 
-@pytest.mark.parametrize("setting", ["trainer.gradient_clip_val=1.0", "callbacks=gradient_norms"])
-def test_what_treats_all_gradients_as_one_is_refused_for_stacks(probe, setting):
+@pytest.mark.parametrize("setting", ["trainer.gradient_clip_val=1.0", "callbacks=gradient_norms", "butterfly=1"])
+def test_what_treats_all_heads_as_one_is_refused_for_stacks(probe, setting):
     with pytest.raises(InputError, match=f"stack=2: {setting} does not treat each head alone; set stack=1"):
         stack_size(resolve_config(probe("stack=2", setting)))
     on_gpu = resolve_config(probe(setting))

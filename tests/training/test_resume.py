@@ -127,6 +127,15 @@ def test_schedules_by_step_clipping_and_gradient_norms_resume_within_an_epoch(re
     assert same(record, whole) and record.resumed_from and "grad_norm/p90" in record.final
 
 
+@pytest.mark.parametrize("at", [(1,), (11,), (12,), (13,), (14,), (24,), (30,), (12, 13), (10, 12, 14, 25)])
+def test_a_seed_that_is_resumed_across_its_flip_flips_once(resumed, at, uninterrupted):
+    """The flip stands before step 12."""
+    whole = uninterrupted("butterfly=1")
+    record, _ = resumed("parts", at, "butterfly=1")
+    assert same(record, whole) and record.resumed_from and record.flipped == whole.flipped is not None
+    assert not same(record, uninterrupted())
+
+
 def test_a_seed_resumed_with_gradient_norms_has_the_norms_from_there_on(digits, resumed, monkeypatch):
     fit = training_run.fit
     with monkeypatch.context() as patch:

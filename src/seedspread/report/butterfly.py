@@ -137,52 +137,46 @@ class Butterfly:
         return Digits.of_error(self.seeds.found.metric, min(stds, default=0.0), largest)
 
 
-def _in_brackets(interval: Interval, shown: str) -> str:
-    return f" ({shown})" if interval.is_known else ""
+def _with_interval(value: str, interval: Interval, shown: str) -> str:
+    """A cell that breaks before its interval, not within."""
+    return f"{value} ({shown})".replace(" to ", "\u00a0to\u00a0") if interval.is_known else value
+
+
+def _signed(interval: Interval) -> str:
+    return " to ".join(f"{100 * side:+.2f}" for side in interval)
 
 
 def butterfly_table(found: Butterfly) -> Table:
     """Std and churn of each study with their intervals, and how they compare with those of another seed."""
     rows, d, metric = [], found.digits, found.seeds.found.metric
     for spread in found.rows:
-        row = [SHOWN.get(spread.varied, spread.varied), f"{len(spread.scores)}"]
-        row.append(d.plus_minus(float(spread.scores.mean()), spread.std) + _std_interval(spread, d))
-        row.append("" if spread is found.seeds else _format_ratio(*spread.std_ratio(found.seeds)))
-        churn, difference = spread.churn, spread.churn_difference(found.seeds)
-        if churn is None:
+        interval, churn, difference = spread.std_interval, spread.churn, spread.churn_difference(found.seeds)
+        mean, std = float(spread.scores.mean()), spread.std
+        row = [SHOWN.get(spread.varied, spread.varied), f"{len(spread.scores)}", d.plain(mean)]
+        row.append(_with_interval(d.plain(std), interval, d.interval(*interval) if interval.is_known else ""))
+        ratio, ratios = spread.std_ratio(found.seeds)
+        known = spread is not found.seeds and not np.isnan(ratio)
+        row.append(_with_interval(f"{ratio:.2f}", ratios, format_interval(ratios)) if known else "")
+        shown = "" if churn is None else f"{100 * churn.value:.2f}"
+        row.append("" if churn is None else _with_interval(shown, churn.interval, percent_interval(churn.interval)))
+        if spread is found.seeds or difference is None:
             row.append("")
         else:
-            row.append(f"{100 * churn.value:.2f}" + _in_brackets(churn.interval, percent_interval(churn.interval)))
-        row.append("" if spread is found.seeds or difference is None else _format_points(*difference))
+            row.append(_with_interval(f"{100 * difference[0]:+.2f}", difference[1], _signed(difference[1])))
         lost = found.without_effect(spread)
-        rows.append([*row, "" if lost is None else f"{lost} of {len(spread.scores)}"])
-    head = ["varied", "runs", with_unit(f"{metric.name}, mean ± std", metric.symbol) + " (std, 95 %)"]
-    head += ["std / another seed's", "churn, % (95 %)", "churn − another seed's, points", "predict as without a flip"]
+        rows.append([*row, "" if lost is None else f"{lost}"])
+    head = ["varied", "runs", with_unit(f"{metric.name}, mean", metric.symbol), "std (95 %)", "std / another seed's"]
+    head += ["churn, % (95 %)", "churn - another seed's, points", "predict as without a flip"]
     return Table(head, rows, numbers=1)
 
 
-def _std_interval(spread: Spread, d: Digits) -> str:
-    interval = spread.std_interval
-    return _in_brackets(interval, d.interval(*interval)) if interval.is_known else ""
-
-
-def _format_ratio(ratio: float, interval: Interval) -> str:
-    return "" if np.isnan(ratio) else f"{ratio:.2f}" + _in_brackets(interval, format_interval(interval))
-
-
-def _format_points(value: float, interval: Interval) -> str:
-    low, high = (100 * side for side in interval)
-    return f"{100 * value:+.2f}" + _in_brackets(interval, f"{low:+.2f} to {high:+.2f}")
-
-
 def butterfly_answer(found: Butterfly) -> list[str]:
-    """How much spread one bit gives, beside another seed; whether later flips give less; the control."""
+    """Whether one bit spreads less than another seed, and than another init; whether a later one does; the control."""
     first, last = found.flips[0], found.flips[-1]
-    lines = [_spread_sentence(found, first)]
-    lines.append(_compare(first, found.seeds, "One bit", "another seed", "another seed's"))
+    lines = [_compare(found, first, found.seeds, f"one bit of one weight, flipped {_when(first)},", "another seed")]
+    lines.append(_compare(found, first, found.inits, "the same bit", "another init, with all else held,"))
     if last is not first:
-        line = _compare(last, first, f"A flip after epoch {last.epoch}", f"one {_when(first)}", f"that {_when(first)}")
-        lines.append(line)
+        lines.append(_compare(found, last, first, f"a flip {_when(last)}", f"one {_when(first)}"))
     return [*lines, _control_sentence(found)]
 
 
@@ -190,38 +184,30 @@ def _when(spread: Spread) -> str:
     return f"after epoch {spread.epoch}" if spread.epoch else "before the first step"
 
 
-def _spread_sentence(found: Butterfly, spread: Spread) -> str:
-    """Std and churn by one bit and by another seed."""
-    d, metric = found.digits, found.seeds.found.metric
-    stds = [f"{d.difference(s.std)}{_std_interval(s, d).replace('(', '(95 %: ')}" for s in (spread, found.seeds)]
-    line = f"One bit of one weight, flipped {_when(spread)}, gives {metric.name} a std of {stds[0]}; another seed"
-    line += f" {stds[1]}."
-    if spread.churn is None or found.seeds.churn is None:
-        return line
-    churns = [
-        percent(churn.value) + _in_brackets(churn.interval, f"95 %: {percent_interval(churn.interval)}")
-        for churn in (spread.churn, found.seeds.churn)
-    ]
-    return f"{line} Two such runs give different labels on {churns[0]} of the test examples, two seeds on {churns[1]}."
-
-
-def _compare(one: Spread, other: Spread, subject: str, than: str, whose: str) -> str:
-    """Whether std and churn of `one` are shown to be smaller or larger than those of `other`."""
+def _compare(found: Butterfly, one: Spread, other: Spread, subject: str, than: str) -> str:
+    """Whether std and churn of `one` are shown to be smaller or larger than those of `other`, and both."""
     ratio, interval = one.std_ratio(other)
-    answers = [("spread of scores", _side(interval, 1.0), f"std {_format_ratio(ratio, interval)} times {whose}")]
-    if (difference := one.churn_difference(other)) is not None:
+    d = found.digits
+    number = f"std {d.plain(one.std)} against {d.difference(other.std)}"
+    number += "" if np.isnan(ratio) else f" ({ratio:.2f} times{_level(interval, format_interval(interval))})"
+    answers = [("spread of scores", _side(interval, 1.0), number)]
+    difference = one.churn_difference(other)
+    if difference is not None and one.churn is not None and other.churn is not None:
         value, apart = difference
-        answers.append(("churn", _side(apart, 0.0), f"churn {_format_points(value, apart)} points"))
-    known = [(what, side) for what, side, _ in answers if side]
-    numbers = "; ".join(number for _, _, number in answers)
-    if not known:
-        what = " or ".join(what for what, _, _ in answers)
-        return (
-            f"That {subject[0].lower()}{subject[1:]} gives less {what} than {than} is not shown, nor more: {numbers}."
-        )
-    parts = [f"{side} {what}" for what, side in known]
-    open_ = [f"in {what} no difference is shown" for what, side, _ in answers if not side]
-    return f"{subject} gives {' and '.join(parts)} than {than}{''.join(f'; {each}' for each in open_)}: {numbers}."
+        number = f"churn {100 * one.churn.value:.2f} against {percent(other.churn.value)} ({100 * value:+.2f} points"
+        number += f"{_level(apart, _signed(apart))})"
+        answers.append(("churn", _side(apart, 0.0), number))
+    known = [f"{side} {what}" for what, side, _ in answers if side]
+    unknown = [what for what, side, _ in answers if not side]
+    words = f"{subject} gives {' and '.join(known)} than {than.rstrip(',')}" if known else ""
+    if unknown:
+        words += "; " if known else f"between {subject} and {than} "
+        words += f"no difference in {' or '.join(unknown)} is shown"
+    return f"{words[0].upper()}{words[1:]}: {'; '.join(number for _, _, number in answers)}."
+
+
+def _level(interval: Interval, shown: str) -> str:
+    return f", 95 %: {shown}" if interval.is_known else ""
 
 
 def _side(interval: Interval, equal: float) -> str:
@@ -232,8 +218,8 @@ def _side(interval: Interval, equal: float) -> str:
 def _control_sentence(found: Butterfly) -> str:
     if found.repeats:
         return (
-            f"Control: {CONTROLS} runs without a flip end with the same weights, bit for bit, so the one bit is all "
-            "that runs with a flip differ in."
+            f"Control: {CONTROLS} runs without a flip end with the same weights, bit for bit. Runs with a flip differ "
+            "in nothing but their one bit each."
         )
     return (
         f"Control: {CONTROLS} runs without a flip end with different weights. This machine adds spread of its own, and "
@@ -284,9 +270,9 @@ def butterfly_figure(found: Butterfly) -> figure.Figure:
 def _draw_over_epochs(ax: Axes, found: Butterfly, values: Sequence[tuple[float, Interval]]) -> None:
     """`values` are in the order of `found.rows`."""
     (seed, band), (init, _), *flips = values
+    ax.axhline(seed, color=GREY, linewidth=1.4, label="another seed")
     if band.is_known:
         ax.axhspan(*band, color=GREY, alpha=0.18, linewidth=0, label="its 95 %")
-    ax.axhline(seed, color=GREY, linewidth=1.4, label="another seed")
     ax.axhline(init, color=ORANGE, linewidth=1.2, linestyle="--", label="another init")
     epochs = [spread.epoch or 0 for spread in found.flips]
     for epoch, (_, interval) in zip(epochs, flips, strict=True):
@@ -307,7 +293,8 @@ def butterfly_document(name: str, found: Butterfly) -> Document:
         rest_parts: list[Part] = [*map(Paragraph, rest), Note([control])]
     else:
         rest_parts = [*map(Paragraph, rest)]
-    caption = "Std and churn of runs that differ in one bit, by the epoch of the flip, beside those of another seed."
+    what = "Std" if found.seeds.churn is None else "Std and churn"
+    caption = f"{what} of runs that differ in one bit, by the epoch of the flip, beside another seed."
     parts = [*rest_parts, Figure("butterfly", caption), butterfly_table(found), *map(Paragraph, _notes(found))]
     return Document(f"One flipped bit against another seed: {name}", [lead], parts)
 
