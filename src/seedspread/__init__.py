@@ -2,6 +2,7 @@
 
     import seedspread as ss
     ss.train(["experiment=digits", "seed=3"])                       # one seed -> its record
+    ss.sweep(train, seeds=range(20), metric="rmse")                 # any function of a seed -> its scores
     scores = ss.Scores.of(ss.Study.load("results/digits"))          # every seed of a study: scores, curves, tables
     ss.compare(scores, other_scores).verdict                        # "better", "worse", "equivalent", "not shown" ...
     ss.Decision("plain", "mine", worth=0.2).add(seed, 90.1, 90.4)   # pair by pair, until .outcome is decided
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seedspread import statistics
+    from seedspread.commands.functions import sweep
     from seedspread.commands.train import train
     from seedspread.config.errors import InputError
     from seedspread.config.streams import Streams
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from seedspread.records.scores import Scores
     from seedspread.records.study import Study
     from seedspread.report.study_page import write_report
+    from seedspread.scripts.generators import seed_everything, streams
+    from seedspread.scripts.recorder import record
     from seedspread.statistics.power import achieved_power, detectable_difference, seeds_needed
 
 __version__ = "0.2.0"
@@ -36,12 +40,17 @@ __all__ = [
     "achieved_power",
     "compare",
     "detectable_difference",
+    "record",
+    "seed_everything",
     "seeds_needed",
     "statistics",
+    "streams",
+    "sweep",
     "train",
     "write_report",
 ]
 _MODULES = {
+    "commands.functions": ["sweep"],
     "commands.train": ["train"],
     "config.errors": ["InputError"],
     "config.streams": ["Streams"],
@@ -50,6 +59,8 @@ _MODULES = {
     "records.scores": ["Scores"],
     "records.study": ["Study"],
     "report.study_page": ["write_report"],
+    "scripts.generators": ["seed_everything", "streams"],
+    "scripts.recorder": ["record"],
     "statistics.power": ["achieved_power", "detectable_difference", "seeds_needed"],
 }
 

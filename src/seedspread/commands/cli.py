@@ -6,11 +6,13 @@ Only the command that was asked for is imported, so that the list of commands is
 import difflib
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 COMMANDS = {
     "train": "train a seed, or with -m and seed=range(0,20) a sweep of seeds",
+    "run": "run a program of yours once a seed: seedspread run seed=0 -- CMD {seed}",
     "report": "page, tables, figures and TensorBoard bands of a study",
     "compare": "is one study better than another, and how sure is that",
     "decide": "is one better than another: train both until it is decided",
@@ -24,6 +26,8 @@ COMMANDS = {
     "batch_size": "the batch size that trains fastest here",
 }
 
+PROGRAMS = {"run"}  # commands that run what follows --
+TEXTS = ("seed", "regex", "file", "events")  # keys of theirs that Hydra's grammar would take apart
 TRAINING = {"batch_size", "reproduce", "sources", "train", "tune"}  # commands that train
 
 
@@ -44,6 +48,12 @@ def _use_working_directory(arguments: Sequence[str]) -> list[str]:
     return ["--config-dir", str(folder)] if folder else []
 
 
+def split_program(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What is seedspread's of a command line, and the program after its first --."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return list(arguments[:end]), list(arguments[end + 1 :])
+
+
 def main() -> None:
     """Run the command that the command line names."""
     arguments = sys.argv[1:]
@@ -62,16 +72,22 @@ def main() -> None:
     from seedspread.config.extras import check_train_extra  # noqa: PLC0415
 
     with plain_errors():
-        if {"-h", "--help"} & set(arguments):
+        if {"-h", "--help"} & set(split_program(arguments)[0]):
             from seedspread.config.help import format_help  # noqa: PLC0415
 
             print(format_help(name, COMMANDS[name], [a for a in arguments[1:] if not a.startswith("-")]))
             return
-        if "--" in arguments:
+        if "--" in arguments and name not in PROGRAMS:
             raise InputError(f"--: what follows it is a program of yours, and seedspread {name} runs none")
+        arguments, program = split_program(arguments)
         if name in TRAINING:
             check_train_extra()
         if name in TRAINING or name == "decide":  # which without training decides on files
             arguments += _use_working_directory(arguments)
+        if name in PROGRAMS:
+            from seedspread.config.overrides import quote_text  # noqa: PLC0415
+
+            arguments = [arguments[0], *(quote_text(argument, TEXTS) for argument in arguments[1:])]
     sys.argv = [f"seedspread {name}", *arguments[1:]]
-    run_command(import_module(f"seedspread.commands.{name}").main)
+    command = import_module(f"seedspread.commands.{name}").main
+    run_command(partial(command, program) if name in PROGRAMS else command)

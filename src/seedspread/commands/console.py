@@ -47,12 +47,11 @@ def wanted_metric(cfg: DictConfig, study: Study) -> Metric | None:
     """
     metric = study.metric if cfg.metric is None else study.find_metric(cfg.metric)
     wanted = metric if cfg.direction == "auto" else replace(metric, direction=cfg.direction)
-    if wanted != metric:
-        if metric == study.metric:
-            raise InputError(
-                f"direction={cfg.direction}: {study.name} is scored by {metric.describe()}; leave direction out, or "
-                "name another metric with metric="
-            )
+    if wanted != metric and metric == study.metric:
+        raise InputError(
+            f"direction={cfg.direction}: {study.name} is scored by {metric.describe()}; leave direction out, or "
+            "name another metric with metric="
+        )
     return None if cfg.metric is None else wanted
 
 

@@ -136,7 +136,7 @@ def train_studies(sweeps: Sequence[StudySweep], quiet: bool = False) -> None:
             _train_missing(sweep, executor, quiet)
             study = Study.load(sweep.folder)
             scan = study.scan()
-            if failure := _find_failure(sweep, scan):
+            if failure := find_failure(sweep.folder, sweep.seeds, scan):
                 failures.append(failure)
             progress = Progress.of(scan.records.values(), study.metric)
             if quiet:
@@ -144,7 +144,7 @@ def train_studies(sweeps: Sequence[StudySweep], quiet: bool = False) -> None:
                 continue
             say("\n" + summarise_study(study, scan))
             if sweep.cfg.report:
-                several += _report(study)
+                several += report_study(study)
             if not failure and sweep is sweeps[-1]:
                 for line in suggest_commands(sweep, progress):
                     say(line)
@@ -170,15 +170,15 @@ def _train_missing(sweep: StudySweep, executor: Executor, quiet: bool) -> None:
     request_seeds(folder, format_seeds(seeds))
     if todo:
         queue = SeedQueue(f"{TRAINING}:train_job", config, folder, todo, uuid.uuid4().hex, 60 * cfg.lease_minutes)
-        with SweepMonitor(folder, todo, before, _points(folder) if cfg.report else None, quiet) as monitor:
+        with SweepMonitor(folder, todo, before, open_points(folder) if cfg.report else None, quiet) as monitor:
             noun = "seeds" if stack == 1 else "stacks of seeds"
             run_plan(SweepPlan(queue, monitor, stack, executor.workers), executor, cfg.fail_fast, noun)
 
 
-def _find_failure(sweep: StudySweep, scan: Scan) -> str | None:
+def find_failure(folder: Path, seeds: Sequence[int], scan: Scan) -> str | None:
     """What went wrong with a study: it was stopped, seeds failed, or seeds have no record."""
-    name, seeds = sweep.cfg.study, sweep.seeds
-    if stopped := stop_reason(sweep.folder):
+    name = folder.name
+    if stopped := stop_reason(folder):
         return f"{name} stopped: {stopped}\nFix the cause and run the same command again."
     if left := [seed for seed in seeds if seed not in scan.records]:
         missing = f"{len(left)} of {len(seeds)} seeds have no record (seed {shorten_seeds(left)})"
@@ -188,7 +188,7 @@ def _find_failure(sweep: StudySweep, scan: Scan) -> str | None:
     return None
 
 
-def _report(study: Study) -> "list[Findings]":
+def report_study(study: Study) -> "list[Findings]":
     """Write the report of a study; its findings, unless there are none."""
     from seedspread.report.study_page import write_report  # noqa: PLC0415 - matplotlib
 
@@ -199,13 +199,15 @@ def _report(study: Study) -> "list[Findings]":
     return []
 
 
-def _points(folder: Path) -> Callable[[], ScorePoints]:
-    def open_points() -> ScorePoints:
+def open_points(folder: Path) -> Callable[[], ScorePoints]:
+    """What a monitor opens once there are scores to show in TensorBoard."""
+
+    def open_bands() -> ScorePoints:
         from seedspread.report.tensorboard import RunningBands  # noqa: PLC0415 - TensorBoard takes a second
 
         return RunningBands(folder)
 
-    return open_points
+    return open_bands
 
 
 @contextmanager

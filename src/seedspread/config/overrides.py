@@ -127,6 +127,17 @@ def quote_overrides(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
     return found
 
 
+def quote_text(argument: str, keys: Sequence[str]) -> str:
+    """An argument in Hydra's grammar: the value of one of `keys` is a text, whatever is in it.
+
+    >>> quote_text("regex=loss: (.*)", ["regex"])
+    "regex='loss: (.*)'"
+    """
+    key, _, value = argument.partition("=")
+    plain = key in keys and value != "null" and not value.startswith(("'", '"'))
+    return f"{key}={format_value(value)}" if plain else argument
+
+
 def format_seeds(seeds: Sequence[int]) -> str:
     """Seeds in short: [0, 1, 2, 7] is "0-2,7"."""
     runs: list[list[int]] = []

@@ -1,7 +1,9 @@
 """What `auto` means on this machine: accelerator, precision, memory format, number of workers."""
 
 import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 from omegaconf import DictConfig, open_dict
@@ -96,7 +98,7 @@ def count_workers(cfg: DictConfig) -> tuple[int | None, int]:
     given = None if cfg.jobs == "auto" else cfg.jobs
     if not is_local(cfg):
         return given, 0
-    gpus, together = count_gpus(cfg), cfg.trainer.devices
+    gpus, together = count_gpus(cfg), cfg.trainer.devices if "trainer" in cfg else 1
     if gpus and together > gpus:
         raise InputError(f"trainer.devices={together}: this machine has {gpus} GPUs")
     return given or gpus // together * cfg.workers_per_gpu or max(1, count_cores() // (cfg.threads * together)), gpus
@@ -112,8 +114,21 @@ def has_gpu_driver() -> bool:
     return any(Path(place).exists() for place in GPU_DRIVERS) or shutil.which("nvidia-smi") is not None
 
 
+def count_listed_gpus() -> int:
+    """How many GPUs CUDA_VISIBLE_DEVICES or NVIDIA's driver lists; torch, which a script may lack, is not asked."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return len([device for device in given.split(",") if device.strip() not in ("", "-1")])
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    return len(re.findall(r"^GPU \d+", listed.stdout, re.MULTILINE))
+
+
 def count_gpus(cfg: DictConfig) -> int:
-    """How many GPUs a sweep on this machine trains on."""
+    """How many GPUs a sweep on this machine trains on, or `gpus` where it runs scripts: auto takes all."""
+    if "trainer" not in cfg:
+        return count_listed_gpus() if cfg.gpus == "auto" else int(cfg.gpus)
     if cfg.trainer.accelerator != "cpu" and has_gpu_driver():
         import torch
 

@@ -154,14 +154,17 @@ class StreamSeeds(Schema):
     split: int | None = key("which training examples validate", **SEED, identity=IF_SET)
 
 
-class Metric(Schema):
-    name: str = key("name that the module logs; every other logged metric is recorded as well")
+class _Metric(Schema):
     direction: Direction = key("of better; auto: by the name, minimize for val/loss")
     unit: Literal["auto", "fraction", "percent", "points", "nats", "seconds", "none"] = key(
         "unit of the logged values; fractions are shown as percent; auto: fraction for val/acc, else none"
     )
     low: float | None = key("smallest possible value; null: 0 for a fraction, else none")
     high: float | None = key("largest possible value; null: 1 for a fraction, else none")
+
+
+class Metric(_Metric):
+    name: str = key("name that the module logs; every other logged metric is recorded as well")
 
 
 class Checkpoint(Schema):
@@ -477,6 +480,36 @@ def is_foreign(cfg: Any, group: str) -> bool:
     return (cfg.get(group) or {}).get("_target_") not in (None, CLASSIFIER, *own)
 
 
+class ScriptMetric(_Metric):
+    name: str | None = key("metric that a seed is scored by; null: the first that is recorded")
+
+
+class Run(Schema):
+    """A program, or a function of `ss.sweep`, a seed at a time."""
+
+    seed: int | str | list[float] = key("seeds: 3, or 'seed=range(0,20)'")
+    study: str | int | None = key("folder in results/; null: the name of the first file in the command")
+    results: str = key("folder of all studies")
+    overwrite: bool = key("run a seed again that has its record")
+    metric: ScriptMetric = key("what a seed is scored by; study.yaml keeps it")
+    file: str | None = key("CSV or JSON file that the program writes; {seed} and {folder} stand for the seed's")
+    regex: str | None = key("pattern of its output with the number in brackets: 'accuracy: ([0-9.]+)'")
+    events: str | None = key("folder of TensorBoard that it writes; {seed} and {folder} stand for the seed's")
+    timeout: str | float | None = key("time after which a seed has failed: 90s, 30m, 4h; null: none")
+    jobs: int | Auto = key("workers at once; auto: one a GPU, or one for each `threads` cores", least=1)
+    threads: int = key("CPU threads of one seed; results depend on them", least=1, most=MOST_THREADS)
+    gpus: int | Auto = key("GPUs of this machine that the workers take turns over; auto: all", least=0)
+    workers_per_gpu: int = key("worker processes on each GPU", least=1)
+    report: bool = key("write the report at the end")
+    lease_minutes: float = key(
+        "time without a heartbeat after which another sweep runs a worker's seed", least=SHORTEST_LEASE, unit="minutes"
+    )
+    fail_fast: int = key("consecutive failures with one reason that stop it", least=1)
+    executor: LocalExecutor | RayExecutor | SlurmExecutor | Target = key(
+        "where seeds run; executor=slurm --help has Slurm's keys"
+    )
+
+
 class Tune(Train):
     search: Literal["explore", "exploit"] = key("quasi-random points, or points where scores promise most")
     trials: int = key("points of this search, recorded ones included", least=1)
@@ -601,6 +634,7 @@ class Reproduce(Schema):
 SCHEMAS: dict[str, type[Schema]] = {
     "train": Train,
     "report": Report,
+    "run": Run,
     "compare": Compare,
     "decide": Decide,
     "reproduce": Reproduce,

@@ -3,15 +3,17 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from seedspread.execution.signals import deaf_to_the_terminal
@@ -107,7 +109,7 @@ class LocalExecutor:
         process = self._context.Process(target=_serve, args=(theirs, str(Path.cwd()), environment))
         worker = _Worker(process, ours, place)
         self._workers.append(worker)
-        with deaf_to_the_terminal():
+        with deaf_to_the_terminal(), _no_main_module():
             process.start()
         theirs.close()  # so that the pipe ends when the worker dies
         return worker
@@ -115,6 +117,21 @@ class LocalExecutor:
     def _forget(self, worker: _Worker) -> None:
         self._workers.remove(worker)
         self._places.append(worker.place)
+
+
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Processes started within the block do not import the program that starts them.
+
+    multiprocessing would run a user's script again in each worker, up to the line that starts the workers; the names of
+    that script come to them with the task (cloudpickle).
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _serve(pipe: Connection, folder: str, environment: dict[str, str]) -> None:

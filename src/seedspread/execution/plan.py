@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from seedspread.config.overrides import shorten_seeds
 from seedspread.execution.leases import EXPIRY, Observer, release_lease
@@ -38,7 +39,7 @@ def find_missing_seeds(folder: Path, seeds: Sequence[int], overwrite: bool = Fal
 class SeedJob:
     """What a worker needs to train seeds of a study: the payload of its task."""
 
-    config: bytes  # a pickle of the composed config; the same object for all seeds of a study
+    config: Any  # a pickle of the composed config, or the script; the same object for all seeds of a study
     folder: Path
     seeds: dict[int, str]  # and the stamp of the record that the seed's own replaces; empty: none
     sweep: str  # which leases belong to
@@ -54,7 +55,7 @@ class SeedQueue:
     def __init__(
         self,
         function: str,
-        config: bytes,
+        config: Any,
         folder: Path,
         seeds: Iterable[int],
         sweep: str,

@@ -15,21 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seedspread.config.streams import Stream
-
-
-def torch_cpu_state(sequence: np.random.SeedSequence) -> torch.Tensor:
-    """A state for torch's CPU generator with the full entropy of `sequence`, shape (5056,) uint8.
-
-    On the CPU `torch.manual_seed` uses the low 32 bits of its argument: s and s + 2**32 draw the same numbers, and
-    among 10,000 hashed seeds two coincide with a probability of 1 %. NumPy and torch implement the same Mersenne
-    Twister (Matsumoto and Nishimura 1998), so the 624 words that NumPy derives become torch's state.
-    """
-    words = np.random.MT19937(sequence).state["state"]["key"]
-    state = torch.Generator().manual_seed(0).get_state()
-    # Layout (ATen, CPUGeneratorImpl): 24 bytes of header, then 624 words of 32 bits held as 64.
-    state[24 : 24 + 624 * 8] = torch.from_numpy(words.astype(np.uint64).view(np.uint8))
-    return state
+from seedspread.config.streams import Stream, torch_cpu_state
 
 
 @contextmanager

@@ -1,0 +1,67 @@
+"""`ss.sweep(train, seeds=range(20))`: the seeds of any Python function, recorded as those of a study."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from seedspread.commands.run import sweep_script, wanted_metric
+from seedspread.config.check import check_config
+from seedspread.config.compose import compose_config
+from seedspread.config.errors import InputError
+from seedspread.config.overrides import format_value
+from seedspread.config.resolve import is_local
+from seedspread.config.schema import Run
+from seedspread.config.streams import check_seed
+from seedspread.execution.signals import say
+from seedspread.records.scores import Scores
+from seedspread.scripts.function import Function
+from seedspread.scripts.worker import Parcel
+
+
+def sweep(
+    train: Callable[[int], Any],
+    seeds: Iterable[int] = range(20),
+    *,
+    study: str | None = None,
+    metric: str | None = None,
+    direction: str = "auto",
+    unit: str = "auto",
+    jobs: int | str = "auto",
+    threads: int = 1,
+    executor: str = "local",
+    results: str = "results",
+    overwrite: bool = False,
+    report: bool = True,
+    settings: Sequence[str] = (),
+) -> Scores:
+    """Call `train(seed)` for each of `seeds` that has no record yet; return the scores of the study.
+
+    The function returns a dict of metrics, yields one each epoch, or calls `ss.record`. `metric` is what a seed is
+    scored by, by default the first of them. The generators of Python, NumPy and of torch or TensorFlow, where imported,
+    are seeded before each call. `jobs` worker processes run the seeds, each with so many CPU `threads`; jobs=1 runs
+    them in this process. `settings` are further keys of `seedspread run`, as executor.partition=gpu. Type it again to
+    resume, to add seeds, or to share the work of another process.
+
+    Raises InputError where the study belongs to another function, its values or metric, and where seeds failed.
+
+    >>> scores = ss.sweep(lambda seed: {"rmse": 1 + seed}, seeds=range(3), study="mine", jobs=1, report=False)
+    mine ...
+    >>> scores.final
+    array([1., 2., 3.])
+    """
+    seeds = list(dict.fromkeys(check_seed(seed) for seed in seeds))
+    if not seeds:
+        raise InputError("seeds: none are named; for example seeds=range(20)")
+    name = study if study is not None else getattr(train, "__name__", type(train).__name__)
+    if name == "<lambda>":
+        raise InputError("name the study of a lambda: study=")
+    given = {"results": results, "study": name, "jobs": jobs, "threads": threads, "overwrite": overwrite}
+    given |= {"report": report, "metric.name": metric, "metric.direction": direction, "metric.unit": unit}
+    typed = [f"executor={executor}", *(f"{key}={format_value(value)}" for key, value in given.items()), *settings]
+    cfg = compose_config("run", typed)
+    check_config(cfg, Run)
+    function = Function.of(train, wanted_metric(cfg), cfg.threads)
+    inline = is_local(cfg) and cfg.jobs == 1
+    recorded = sweep_script(function, cfg, seeds, None if inline else Parcel.of(function))
+    where = "" if results == "results" else f" results={format_value(results)}"
+    say(f"next: more seeds; seedspread compare baseline={recorded.name} candidate=OTHER{where} for another function")
+    return Scores.of(recorded)

@@ -1,0 +1,1 @@
+"""Training code of the user's own: Python functions and programs, a seed at a time."""

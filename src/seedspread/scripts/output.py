@@ -1,0 +1,172 @@
+"""The metrics of a program that knows nothing of seedspread: JSON lines, a file it writes, its output, TensorBoard."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from seedspread.config.errors import InputError
+from seedspread.scripts.recorder import EXAMPLES, Recorder
+from seedspread.scripts.script import FailedError
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the metrics of a program are: a CSV or JSON file, a pattern over its output, a folder of TensorBoard.
+
+    Where none is named they are in the JSON lines that it prints.
+    """
+
+    file: str | None = None
+    regex: str | None = None
+    events: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.regex is not None:
+            try:
+                groups = re.compile(self.regex).groups
+            except re.error as error:
+                raise InputError(f"regex={self.regex}: {error}") from error
+            if not groups:
+                raise InputError(f"regex={self.regex}: put the number in brackets, for example 'accuracy: ([0-9.]+)'")
+
+    @property
+    def are_named(self) -> bool:
+        """Whether the user said where metrics are."""
+        return any(value is not None for value in asdict(self).values())
+
+    def stored(self) -> dict[str, str]:
+        """The places that are named."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def read_output(
+    recorder: Recorder, places: Places, folder: Path, fill: Callable[[str], str], started: float, name: str = "value"
+) -> None:
+    """Read the metrics of a program that has ended; `folder` has its output, `fill` puts the seed into a path.
+
+    A number that a pattern finds without naming it is the metric `name`. Raises FailedError where they are not there,
+    or older than `started`, in seconds since the epoch.
+    """
+    if places.file is not None:
+        _read_file(recorder, _check_new(Path(fill(places.file)), started))
+    if places.regex is not None:
+        text = "".join((folder / name).read_text(errors="replace") for name in ("stdout.txt", "stderr.txt"))
+        _read_matches(recorder, places.regex, text, name)
+    if places.events is not None:
+        _read_events(recorder, _check_new(Path(fill(places.events)), started))
+    if not places.are_named:
+        lines = (folder / "stdout.txt").read_text(errors="replace").splitlines()
+        found = [values for line in lines if (values := _parse_json_line(line))]
+        if not found:
+            raise FailedError(
+                'no metric was found: it printed no JSON line, as {"accuracy": 0.93}; name file=, regex= or events=, '
+                "or call ss.record in it",
+                "\n".join(lines[-20:]),
+            )
+        _add_rows(recorder, found, only_last=True)
+
+
+def _check_new(path: Path, started: float) -> Path:
+    try:
+        files = [path] if path.is_file() else list(path.rglob("*")) if path.is_dir() else []
+        newest = max((file.stat().st_mtime for file in files), default=None)
+    except OSError:
+        newest = None
+    if newest is None:
+        raise FailedError(f"{path} is not there: the program did not write it", "")
+    if newest < started - 2:  # some file systems round to seconds
+        raise FailedError(f"{path} is older than this run: the program did not write it", "")
+    return path
+
+
+def _read_file(recorder: Recorder, path: Path) -> None:
+    text = path.read_text(errors="replace")
+    try:
+        if path.suffix == ".csv":
+            rows: Any = list(csv.DictReader(text.splitlines()))
+        elif path.suffix == ".jsonl":
+            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        else:
+            rows = json.loads(text)
+    except ValueError as error:
+        raise FailedError(f"{path} is neither JSON nor CSV: {error}", text[-2000:]) from error
+    rows = rows if isinstance(rows, list) else [rows]
+    if not rows or not all(isinstance(row, Mapping) for row in rows):
+        raise FailedError(f"{path} has no metrics: an object, or a list of them, one an epoch", text[-2000:])
+    _add_rows(recorder, [dict(_flatten(row)) for row in rows])
+
+
+def _read_matches(recorder: Recorder, pattern: str, text: str, name: str) -> None:
+    """Named groups are metrics; without them the first is `name`. Several matches are points of a curve."""
+    matches = [
+        found.groupdict() or {f"{name}{i + 1}" if i else name: one for i, one in enumerate(found.groups())}
+        for found in re.finditer(pattern, text, re.MULTILINE)
+    ]
+    if not matches:
+        raise FailedError(f"regex={pattern}: nothing in its output matches", text[-2000:])
+    _add_rows(recorder, matches)
+
+
+def _read_events(recorder: Recorder, folder: Path) -> None:
+    from seedspread.records.logs.tensorboard import read_scalars  # noqa: PLC0415 - TensorBoard takes a second
+
+    found = read_scalars(folder)
+    if not found:
+        raise FailedError(f"{folder} has no scalars of TensorBoard", "")
+    for name, points in found.items():
+        for step, value in points:
+            recorder.add(step, None, {}, {name: value})
+
+
+def _parse_json_line(line: str) -> dict[str, Any]:
+    """The numbers of a line that is a JSON object; empty for any other."""
+    if not line.lstrip().startswith("{"):
+        return {}
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return dict(_flatten(found))
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Numbers by name, `val/acc` of a nested object; what is said of examples as it is, all else left out."""
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{name}/")
+        elif (name in EXAMPLES and isinstance(value, list)) or (number := _to_number(value)) is None:
+            if name in EXAMPLES and isinstance(value, list):
+                yield name, value
+        else:
+            yield name, number
+
+
+def _to_number(value: Any) -> float | None:
+    if isinstance(value, bool) or value is None:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _add_rows(recorder: Recorder, rows: list[dict[str, Any]], only_last: bool = False) -> None:
+    """Rows with an epoch or a step are points of curves. Of several without, each is an epoch, or the last counts."""
+    numbered = [row for row in rows if {"epoch", "step"} & set(row)]
+    plain = [row for row in rows if row not in numbered]
+    if len(plain) > 1 and not only_last and not numbered:
+        for epoch, row in enumerate(plain):
+            recorder.add_mapping(_numbers(row), epoch)
+        return
+    for row in [*numbered, *plain[-1:]]:
+        recorder.add_mapping(_numbers(row))
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: value if name in EXAMPLES else _to_number(value) for name, value in row.items()}
+    return {name: value for name, value in found.items() if value is not None}

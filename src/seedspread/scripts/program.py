@@ -1,0 +1,141 @@
+"""A program as a script: `python their_train.py --seed {seed}`, and where its metrics are read."""
+
+import hashlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seedspread.config.errors import InputError
+from seedspread.records.metric import Metric
+from seedspread.scripts.generators import SEED_VARIABLE
+from seedspread.scripts.output import Places, read_output
+from seedspread.scripts.recorder import RECORD_VARIABLE, Recorder
+from seedspread.scripts.script import THREAD_VARIABLES, FailedError
+
+KEEPER = Path(__file__).with_name("keeper.py")
+FOLDER_VARIABLE = "SEEDSPREAD_FOLDER"
+LINES_KEPT = 100  # of stderr, in the traceback of a failure
+
+
+@dataclass(frozen=True)
+class Program:
+    """A command line with `{seed}` and `{folder}` in it; both are in the program's environment as well."""
+
+    arguments: tuple[str, ...]
+    typed: tuple[str, ...]  # the keys of the command that runs it, without the seed
+    identity: Mapping[str, Any]
+    metric: Metric | None
+    threads: int
+    places: Places
+    timeout: float | None  # seconds
+
+    @classmethod
+    def of(
+        cls,
+        arguments: Sequence[str],
+        typed: Sequence[str],
+        metric: Metric | None,
+        threads: int,
+        places: Places,
+        timeout: float | None = None,
+    ) -> "Program":
+        """A program with its identity: command line, the files that it names by their SHA-256, where metrics are.
+
+        Raises InputError where there is no such program.
+        """
+        if shutil.which(arguments[0]) is None:
+            raise InputError(f"-- {arguments[0]}: no such program")
+        identity = {
+            "command": list(arguments),
+            "files": {str(path): _hash_file(path) for path in find_files(arguments)},
+            "threads": threads,
+            **places.stored(),
+        }
+        return cls(tuple(arguments), tuple(typed), identity, metric, threads, places, timeout)
+
+    def run(self, seed: int, recorder: Recorder, folder: Path) -> None:
+        """Run the program and read its metrics. Raises FailedError for its exit code, a signal or the time limit."""
+        recorded = folder / "record"
+        shutil.rmtree(recorded, ignore_errors=True)
+        recorded.mkdir(parents=True)
+        started = time.time()
+        with (folder / "stdout.txt").open("wb") as out, (folder / "stderr.txt").open("wb") as err:
+            keeper = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(KEEPER), *(fill(a, seed, folder) for a in self.arguments)],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env={**os.environ, **self._environment(seed, folder, recorded)},
+            )
+            try:
+                code, late = keeper.wait(self.timeout), False
+            except subprocess.TimeoutExpired:
+                keeper.terminate()
+                code, late = keeper.wait(), True
+            except BaseException:  # Ctrl-C
+                keeper.terminate()
+                keeper.wait()
+                raise
+        said = (folder / "stderr.txt").read_text(errors="replace").splitlines()[-LINES_KEPT:]
+        if late or code:
+            reason = f"timeout: it ran longer than {self.timeout:g} s" if late else _explain_exit(code, said)
+            raise FailedError(reason, "\n".join([shlex.join(self.arguments), *said, reason, ""]))
+        if not recorder.read_folder(recorded) or self.places.are_named:
+            name = self.metric.name if self.metric else "value"
+            read_output(recorder, self.places, folder, lambda text: fill(text, seed, folder), started, name)
+        shutil.rmtree(recorded)
+
+    def _environment(self, seed: int, folder: Path, recorded: Path) -> dict[str, str]:
+        fixed = {"PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"), "PYTHONUNBUFFERED": "1"}
+        own = {SEED_VARIABLE: str(seed), RECORD_VARIABLE: str(recorded), FOLDER_VARIABLE: str(folder)}
+        return {**fixed, **own, **dict.fromkeys(THREAD_VARIABLES, str(self.threads))}
+
+    def command(self, seed: int) -> str:
+        """The command that runs this seed again."""
+        return shlex.join(["seedspread", "run", f"seed={seed}", *self.typed, "--", *self.arguments])
+
+    def packages(self) -> dict[str, str | None]:
+        """None: the program has an environment of its own."""
+        return {}
+
+
+def fill(text: str, seed: int, folder: Path) -> str:
+    """`text` with the seed and the folder of its output in place of {seed} and {folder}."""
+    return text.replace("{seed}", str(seed)).replace("{folder}", str(folder))
+
+
+def find_files(arguments: Sequence[str]) -> list[Path]:
+    """The files that a command line names, also as --config=PATH; an interpreter outside the working folder is none."""
+    found = []
+    for i, argument in enumerate(arguments):
+        for text in (argument, argument.partition("=")[2]):
+            path = Path(text)
+            try:
+                if not text or not path.is_file():
+                    continue
+            except OSError:  # a text too long for a name
+                continue
+            if i or path.resolve().is_relative_to(Path.cwd().resolve()):
+                found.append(path)
+                break
+    return list(dict.fromkeys(found))
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def _explain_exit(code: int, said: Sequence[str]) -> str:
+    if code < 0:
+        return f"signal {signal.Signals(-code).name}"
+    last = next((line.strip() for line in reversed(said) if line.strip()), "")
+    return f"exit code {code}" + (f": {last[:200]}" if last else "")

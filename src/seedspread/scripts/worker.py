@@ -1,0 +1,179 @@
+"""What a worker does with a task of the user's own code: run its seeds, and record them."""
+
+import hashlib
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+from seedspread.config.errors import InputError
+from seedspread.config.streams import Streams
+from seedspread.execution.leases import Worker
+from seedspread.execution.plan import SeedJob
+from seedspread.records.examples import ExampleIndex
+from seedspread.records.machine import describe_system
+from seedspread.records.metric import Metric
+from seedspread.records.record import Record, Status
+from seedspread.records.study import Study, record_failure
+from seedspread.scripts.recorder import Recorder
+from seedspread.scripts.script import FailedError, Script, limit_threads
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A script on its way to another process, with the folders that its modules are imported from."""
+
+    path: tuple[str, ...]
+    script: bytes
+
+    @classmethod
+    def of(cls, script: Script) -> "Parcel":
+        """Raises InputError where the script cannot be taken to another process."""
+        try:
+            return cls(tuple(sys.path), cloudpickle.dumps(script))
+        except Exception as error:
+            raise InputError(
+                f"the function cannot be sent to a worker process ({type(error).__name__}: {error}).\n"
+                "Open files, connections and locks inside it, or run it in this process: jobs=1"
+            ) from error
+
+    def open(self) -> Script:
+        sys.path.extend(folder for folder in self.path if folder not in sys.path)
+        script: Script = cloudpickle.loads(self.script)
+        return script
+
+
+_opened: tuple[tuple[Any, str], tuple[Script, Worker]] | None = None  # the job's script and sweep
+
+
+def find_metric(job: SeedJob) -> Metric:
+    """Run the first seed of a study whose metric nobody named; return the first metric that it recorded.
+
+    Raises InputError where the seed fails: there is no study yet that could say so.
+    """
+    script, leases = _open(job)
+    held = leases.acquire(job.seeds)
+    if not held:
+        raise InputError(f"another process runs the first seed of {job.folder}: start this again once it has ended")
+    [seed] = held
+    try:
+        run_seed(script, job.folder, seed, "")
+    except FailedError as error:
+        raise InputError(f"seed {seed} failed, and no metric is known yet: {error.reason}\n{error.trace}") from error
+    finally:
+        leases.release([seed])
+    return Study.load(job.folder).metric
+
+
+def run_job(job: SeedJob) -> str | None:
+    """Run the seeds of `job` that nobody else runs; return the reason of the last failure, or None.
+
+    What has come into the place of a seed's record since the job was planned is the work of another: it stays. Raises
+    InputError, which concerns all seeds.
+    """
+    script, leases = _open(job)
+    held, reason = leases.acquire(job.seeds), None
+    try:
+        for seed in held:
+            study = Study.load(job.folder)
+            if study.stamp(seed) == job.seeds[seed]:
+                try:
+                    run_seed(script, job.folder, seed, job.seeds[seed])
+                except FailedError as error:
+                    reason = error.reason
+                    record_failure(study, seed, reason, error.trace, _header(script, study, seed), job.seeds[seed])
+    finally:
+        leases.release(held)
+    return reason
+
+
+def run_seed(script: Script, folder: Path, seed: int, stamp: str) -> Record:
+    """Run a leased seed and record it, `stamp` being that of what stands in the record's place.
+
+    Raises FailedError where the seed fails, InputError where all would.
+    """
+    recorder, started = Recorder(), time.perf_counter()
+    output = folder.resolve() / "output" / f"{seed:06d}"
+    with limit_threads(script.threads):
+        script.run(seed, recorder, output)
+    seconds = time.perf_counter() - started
+    fields = recorder.fields()
+    metric = script.metric or _known_metric(folder) or Metric.of(recorder.metrics[0])
+    study = Study.open(folder, script.identity, in_use=True, metric=metric)
+    if metric.name not in recorder.metrics:
+        reason = f"no {metric.name} was recorded; recorded are {', '.join(recorder.metrics)}"
+        if study.is_empty():
+            raise InputError(f"metric={metric.name}: {reason}")
+        raise FailedError(reason, reason)
+    examples = dict(recorder.examples)
+    if (index := _index(examples)) is not None:
+        study.check_examples(index)
+    told = next((examples[name] for name in ("predictions", "scores", "probabilities") if name in examples), None)
+    diverged = None if fields["final"][metric.name] is not None else f"the last {metric.name} was not finite"
+    record = Record(
+        **_header(script, study, seed),
+        status=Status.DIVERGED if diverged else Status.FINISHED,
+        reason=diverged,
+        test_examples=None if told is None else len(told),
+        **fields,
+        seconds={"run": round(seconds, 4)},
+        predictions_sha256=None if told is None else _hash(told),
+        ended=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    if (fault := metric.find_fault(fields["final"][metric.name])) if not diverged else None:
+        hint = "; of percent say unit=percent" if metric.unit == "fraction" else ""
+        raise InputError(f"{metric.name}={fields['final'][metric.name]:g}: {fault}{hint}")
+    study.write(record, examples.pop("predictions", None), stamp, **examples)
+    return record
+
+
+def _known_metric(folder: Path) -> Metric | None:
+    return Study.load(folder).metric if (folder / "study.yaml").exists() else None
+
+
+def _index(examples: dict[str, np.ndarray]) -> ExampleIndex | None:
+    """The index of the test examples, whose labels are taken out; None without labels."""
+    if len({len(array) for array in examples.values()}) > 1:
+        sizes = ", ".join(f"{name}: {len(array)}" for name, array in examples.items())
+        raise InputError(f"arrays of different numbers of test examples ({sizes})")
+    if "probabilities" in examples and "predictions" not in examples:
+        examples["predictions"] = examples["probabilities"].argmax(-1)
+    labels = examples.pop("labels", None)
+    return None if labels is None else ExampleIndex(labels, np.arange(len(labels)))
+
+
+def _header(script: Script, study: Study, seed: int) -> dict[str, Any]:
+    """The fields of a record that do not depend on what the script does."""
+    return {
+        "seed": seed,
+        "streams": Streams.of(seed).seeds(),
+        "study": study.name,
+        "config_digest": study.digest,
+        "command": script.command(seed),
+        "environment": {
+            **describe_system(Path.cwd()),
+            "packages": script.packages(),
+            "threads": script.threads,
+        },
+    }
+
+
+def _hash(told: np.ndarray) -> str:
+    kind = "<i8" if told.dtype.kind in "iub" else told.dtype.newbyteorder("<")
+    return hashlib.sha256(np.ascontiguousarray(told, dtype=kind).tobytes()).hexdigest()
+
+
+def _open(job: SeedJob) -> tuple[Script, Worker]:
+    """Script and leases of a job; those of the job before where it is of the same sweep."""
+    global _opened
+    if _opened is None or _opened[0] != (job.config, job.sweep):
+        if _opened is not None:
+            _opened[1][1].close()
+        script = job.config.open() if isinstance(job.config, Parcel) else job.config
+        _opened = (job.config, job.sweep), (script, Worker(job.folder, job.sweep))
+    return _opened[1]
