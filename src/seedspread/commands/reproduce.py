@@ -1,6 +1,8 @@
 """Train recorded seeds again and compare every bit: `seedspread reproduce study=digits seed=3`."""
 
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import hydra
 import numpy as np
@@ -10,10 +12,18 @@ from seedspread.commands.console import plain_errors
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
+from seedspread.config.identity import find_differences
 from seedspread.config.schema import Reproduce
 from seedspread.records.record import Status
 from seedspread.records.study import Study, study_folder
-from seedspread.training.reproduction import reproduce  # noqa: TID253 - imports torch only where it trains
+from seedspread.scripts.program import Program
+from seedspread.scripts.script import FailedError
+from seedspread.scripts.worker import run_seed
+from seedspread.training.reproduction import (  # noqa: TID253 - imports torch only where it trains
+    Reproduction,
+    compare_records,
+    reproduce,
+)
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="reproduce")
@@ -24,6 +34,11 @@ def main(cfg: DictConfig) -> None:
         if cfg.study is None or (cfg.seed is None) == (cfg.n is None):
             raise InputError("name a study and a seed, or how many: study=digits seed=3, or study=digits n=5")
         study = Study.load(study_folder(cfg.results, cfg.study))
+        if "function" in study.config:
+            raise InputError(
+                f"study={study.name}: its seeds are of a Python function, which only its caller has; call "
+                f"ss.sweep(..., study='{study.name}_again') with the same seeds, and compare the two"
+            )
         if cfg.n is None:
             seeds = [cfg.seed]
         else:
@@ -35,8 +50,25 @@ def main(cfg: DictConfig) -> None:
             seeds = sorted(np.random.default_rng().choice(there, cfg.n, replace=False).tolist())
         different, places = 0, [cfg["with"]] if isinstance(cfg["with"], str) else list(cfg["with"] or [])
         for seed in seeds:
-            comparison = reproduce(study, seed, places)
+            comparison = _run_again(study, seed) if "command" in study.config else reproduce(study, seed, places)
             print(comparison.describe(seed), flush=True)
             different += bool(comparison.differing)
     if different:
         sys.exit(1)
+
+
+def _run_again(study: Study, seed: int) -> Reproduction:
+    """Run the program of a recorded seed again in a temporary folder, from the working folder, and compare."""
+    before = study.record(seed)
+    if before is None or before.status == Status.FAILED:
+        raise InputError(f"seed={seed}: {study.folder} has no result of it; seedspread status says more")
+    program = Program.recorded(study.config, study.metric)
+    with TemporaryDirectory() as scratch:
+        try:
+            now = run_seed(program, Path(scratch, study.name), seed, "")
+        except FailedError as error:
+            raise InputError(f"seed {seed} fails now: {error.reason}") from error
+    found = compare_records(before, now, study.metric)
+    changed = find_differences(study.config, program.identity) if found.differing else []
+    found.reasons[:0] = [f"{key}: {old} recorded, {new} now" for key, old, new in changed]
+    return found

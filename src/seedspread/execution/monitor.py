@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.progress import Progress as Bars
 
 from seedspread.config.errors import InputError
 from seedspread.execution.leases import read_leases
+from seedspread.execution.notebook import ROWS, NotebookTable, in_notebook
 from seedspread.execution.signals import say
 from seedspread.records.progress import Progress, format_duration, format_record
 from seedspread.records.study import Study
@@ -58,9 +60,9 @@ def _identify(file: os.DirEntry[str] | Path) -> tuple[int, int] | None:
 class SweepMonitor:
     """Follows a sweep by the records and hearts in its folder, and prints its progress.
 
-    Up to LINES_UP_TO seeds: a line each. More, or `quiet`: one line, every 30 s at most. In a terminal also a bar for
-    the sweep and one for each running seed that takes longer than a heartbeat. The object that `points` opens gets the
-    scores as well, every 15 s at most. `new_records` counts the records written since the start.
+    Up to LINES_UP_TO seeds: a line each. More, or `quiet`: one line, every 30 s at most. In a notebook a table. In a
+    terminal also a bar for the sweep and one for each running seed that takes longer than a heartbeat. The object that
+    `points` opens gets the scores as well, every 15 s at most. `new_records` counts those written since the start.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class SweepMonitor:
         self._seeds: dict[int, TaskID] = {}
         self._last_line = self._last_point = time.monotonic()
         self._points: ScorePoints | None = None
+        self._table = NotebookTable() if in_notebook() else None
+        self._lines: deque[str] = deque(maxlen=ROWS)
         self._study: Study | None = None
         self._ended, self._reading = threading.Event(), threading.Lock()
         self._before = self._find_records()
@@ -133,6 +137,8 @@ class SweepMonitor:
             self._points.add(self.progress.scores.values())
         if self._sweep is not None:
             self._draw_bars(self._sweep)
+        elif self._table:
+            self._table.update(self.line(), self._lines)
         elif not self._each and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             say(self.line())
@@ -154,8 +160,9 @@ class SweepMonitor:
                     self.waiting.discard(seed)
                     self.new_records += 1
                     self.progress.add(record)
-                    if self._each:
-                        say(format_record(record, self._study.metric))
+                    self._lines.append(format_record(record, self._study.metric))
+                    if self._each and not self._table:
+                        say(self._lines[-1])
 
     def _draw_bars(self, sweep: TaskID) -> None:
         self._bars.update(sweep, completed=self.total - len(self.waiting), line=self.line())

@@ -42,6 +42,13 @@ class Scores:
     problems: dict[str, str]
     missing: list[int]
 
+    def __repr__(self) -> str:
+        n, digits = len(self.final), self.digits
+        std = float(self.final.std(ddof=1)) if n > 1 else math.nan
+        return (
+            f"<{self.title}: {n} seeds, {self.metric.name} {digits.plus_minus(self.final.mean(), std)}{digits.suffix}>"
+        )
+
     @classmethod
     def of(cls, study: Study, metric: Metric | str | None = None) -> "Scores":
         """Read the records of `study`, scored by its metric or by another that is recorded.

@@ -112,14 +112,20 @@ def _read_matches(recorder: Recorder, pattern: str, text: str, name: str) -> Non
 
 
 def _read_events(recorder: Recorder, folder: Path) -> None:
-    from seedspread.records.logs.tensorboard import read_scalars  # noqa: PLC0415 - TensorBoard takes a second
+    """The scalars of every folder of event files; those of an inner folder by its name: train/loss."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415 - a second
 
-    found = read_scalars(folder)
+    found = 0
+    for run in sorted({file.parent for file in folder.rglob("*tfevents*")}):
+        events = EventAccumulator(str(run), size_guidance={"scalars": 0})
+        events.Reload()
+        inner = "" if run == folder else f"{run.relative_to(folder)}/"
+        for name in events.Tags()["scalars"]:
+            for event in events.Scalars(name):
+                recorder.add(event.step, None, {}, {f"{inner}{name}": event.value})
+                found += 1
     if not found:
         raise FailedError(f"{folder} has no scalars of TensorBoard", "")
-    for name, points in found.items():
-        for step, value in points:
-            recorder.add(step, None, {}, {name: value})
 
 
 def _parse_json_line(line: str) -> dict[str, Any]:

@@ -61,6 +61,12 @@ class Program:
         }
         return cls(tuple(arguments), tuple(typed), identity, metric, threads, places, timeout)
 
+    @classmethod
+    def recorded(cls, config: Mapping[str, Any], metric: Metric) -> "Program":
+        """The program of a study with this config, with the files as they are now."""
+        places = Places(**{name: config[name] for name in ("file", "regex", "events") if name in config})
+        return cls.of(config["command"], [], metric, config["threads"], places)
+
     def run(self, seed: int, recorder: Recorder, folder: Path) -> None:
         """Run the program and read its metrics. Raises FailedError for its exit code, a signal or the time limit."""
         recorded = folder / "record"

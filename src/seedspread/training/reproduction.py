@@ -25,17 +25,19 @@ from seedspread.records.study import Study
 class Reproduction:
     """What differs between two records of one seed, empty where they are identical, and the likely reasons.
 
-    `compared` is the number of metrics.
+    `compared` is the number of metrics, `hashes` are those that both records have.
     """
 
     differing: list[str]
     reasons: list[str]
     compared: int
+    hashes: Sequence[str] = ("weights", "predictions")
 
     def describe(self, seed: int) -> str:
         """One line, and where something differs a second one with the reasons."""
         if not self.differing:
-            return f"seed {seed}: identical: weights, predictions and all {self.compared} metrics"
+            *others, last = *self.hashes, f"all {self.compared} metrics"
+            return f"seed {seed}: identical: {', '.join(others)}{' and ' if others else ''}{last}"
         why = "; ".join(self.reasons) or "the records show no cause; look for a nondeterministic operation"
         return f"seed {seed}: DIFFERENT: {'; '.join(self.differing)}\n  likely: {why}"
 
@@ -51,7 +53,12 @@ def compare_records(before: Record, now: Record, metric: Metric = ACCURACY) -> R
         )
         if old != new
     ]
-    same_network = not differing
+    hashes = [
+        what
+        for what, sha256 in (("weights", before.weights_sha256), ("predictions", before.predictions_sha256))
+        if sha256 is not None
+    ]
+    same_network = not differing and "weights" in hashes
     final = f"final.{metric.name}"
     unequal = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
     if final in unequal and final in ours and final in theirs:
@@ -63,7 +70,7 @@ def compare_records(before: Record, now: Record, metric: Metric = ACCURACY) -> R
     if before.status != now.status:
         differing.append(f"{before.status} recorded, {now.status} now")
     compared = sum(len(value) if isinstance(value, list) else 1 for value in ours.values())
-    return Reproduction(differing, likely_reasons(before, now, same_network) if differing else [], compared)
+    return Reproduction(differing, likely_reasons(before, now, same_network) if differing else [], compared, hashes)
 
 
 def _metrics(record: Record) -> dict[str, Any]:
@@ -87,7 +94,7 @@ def likely_reasons(before: Record, now: Record, same_network: bool) -> list[str]
         reasons.append("uncommitted changes of this code")
     if before.resumed_with:
         reasons.append(f"it was resumed on another machine: {before.resumed_with}")
-    if not here.get("deterministic"):
+    if not here.get("deterministic", True):
         reasons.append("trainer.deterministic is off: two runs may differ")
     if before.stacked:
         reasons.append(f"it was trained in one stack with {before.stacked - 1} others")
