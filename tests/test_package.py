@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 from tests.synthetic import CONFIG, add_seed
 
 SOURCE = ROOT / "src" / "seedspread"
-LIGHT_ROOMS = ("commands", "config", "decide", "execution", "records", "report", "search", "statistics")
+LIGHT_ROOMS = ("commands", "config", "decide", "execution", "records", "report", "scripts", "search", "statistics")
 
 
 def imported_by(*modules: str) -> set[str]:

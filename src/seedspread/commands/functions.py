@@ -44,7 +44,7 @@ def sweep(
     Raises InputError where the study belongs to another function, its values or metric, and where seeds failed.
 
     >>> scores = ss.sweep(lambda seed: {"rmse": 1 + seed}, seeds=range(3), study="mine", jobs=1, report=False)
-    mine ...
+    seed    0 ...
     >>> scores.final
     array([1., 2., 3.])
     """

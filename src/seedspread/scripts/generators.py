@@ -45,7 +45,7 @@ def streams(seed: int | None = None) -> Streams:
     one of torch for epoch e. Raises InputError where no seed runs and none is named.
 
     >>> ss.streams(3).order.rng().permutation(4)
-    array([1, 2, 0, 3])
+    array([3, 2, 1, 0])
     """
     return Streams.of(current_seed(seed))
 
@@ -55,6 +55,11 @@ def seed_everything(seed: int | None = None) -> int:
 
     By default that is the seed that runs. Each gets a number of its own from the stream `other`. JAX has no global
     generator: its key is `jax.random.key(seed)` as ever.
+
+    >>> import random
+    >>> first = ss.seed_everything(3), random.random()
+    >>> first == (ss.seed_everything(3), random.random())
+    True
     """
     seed = current_seed(seed)
     _seed_frameworks(seed, [name for name in ("torch", "tensorflow") if find_spec(name) is not None])
