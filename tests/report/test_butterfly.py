@@ -114,10 +114,18 @@ def test_runs_without_an_effect_are_counted(make):
     found = Butterfly.read(studies, N)
     assert found.without_effect(found.flips[0]) == 2 and found.without_effect(found.seeds) is None
     assert "| 2 |" in parts_to_markdown(butterfly_table(found))
+    line = (
+        f"2 of {N} runs with a flip before the first step predict as the run without a flip does, on every test example"
+    )
     page = render_markdown(butterfly_document("dots", found))
+    assert line in page and "is rough" not in page
     assert "rounds its 32-bit weights" not in page
     mixed = replace(found, held=[replace(record, precision="bf16-mixed") for record in found.held])
     assert "In bf16-mixed a layer rounds its 32-bit weights" in render_markdown(butterfly_document("dots", mixed))
+    for seed in range(N - 1):
+        flips.record_path(seed).write_bytes(replace(flips.record(seed), predictions_sha256="f" * 64).to_json())
+    found = Butterfly.read(studies, N)
+    assert "Few runs carry the spread: the interval of its std is rough." in " ".join(butterfly_answer(found))
 
 
 def test_flips_that_change_nothing_have_a_spread_of_nothing(make):

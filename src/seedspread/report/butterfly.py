@@ -177,7 +177,7 @@ def butterfly_answer(found: Butterfly) -> list[str]:
     lines.append(_compare(found, first, found.inits, "the same bit", "another init, with all else held,"))
     if last is not first:
         lines.append(_compare(found, last, first, f"a flip {_when(last)}", f"one {_when(first)}"))
-    return [*lines, _control_sentence(found)]
+    return [*lines, *_lost_sentence(found, first), _control_sentence(found)]
 
 
 def _when(spread: Spread) -> str:
@@ -213,6 +213,18 @@ def _level(interval: Interval, shown: str) -> str:
 def _side(interval: Interval, equal: float) -> str:
     """On which side of equality a whole interval lies; empty where it holds equality or is unknown."""
     return "less" if interval.high < equal else "more" if interval.low > equal else ""
+
+
+def _lost_sentence(found: Butterfly, spread: Spread) -> list[str]:
+    """How many flips changed no prediction, and what that does to the interval."""
+    lost, n = found.without_effect(spread), len(spread.scores)
+    if not lost:
+        return []
+    line = (
+        f"{lost} of {n} runs with a flip {_when(spread)} predict as the run without a flip does, on every test example"
+    )
+    rough = " Few runs carry the spread: the interval of its std is rough." if n > lost > n / 2 else ""
+    return [f"{line}: their bit is lost, or has not grown far enough.{rough}"]
 
 
 def _control_sentence(found: Butterfly) -> str:
