@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from seedspread.config.errors import InputError
-from seedspread.models.resnet9 import ResNet9
+from seedspread.models.resnet9 import GlobalMaxPool, ResNet9
 
 
 def test_the_number_of_parameters_layer_by_layer():
@@ -75,3 +76,20 @@ def test_invalid_settings_are_named(wrong):
     (key,) = wrong
     with pytest.raises(InputError, match=f"model.{key}={wrong[key]}"):
         ResNet9(**wrong)
+
+
+@pytest.mark.parametrize("shape", [(20, 64, 4, 4), (7, 5, 1, 1)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_global_pool_has_values_and_gradients_of_torchs_also_where_values_tie(shape, layout):
+    x = (
+        torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        .round(decimals=1)
+        .contiguous(memory_format=layout)
+    )
+    ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    weights = torch.arange(shape[0] * shape[1]).view(shape[0], shape[1], 1, 1).float()
+    found, expected = GlobalMaxPool()(ours), nn.AdaptiveMaxPool2d(1)(theirs)
+    assert torch.equal(found, expected)
+    (found * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert torch.equal(ours.grad, theirs.grad)

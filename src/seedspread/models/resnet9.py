@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from seedspread.config.errors import InputError
 from seedspread.models.smelu import SmeLU
@@ -16,9 +17,21 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "smelu": lambda: SmeLU(inplace=True),
 }
 MONOTONE = ("celu", "relu", "smelu")
+
+
+class GlobalMaxPool(nn.Module):
+    """The largest value of each channel, (n, c, h, w) to (n, c, 1, 1).
+
+    Values and gradients of AdaptiveMaxPool2d(1), whose CUDA kernel is not deterministic.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, x.shape[-2:])
+
+
 POOLS: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module]]] = {
-    "max": (nn.MaxPool2d, nn.AdaptiveMaxPool2d),
-    "avg": (nn.AvgPool2d, nn.AdaptiveAvgPool2d),
+    "max": (nn.MaxPool2d, GlobalMaxPool),
+    "avg": (nn.AvgPool2d, lambda: nn.AdaptiveAvgPool2d(1)),
 }
 
 
@@ -77,7 +90,7 @@ class ResNet9(nn.Module):
             conv(2 * width, 4 * width, pooled=True),
             conv(4 * width, 4 * width, pooled=True),
             Residual(conv(4 * width, 4 * width), conv(4 * width, 4 * width)),
-            global_pool(1),
+            global_pool(),
             nn.Flatten(),
         )
         self.head = nn.Linear(4 * width, classes, bias=False)
