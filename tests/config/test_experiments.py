@@ -13,10 +13,10 @@ from seedspread.config.resolve import resolve_config
 from tests.conftest import CONF
 
 MODULES = ("diabetes", "docstrings", "multilabel")  # of tests/examples
-EXPERIMENTS = sorted(  # those of a frozen backbone are in test_probe.py
+EXPERIMENTS = sorted(  # those of a pretrained backbone come below
     path.stem
     for path in Path(CONF, "experiment").glob("*.yaml")
-    if not path.stem.startswith(("imagenet", "cifar_probe", *MODULES))
+    if not path.stem.startswith(("imagenet", "cifar_probe", "cifar_finetune", *MODULES))
 )
 
 
@@ -64,6 +64,19 @@ def test_every_probe_composes_and_its_parts_fit(config, experiment):
     assert rates == pytest.approx(cfg.optimizer.lr * (1 + np.cos(np.pi * steps / len(steps))) / 2)
     if experiment.endswith("published"):  # DINO's linear evaluation
         assert (backbone.blocks, cfg.optimizer.lr, cfg.trainer.max_epochs, cfg.model.init) == (4, 0.001, 100, "dino")
+
+
+def test_fine_tuning_takes_the_pictures_of_cifar_quick_at_the_size_of_its_backbone(config, checkpoint):
+    tiny = ("backbone.name=test_resnet", f"backbone.checkpoint={checkpoint}")
+    cfg = resolve_config(config("experiment=cifar_finetune", "trainer=cpu", *tiny))
+    quick = resolve_config(config("experiment=cifar_quick", "trainer=cpu"))
+    for key in ("read", "size", "train_size", "test_size", "mean", "std"):
+        assert cfg.data[key] == quick.data[key]
+    assert cfg.study == "cifar_finetune" and 0 < cfg.model.head_epochs < cfg.trainer.max_epochs
+    network = instantiate(cfg.model)
+    assert network.size == cfg.backbone.size == cfg.backbone.resize
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    assert "checkpoint" not in study_identity(cfg)["backbone"] and "backbone" not in study_identity(cfg)["model"]
 
 
 def test_experiments_hold_the_papers_values(config):

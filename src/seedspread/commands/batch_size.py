@@ -49,7 +49,7 @@ def main(cfg: DictConfig) -> None:
             def show(one: Measurement) -> None:
                 print(*([TABLE_HEAD] if one.batch == start else []), table_line(one), sep="\n", flush=True)
 
-            if cfg.get("backbone"):
+            if cfg.data.get("backbone"):
                 run_in_process(prepare_features, cfg, scratch)
                 print("of one head alone; stacks of heads (stack=) are not measured")
             found, reason = double_batch_size(measure, start, gain, free_memory, show)

@@ -269,6 +269,15 @@ class LinearProbe(Schema):
     init: Literal["torch", "kaiming", "tiny", "dino"] = key("initialisation of the head")
 
 
+class FineTuned(Schema):
+    target = "seedspread.models.finetuned.FineTuned"
+    backbone: Target | None = key("the pretrained network", identity=False, follows="backbone")
+    classes: int | None = key("number of classes; null: as found", least=1, follows="data.classes")
+    mean: list[float] = key("mean that the pictures were normalised by", identity=False, follows="data.mean")
+    std: list[float] = key("their standard deviation", identity=False, follows="data.std")
+    head_epochs: int = key("epochs in which the head alone trains", least=0, unit="epochs")
+
+
 class Backbone(Schema):
     target = "seedspread.models.backbones.Backbone"
     name: str = key("network, as its library names it")
@@ -454,8 +463,8 @@ class Train(Schema):
         needed="arguments of torch.compile, for example compile={{mode:default}}",
     )
     data: PictureData | FileData | FeatureData | Target = key("the data")
-    model: ResNet9 | LinearProbe | Target = key("the network")
-    backbone: Backbone | Target | None = key("frozen network under model=linear_probe and data=features")
+    model: ResNet9 | LinearProbe | FineTuned | Target = key("the network")
+    backbone: Backbone | Target | None = key("pretrained network of model=finetuned, or frozen one of data=features")
     module: Target | None = key(
         "LightningModule of your own; null: the Classifier of model, loss, optimizer and schedule", identity=IF_SET
     )

@@ -43,7 +43,7 @@ def find_pictures(
         for path in sorted(folder.glob("*/manifest.json")):
             try:
                 manifest = json.loads(path.read_text())
-                if manifest["fingerprint"] != record.data_sha256:
+                if manifest["fingerprint"] != record.pictures_sha256:
                     continue
                 images, labels = (np.load(path.with_name(f"test_{k}.npy"), mmap_mode="r") for k in ("images", "labels"))
                 at = index.positions[list(examples)]

@@ -270,7 +270,7 @@ def same_test_set(one: Scores, other: Scores) -> bool:
 
     def known(scores: Scores) -> tuple:
         data = scores.study.config.get("data") or {}
-        return {record.data_sha256 for record in scores.finished}, scores.examples, data.get("test_size")
+        return {record.pictures_sha256 for record in scores.finished}, scores.examples, data.get("test_size")
 
     prints, *_ = known(one)
     return known(one) == known(other) and len(prints) == 1 and None not in prints

@@ -53,6 +53,7 @@ class Record:
     split_sha256: str | None = None  # of the positions of those that were taken out of the training examples
     test_examples: int | None = None
     features: Mapping[str, Any] | None = None  # backbone and cache of a linear probe
+    pretrained: Mapping[str, Any] | None = None  # network and weights that fine-tuning starts from
     stacked: int | None = None  # how many seeds trained in one step
     flipped: str | None = None  # the weight whose lowest bit was flipped, with `butterfly`
     resumed_from: str | None = None
@@ -66,6 +67,11 @@ class Record:
     weights_sha256: str | None = None
     predictions_sha256: str | None = None  # of the predicted labels, int64 little-endian
     ended: str  # ISO 8601
+
+    @property
+    def pictures_sha256(self) -> str | None:
+        """The fingerprint of the data as read, also where a frozen backbone turned them into features."""
+        return self.data_sha256 if self.features is None else str(self.features["pictures"]).split()[0]
 
     def score(self, metric: Metric) -> float:
         """The final score of a finished seed, in the unit shown."""

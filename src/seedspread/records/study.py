@@ -73,7 +73,7 @@ class Study:
     ) -> None:
         self.folder, self.config, self.metric, self.schema = folder, config, metric, schema
         self.digest = compute_digest(config)
-        self._data_sha256: str | None = None
+        self._checked: dict[str, str] = {}  # SHA-256 of data and pretrained weights
         self._index: ExampleIndex | None = None
 
     @property
@@ -170,20 +170,29 @@ class Study:
 
     def check_data(self, sha256: str) -> None:
         """Store the fingerprint of the data the first time; raise InputError where later data differ."""
-        if self._data_sha256 == sha256:
+        self._check("data_sha256", sha256, "data", "data.source")
+
+    def check_pretrained(self, sha256: str) -> None:
+        """The same of the pretrained weights that seeds start from."""
+        self._check("pretrained_sha256", sha256, "pretrained weights", "backbone.checkpoint")
+
+    def _check(self, name: str, sha256: str, what: str, key: str) -> None:
+        if self._checked.get(name) == sha256:
             return  # checked before in this process
-        known = yaml.load((self.folder / "study.yaml").read_text(), _YAML).get("data_sha256")
+        stored = yaml.load((self.folder / "study.yaml").read_text(), _YAML)
+        known = stored.get(name)
         if known is None or (known != sha256 and self.is_empty()):
+            others = {k: stored[k] for k in ("data_sha256", "pretrained_sha256") if k in stored}
             try:
-                self._write_config(data_sha256=sha256)
+                self._write_config(**{**others, name: sha256})
             except OSError as error:
                 raise unwritable_error(self.folder, error) from error
         elif known != sha256:
             raise InputError(
-                f"{self.folder} holds results on other data (SHA-256 {known[:12]}..., now {sha256[:12]}...).\n"
-                f"Check data.source, or name a study of its own, for example study={self.name}_2"
+                f"{self.folder} holds results on other {what} (SHA-256 {known[:12]}..., now {sha256[:12]}...).\n"
+                f"Check {key}, or name a study of its own, for example study={self.name}_2"
             )
-        self._data_sha256 = sha256
+        self._checked[name] = sha256
 
     def check_examples(self, index: ExampleIndex) -> None:
         """Store the index of the test examples the first time; raise InputError where a later one differs."""

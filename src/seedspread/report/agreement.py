@@ -153,7 +153,7 @@ class Agreement:
         """Whether both studies were scored on the same test examples, and say labels of them."""
         if self.index is None or other.index is None or self.examples != other.examples:
             return False
-        data = {found.scores.finished[0].data_sha256 for found in (self, other)}
+        data = {found.scores.finished[0].pictures_sha256 for found in (self, other)}
         return self.index.equals(other.index) and (len(data) == 1 or None in data)
 
 

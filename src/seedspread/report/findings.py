@@ -116,7 +116,7 @@ class Findings:
 
     @property
     def pretrained(self) -> bool:
-        """Whether the study trains a head on a frozen backbone."""
+        """Whether the study trains a head on a pretrained backbone, or all of it."""
         return bool(self.scores.study.config.get("backbone"))
 
     @property

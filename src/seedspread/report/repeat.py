@@ -61,6 +61,8 @@ def _facts(scores: Scores) -> Iterator[tuple[str, Text]]:
     if first.features:
         known = dict(flatten(first.features))
         yield "backbone", ", ".join(f"{key} {value}" for key, value in known.items())
+    if first.pretrained:
+        yield "fine-tuned from", ", ".join(f"{key} {value}" for key, value in first.pretrained.items())
     sizes = {"training": config.get("data.train_size"), "test": config.get("data.test_size")}
     counted = {"training": first.train_examples, "test": first.test_examples}
     split = ", ".join(

@@ -18,7 +18,7 @@ from seedspread.config.errors import InputError
 from seedspread.config.identity import study_identity
 from seedspread.config.overrides import reproduction_command
 from seedspread.config.resolve import resolve_config
-from seedspread.config.schema import Train, is_foreign
+from seedspread.config.schema import FineTuned, Train, is_foreign
 from seedspread.config.streams import Streams, check_seed
 from seedspread.config.targets import build_object, check_targets
 from seedspread.data.splits import Split
@@ -80,7 +80,13 @@ def build_run(
         "split_sha256": split.sha256 if isinstance(split := getattr(data, "split", None), Split) else None,
         "features": getattr(data, "description", None),
     }
-    module = _build_classifier(cfg, data, streams, device) if cfg.get("module") is None else _build_module(cfg, streams)
+    if cfg.get("module") is not None:
+        return _build_module(cfg, streams), data, header, device
+    module = _build_classifier(cfg, data, streams, device)
+    if cfg.model.get("_target_") == FineTuned.target:  # not its type, which would import timm for every network
+        pretrained: Any = module.model.pretrained
+        study.check_pretrained(pretrained["weights_sha256"])
+        header["pretrained"] = pretrained
     return module, data, header, device
 
 
@@ -157,7 +163,7 @@ def check_recorded_data(cfg: DictConfig, study: Study, record: Record) -> None:
             return  # the data are gone; the record answers
         if not changed:
             return
-    if cfg.get("backbone") is not None:
+    if cfg.data.get("backbone") is not None:
         print(f"{study.name} was trained on data.source={record.data_source}; {source} is not compared with it")
         return
     streams, device = Streams.of(record.seed), hardware.select_device(cfg.trainer.accelerator)

@@ -30,7 +30,7 @@ SEEDS_IN_A_STACK = 64  # on a GPU
 
 def stack_size(cfg: DictConfig) -> int:
     """How many seeds of a resolved config train in one step; InputError where `stack` does not fit the config."""
-    probe = cfg.get("backbone") is not None and cfg.data.views != 0
+    probe = cfg.data.get("backbone") is not None and cfg.data.views != 0
     plain = (
         probe
         and not cfg.logger

@@ -24,7 +24,8 @@ class Classifier(L.LightningModule):
     losses in nats, accuracies as fractions. Sums stay on the device; the host synchronises once an epoch, when it reads
     them. On a test set it logs test/loss (cross-entropy) and test/acc. `predictions` are the labels (examples,) of the
     last scoring, in the order of the set; with `keeps_probabilities`, `probabilities` (examples, classes) are the
-    softmax of its logits in single precision, rounded to float16.
+    softmax of its logits in single precision, rounded to float16. A `model` with a method `set_epoch` gets the number
+    of each epoch before it begins.
     """
 
     def __init__(
@@ -67,8 +68,14 @@ class Classifier(L.LightningModule):
 
     def on_train_start(self) -> None:
         self._train_sums = self._train_sums.to(self.device)  # of a run that resumed within an epoch
+        self._set_epoch()
+
+    def _set_epoch(self) -> None:
+        if callable(set_epoch := getattr(self.model, "set_epoch", None)):
+            set_epoch(self.current_epoch)
 
     def on_train_epoch_start(self) -> None:
+        self._set_epoch()
         # sum of losses, correct, seen
         self._train_sums = torch.zeros(
             3, dtype=torch.float64 if self.device.type == "cpu" else torch.float32, device=self.device

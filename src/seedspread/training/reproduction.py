@@ -86,6 +86,8 @@ def likely_reasons(before: Record, now: Record, same_network: bool) -> list[str]
     reasons = []
     if before.data_sha256 != now.data_sha256:
         reasons.append("other data")
+    if before.pretrained != now.pretrained:
+        reasons.append("other pretrained weights")
     if before.resumed_from_config:
         reasons.append(f"it resumed from a checkpoint of another config ({before.resumed_from})")
     there, here = before.environment, now.environment

@@ -43,7 +43,7 @@ def prepare(payload: tuple[bytes, int | None]) -> int:
     own, study = open_study(cfg)
     if recorded is not None and (record := study.record(recorded)):
         check_recorded_data(own, study, record)
-    elif own.get("backbone") is not None:
+    elif own.data.get("backbone") is not None:
         prepare_study(cfg)
     return stack_size(own)
 
