@@ -76,6 +76,8 @@ def test_fine_tuning_takes_the_pictures_of_cifar_quick_at_the_size_of_its_backbo
     network = instantiate(cfg.model)
     assert network.size == cfg.backbone.size == cfg.backbone.resize
     assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    optimizer = instantiate(cfg.optimizer)(network.parameters())
+    assert isinstance(optimizer, torch.optim.AdamW) and optimizer.defaults["lr"] == cfg.optimizer.lr == 1e-3
     assert "checkpoint" not in study_identity(cfg)["backbone"] and "backbone" not in study_identity(cfg)["model"]
 
 
