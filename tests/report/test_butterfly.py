@@ -132,8 +132,23 @@ def test_flips_that_change_nothing_have_a_spread_of_nothing(make):
     found = Butterfly.read(make(flip0=0.0, flip5=0.0, seeds=0.06, inits=0.05), N)
     words = " ".join(butterfly_answer(found))
     assert "std 0.00 against" in words and "nan" not in words
-    assert "less churn" in words and "less spread" not in words, "an interval of its std is not known"
+    assert "less churn than another seed" in words and "less spread" not in words, "an interval of its std is not known"
     assert "nan" not in parts_to_markdown(butterfly_table(found))
+
+
+def test_a_flip_that_changes_no_prediction_is_said_to(make):
+    studies = make(flip0=0.05, flip5=0.0, seeds=0.06, inits=0.05)
+    flips = studies[name_flip(5)]
+    for seed in range(N):
+        flips.record_path(seed).write_bytes(replace(flips.record(seed), predictions_sha256="f" * 64).to_json())
+    found = Butterfly.read(studies, N)
+    assert f"A flip after epoch 5 changes no prediction in any of {N} runs." in butterfly_answer(found)
+    assert butterfly_answer(replace(found, flips=found.flips[1:]))[0] == (
+        f"One bit of one weight, flipped after epoch 5, changes no prediction in any of {N} runs."
+    )
+    assert "| 0.00 |" in parts_to_markdown(butterfly_table(found)) and "0.000 to" not in parts_to_markdown(
+        butterfly_table(found)
+    )
 
 
 def test_runs_that_differ_without_a_flip_are_a_warning(make):

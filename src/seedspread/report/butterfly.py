@@ -152,13 +152,21 @@ def butterfly_table(found: Butterfly) -> Table:
     for spread in found.rows:
         interval, churn, difference = spread.std_interval, spread.churn, spread.churn_difference(found.seeds)
         mean, std = float(spread.scores.mean()), spread.std
-        row = [SHOWN.get(spread.varied, spread.varied), f"{len(spread.scores)}", d.plain(mean)]
+        row = [
+            SHOWN.get(spread.varied, spread.varied).replace("epoch ", "epoch\u00a0"),
+            f"{len(spread.scores)}",
+            d.plain(mean),
+        ]
         row.append(_with_interval(d.plain(std), interval, d.interval(*interval) if interval.is_known else ""))
         ratio, ratios = spread.std_ratio(found.seeds)
         known = spread is not found.seeds and not np.isnan(ratio)
         row.append(_with_interval(f"{ratio:.2f}", ratios, format_interval(ratios)) if known else "")
         shown = "" if churn is None else f"{100 * churn.value:.2f}"
-        row.append("" if churn is None else _with_interval(shown, churn.interval, percent_interval(churn.interval)))
+        # Where no two runs differ, an interval without width says too much.
+        known = churn is not None and churn.value > 0
+        row.append(
+            _with_interval(shown, churn.interval, percent_interval(churn.interval)) if churn and known else shown
+        )
         if spread is found.seeds or difference is None:
             row.append("")
         else:
@@ -186,6 +194,8 @@ def _when(spread: Spread) -> str:
 
 def _compare(found: Butterfly, one: Spread, other: Spread, subject: str, than: str) -> str:
     """Whether std and churn of `one` are shown to be smaller or larger than those of `other`, and both."""
+    if found.without_effect(one) == len(one.scores):
+        return f"{subject[0].upper()}{subject[1:]} changes no prediction in any of {len(one.scores)} runs."
     ratio, interval = one.std_ratio(other)
     d = found.digits
     number = f"std {d.plain(one.std)} against {d.difference(other.std)}"
@@ -218,12 +228,12 @@ def _side(interval: Interval, equal: float) -> str:
 def _lost_sentence(found: Butterfly, spread: Spread) -> list[str]:
     """How many flips changed no prediction, and what that does to the interval."""
     lost, n = found.without_effect(spread), len(spread.scores)
-    if not lost:
+    if not lost or lost == n:  # the answer says it
         return []
     line = (
         f"{lost} of {n} runs with a flip {_when(spread)} predict as the run without a flip does, on every test example"
     )
-    rough = " Few runs carry the spread: the interval of its std is rough." if n > lost > n / 2 else ""
+    rough = " Few runs carry the spread: the interval of its std is rough." if lost > n / 2 else ""
     return [f"{line}: their bit is lost, or has not grown far enough.{rough}"]
 
 
@@ -290,7 +300,9 @@ def _draw_over_epochs(ax: Axes, found: Butterfly, values: Sequence[tuple[float, 
     for epoch, (_, interval) in zip(epochs, flips, strict=True):
         if interval.is_known:
             ax.plot([epoch, epoch], interval, color=BLUE, linewidth=2)
-    ax.plot(epochs, [value for value, _ in flips], "o-", color=BLUE, linewidth=0.8, label="one bit, 95 %")
+    ax.plot(
+        epochs, [value for value, _ in flips], "o-", color=BLUE, linewidth=0.8, clip_on=False, label="one bit, 95 %"
+    )
     ax.set_xlabel("epochs trained before the flip")
     ax.set_ylim(bottom=0)
     ax.margins(x=0.08)
