@@ -4,6 +4,7 @@ Only the command that was asked for is imported, so that the list of commands is
 """
 
 import difflib
+import keyword
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -22,6 +23,7 @@ COMMANDS = {
     "power": "how many seeds show a difference",
     "tune": "search an experiment's settings and judge the best on fresh seeds",
     "sources": "the spread that each source of randomness causes alone",
+    "import": "logs of Lightning, TensorBoard, W&B, MLflow or plain tables become a study",
     "status": "how far the studies are",
     "batch_size": "the batch size that trains fastest here",
 }
@@ -88,6 +90,13 @@ def main() -> None:
             from seedspread.config.overrides import quote_text  # noqa: PLC0415
 
             arguments = [arguments[0], *(quote_text(argument, TEXTS) for argument in arguments[1:])]
+        if name == "import":
+            from seedspread.config.overrides import gather_paths, quote_text  # noqa: PLC0415
+            from seedspread.config.schema import Import  # noqa: PLC0415
+
+            typed = [quote_text(argument, ["seed_from"]) for argument in arguments[1:]]
+            arguments = [name, *gather_paths(typed, "logs", [*Import.keys, "hydra"])]
     sys.argv = [f"seedspread {name}", *arguments[1:]]
-    command = import_module(f"seedspread.commands.{name}").main
+    module = f"{name}_" if keyword.iskeyword(name) else name
+    command = import_module(f"seedspread.commands.{module}").main
     run_command(partial(command, program) if name in PROGRAMS else command)

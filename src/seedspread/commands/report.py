@@ -29,6 +29,8 @@ def main(cfg: DictConfig) -> None:
         page, several = write_reports(studies, wanted_metric(cfg, studies[0]))
         for found in several:
             print(headline(found))
+            if origin := found.scores.study.origin:
+                print(origin)
         print(f"report in {page}")
         if cfg.metric is None:
             print(f"bands: tensorboard --logdir {cfg.results}")

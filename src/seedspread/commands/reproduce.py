@@ -39,6 +39,10 @@ def main(cfg: DictConfig) -> None:
                 f"study={study.name}: its seeds are of a Python function, which only its caller has; call "
                 f"ss.sweep(..., study='{study.name}_again') with the same seeds, and compare the two"
             )
+        if study.is_imported:
+            raise InputError(
+                f"study={study.name}: it was imported from logs, which do not say how to train a seed again"
+            )
         if cfg.n is None:
             seeds = [cfg.seed]
         else:

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,23 @@ def quote_text(argument: str, keys: Sequence[str]) -> str:
     key, _, value = argument.partition("=")
     plain = key in keys and value != "null" and not value.startswith(("'", '"'))
     return f"{key}={format_value(value)}" if plain else argument
+
+
+def gather_paths(arguments: Sequence[str], key: str, known: Collection[str]) -> list[str]:
+    """Arguments in Hydra's grammar: those that are paths as the list of one override of `key`.
+
+    A path is what has no "=", or exists and is no override of a `known` key; options stay as they are.
+
+    >>> gather_paths(["logs/version_0", "study=old"], "logs", {"logs", "study"})
+    ['study=old', 'logs=[logs/version_0]']
+    """
+    paths: list[str] = []
+    others: list[str] = []
+    for argument in arguments:
+        is_key = override_key(argument).split(".")[0] in known
+        is_path = "=" not in argument or (not is_key and Path(argument).exists())
+        (paths if is_path and not argument.startswith("-") else others).append(argument)
+    return [*others, *([f"{key}=[{','.join(map(format_value, paths))}]"] if paths else [])]
 
 
 def format_seeds(seeds: Sequence[int]) -> str:

@@ -17,6 +17,7 @@ Auto = Literal["auto"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"]
 Interpolation = Literal["bilinear", "bicubic"]
 Direction = Literal["auto", "maximize", "minimize", "max", "min"]
+Unit = Literal["auto", "fraction", "percent", "points", "nats", "seconds", "none"]
 IF_SET = "if set"  # part of a study's identity unless it has its usual value
 WHOLE = "a seed is recorded only when it is trained and scored whole; {}"
 PERCENT = "percent, from 0 to below 100"
@@ -156,9 +157,7 @@ class StreamSeeds(Schema):
 
 class _Metric(Schema):
     direction: Direction = key("of better; auto: by the name, minimize for val/loss")
-    unit: Literal["auto", "fraction", "percent", "points", "nats", "seconds", "none"] = key(
-        "unit of the logged values; fractions are shown as percent; auto: fraction for val/acc, else none"
-    )
+    unit: Unit = key("unit of the logged values; fractions are shown as percent; auto: fraction for val/acc, else none")
     low: float | None = key("smallest possible value; null: 0 for a fraction, else none")
     high: float | None = key("largest possible value; null: 1 for a fraction, else none")
 
@@ -632,6 +631,32 @@ class Power(Schema):
     paired: bool = key("whether std is that of differences of pairs")
 
 
+class ImportedMetric(Schema):
+    name: str | None = key("metric of the logs that runs are scored by; all others are recorded as well")
+    direction: Direction = Metric.direction
+    unit: Unit = Metric.unit
+    low: float | None = Metric.low
+    high: float | None = Metric.high
+
+
+class Import(Schema):
+    logs: list[str] = key("files, folders and patterns, typed without logs=: what has no = , or is there")
+    format: Literal["auto", "lightning", "tensorboard", "wandb", "mlflow", "table"] = key("of the logs; auto: as found")
+    results: str = key("folder of all studies")
+    study: str | int | None = key("folder in results/ that the runs become")
+    metric: ImportedMetric = key("what a run is scored by, at its last step; study.yaml keeps it")
+    seed_from: str | None = key(
+        "setting or column that holds the seed, or a regular expression over the path with one group; "
+        "null: a setting named seed, else the digits in which names differ"
+    )
+    run: str | None = key("column of a table that tells its runs apart; null: run, run_id, run_name, else the seed")
+    step: str | None = key("column of steps in a table; null: step, global_step, iteration, else epoch")
+    mlflow_experiment: str | None = key("MLflow's experiment, where a store has several")
+    ignore: list[str] = key("settings and metrics to leave out: ignore=[output_dir,run_name]")
+    unequal_steps: bool = key("take runs of different lengths, as early stopping leaves them")
+    report: bool = key("write the report after the import")
+
+
 class Reproduce(Schema):
     results: str = key("folder of all studies")
     study: str | int | None = key("study to reproduce")
@@ -654,4 +679,5 @@ SCHEMAS: dict[str, type[Schema]] = {
     "sources": Sources,
     "status": Status,
     "batch_size": BatchSize,
+    "import": Import,
 }

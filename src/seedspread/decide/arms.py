@@ -78,7 +78,10 @@ class Pairing:
 
 
 def pair_arms(baseline: Arm, candidate: Arm, wanted: bool | None) -> Pairing:
-    """Pair arms that ran exactly the same seeds, or the seeds in common where `wanted`; InputError where impossible."""
+    """Pair arms that ran exactly the same seeds, or the seeds in common where `wanted`; InputError where impossible.
+
+    Equal seeds of an imported study pair only where `wanted`: another program may draw other streams from them.
+    """
     if wanted is False:
         return Pairing(None, "pair=false")
     if baseline.seeds is None or candidate.seeds is None:
@@ -86,6 +89,10 @@ def pair_arms(baseline: Arm, candidate: Arm, wanted: bool | None) -> Pairing:
         if wanted:
             raise InputError(f"pair=true: {without} has no seed column; name it with seed_column=NAME")
         return Pairing(None, f"the seeds of {without} are unknown")
+    imported = [arm.name for arm in (baseline, candidate) if arm.study and arm.study.study.is_imported]
+    if imported and wanted is None:
+        were = f"{' and '.join(imported)} {'was' if len(imported) == 1 else 'were'} imported"
+        return Pairing(None, f"{were}, and equal seeds need not mean the same there; pair=true pairs equal seeds")
     common, ours, theirs = np.intersect1d(baseline.seeds, candidate.seeds, return_indices=True)
     both = len(np.intersect1d(baseline.seeds_run, candidate.seeds_run))
     healthy = " that did not collapse" if baseline.collapsed or candidate.collapsed else ""

@@ -106,6 +106,10 @@ def compose_arm(results: str, key: str, text: str, shared: Sequence[str]) -> Tra
 def _recorded_overrides(study: Study) -> list[str]:
     """What trained a study, by the latest record that says so."""
     study.check_trainable()
+    if study.is_imported:
+        raise InputError(
+            f"{study.folder}: it was imported from logs and cannot be trained; compare it as it is: seedspread compare"
+        )
     commands = [record.command for record in study.scan().records.values() if record.command]
     if not commands:
         raise InputError(f"{study.folder}: no record says which command trains it; name its overrides in quotes")

@@ -278,6 +278,8 @@ class Scores:
         found: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for environment, seeds in alike.items():
             for key, value in flatten(json.loads(environment)):
+                if key == "imported_from":
+                    continue  # each seed's own
                 found[key][str(value)].extend(seeds)
         return found
 

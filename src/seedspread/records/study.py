@@ -31,6 +31,7 @@ from seedspread.records.metric import ACCURACY, Metric
 from seedspread.records.record import SCHEMA, Record, Status, find_fault
 
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is faster, where it is there
+_OF_DATA = re.compile(r"^(train|training|val|valid|validation|test)_")  # train_acc of val_acc, as others write it
 
 
 def study_folder(results: str, study: Any) -> Path:
@@ -80,9 +81,22 @@ class Study:
     def name(self) -> str:
         return self.folder.name
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether its records come from the logs of another program: nothing here can train them again."""
+        return "import" in self.config
+
+    @property
+    def origin(self) -> str:
+        """What to say of a study that was imported, in a sentence; empty of others."""
+        if not self.is_imported:
+            return ""
+        return f"{self.name}: imported from {self.config['import']['format']} logs, not reproducible from here."
+
     def find_metric(self, name: str) -> Metric:
         """The metric `name` of this study; one that differs in the data alone, as train/acc of val/acc, is alike."""
-        if name == self.metric.test_name or name.rpartition("/")[1:] == self.metric.name.rpartition("/")[1:]:
+        ours, theirs = (_OF_DATA.sub(r"\1/", one).rpartition("/")[1:] for one in (name, self.metric.name))
+        if name == self.metric.test_name or ours == theirs:
             return replace(self.metric, name=name)
         return self.metric if name == self.metric.name else Metric.of(name)
 
@@ -134,6 +148,12 @@ class Study:
             (folder / "examples").mkdir(exist_ok=True)
         except OSError as error:
             raise unwritable_error(folder, error) from error
+        if theirs.is_imported != study.is_imported:
+            what = "was imported from logs: nothing is trained into it"
+            what = what if theirs.is_imported else "holds seeds trained here: nothing is imported into it"
+            raise InputError(
+                f"{folder} {what}.\nName a study of its own, for example study={folder.name}_2, and compare the two"
+            )
         if theirs.digest != study.digest:
             raise InputError(
                 f"{folder} holds results of another config ({describe_differences(theirs.config, config)}).\n"

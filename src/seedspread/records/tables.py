@@ -52,4 +52,5 @@ def _row(record: Record, metrics: Mapping[str, Metric]) -> dict[str, Any]:
         "torch": record.environment.get("packages", {}).get("torch"),
         "git_commit": record.environment.get("git_commit"),
         "ended": record.ended,
+        **({"imported_from": record.environment["imported_from"]} if "imported_from" in record.environment else {}),
     }

@@ -16,23 +16,29 @@ from seedspread.report.document import Code, Section, Strong, Table, Text
 
 
 def how_to_repeat(scores: Scores) -> Section:
-    """What others need to repeat a study: commands, data, settings, hardware, time, the whole config."""
+    """What others need to repeat a study: commands, data, settings, hardware, time, the whole config.
+
+    Of an imported study where it comes from.
+    """
     config = yaml.safe_dump(scores.study.config, sort_keys=False, allow_unicode=True).rstrip()
     whole = Code(config, "yaml", summary=f"The whole config (digest {scores.study.digest[:12]})")
-    return Section(f"How to repeat {scores.name}", [commands(scores), Table(["", ""], list(_facts(scores))), whole])
+    title = f"Where {scores.name} comes from" if scores.study.is_imported else f"How to repeat {scores.name}"
+    return Section(title, [commands(scores), Table(["", ""], list(_facts(scores))), whole])
 
 
 def commands(scores: Scores) -> Code:
     """The commands that train the study and its best seed again, and write its report."""
     overrides, seeds = _overrides(scores), sorted(scores.records)
     where = [] if str(scores.study.folder.parent) == "results" else [f"results={scores.study.folder.parent}"]
+    report = shlex.join(["seedspread", "report", f"study={scores.name}", *where])
+    if scores.study.is_imported:
+        return Code(report)
     if len(seeds) > 1 and (seeds[-1] - seeds[0] < 2 * len(seeds)):
         value = f"range({seeds[0]},{seeds[-1] + 1})"  # some of these may be missing
     else:
         value = ",".join(map(str, seeds))
     train = shlex.join([*TRAIN, "-m", f"seed={value}", *overrides])
     again = shlex.join(["seedspread", "reproduce", f"study={scores.name}", f"seed={scores.best}", *where])
-    report = shlex.join(["seedspread", "report", f"study={scores.name}", *where])
     return Code(f"{train}\n{again}   # trains the best seed again and compares every bit\n{report}")
 
 
@@ -57,6 +63,13 @@ def _facts(scores: Scores) -> Iterator[tuple[str, Text]]:
     hashed = "the features" if first.features else "the pictures as read"
     name = config.get("data.name") or config.get("data._target_") or "unknown"
     yield "metric", scores.metric.describe()
+    if scores.study.is_imported:
+        yield (
+            "logs",
+            f"{first.environment.get('imported_from')} and those of the other seeds: column imported_from of seeds.csv",
+        )
+        yield "training", _duration(scores)
+        return
     yield "data", name + (f", SHA-256 of {hashed} {', '.join(shas)}" if shas else "")
     if first.features:
         known = dict(flatten(first.features))

@@ -40,6 +40,8 @@ def describe_status(study: Study) -> str:
         f"  seed {lease.seed} on {lease.holder.host}: {format_progress(lease.progress)}"
         for lease in measured[:MOST_BARS]
     ]
+    if study.origin:
+        lines.append(f"  {study.origin.removeprefix(f'{study.name}: ')}")
     if reason := stop_reason(study.folder):
         lines.append(f"  stopped: {reason}")
     problems = [f"  not counted: {name}: {reason}" for name, reason in scan.problems.items()]

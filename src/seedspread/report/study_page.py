@@ -80,6 +80,7 @@ def study_document(several: Sequence[Findings], captions: Mapping[str, str]) -> 
     sections.append(Section("Methods", [Paragraph(METHODS)]))
     title = " and ".join(found.scores.title for found in several)
     lead = [line for found in several for line in (headline(found), *test_headline(found), *collapses(found))]
+    lead += [found.scores.study.origin for found in several if found.scores.study.is_imported]
     return Document(title, lead, parts, [s for s in sections if s.parts])
 
 

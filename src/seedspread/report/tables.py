@@ -29,7 +29,7 @@ def results_table(several: Sequence[Findings]) -> Table:
         cells += [_format_cell(found.mean_interval, d), _format_cell(found.std_interval, d)]
         for value, interval in ((found.median, found.median_interval), (found.iqm, found.iqm_interval)):
             cells.append(d.plain(value) + (f" ({_format_cell(interval, d)})" if found.n > 1 else ""))
-        rows.append([*cells, _median_seconds(s), format_duration(s.seconds.sum())])
+        rows.append([*cells, _median_seconds(s), format_duration(s.seconds.sum()) if s.seconds.any() else ""])
         if row := _paper_row(s):
             numbers = [f"{row.mean:.2f} ± {row.std:.2f}", f"{row.min:.2f}", f"{row.max:.2f}"]
             texts = [f"Picard 2021{row.note}", f"{row.seeds:,}", *numbers, "", "", "", "", row.time, ""]
@@ -55,6 +55,8 @@ def _format_cell(interval: Interval, digits: Digits) -> str:
 
 def _median_seconds(scores: Scores) -> str:
     seconds = float(pd.Series(scores.seconds).median())
+    if not seconds:
+        return ""  # imported logs need not say
     return f"{seconds:.1f} s" if seconds < 90 else format_duration(seconds)
 
 

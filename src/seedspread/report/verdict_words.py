@@ -124,7 +124,7 @@ def notes(c: ArmComparison) -> list[str]:
     if c.baseline.collapsed or c.candidate.collapsed:
         found.append(COLLAPSED)
     found += _example_notes(c)
-    if (data := [_data_name(arm) for arm in (c.baseline, c.candidate)])[0] != data[1]:
+    if (data := [_data_name(arm) for arm in (c.baseline, c.candidate)])[0] != data[1] and None not in data:
         found.append(f"The arms were scored on different data ({data[0]}, {data[1]}), which is part of the difference.")
     if c.fewest < LEAST_SEEDS:
         least = _least_p(c)
@@ -217,6 +217,8 @@ def setting_differences(baseline: Arm, candidate: Arm) -> list[tuple[str, str, s
     """Keys of config, data and environment that differ, with the value of each arm; several values are joined."""
     if baseline.study is None or candidate.study is None:
         return []
+    if baseline.study.study.is_imported != candidate.study.study.is_imported:
+        return []  # logs name other settings than a config, and by other names
 
     def environment(scores: Scores) -> dict[str, str]:
         return {key: ", ".join(sorted(values)) for key, values in scores.environments.items()}
