@@ -14,7 +14,7 @@ import seedspread as ss
 from seedspread.commands.cli import COMMANDS
 from seedspread.config.check import check_config, known_keys
 from seedspread.config.compose import CONF
-from seedspread.config.overrides import quote_overrides
+from seedspread.config.overrides import gather_paths, quote_overrides, quote_text
 from seedspread.config.schema import SCHEMAS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,6 +89,8 @@ def test_command_lines_are_accepted(command, arguments, configs):
         return
     assert command in COMMANDS
     arguments = quote_overrides(arguments, ["baseline", "candidate"])
+    if command == "import":
+        arguments = gather_paths([quote_text(a, ["seed_from"]) for a in arguments], "logs", SCHEMAS["import"].keys)
     overrides = [PLACES.get(argument, argument) for argument in arguments if argument not in ("-m", "--help")]
     values = [
         f"{override.input_line.partition('=')[0]}={next(override.sweep_string_iterator())}"
