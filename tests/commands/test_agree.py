@@ -15,6 +15,7 @@ def test_two_studies_are_compared(make_study, invoked):
         study = make_study(accuracies, name=name)
     code, out, _ = invoked(main, f"results={study.folder.parent}", "study=[one,two]")
     assert code == 0 and "A seed of one and one of two differ on" in out
+    assert "| one | 4 |" in out and "| two | 4 |" in out and "95 %: " in out and "together" not in out
     assert (study.folder.parent / "one+two" / "agreement" / "index.html").exists()
 
 

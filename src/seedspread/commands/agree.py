@@ -15,12 +15,13 @@ from seedspread.records.scores import Scores
 from seedspread.records.study import Study, study_folder
 from seedspread.report.agreement import Agreement
 from seedspread.report.agreement_page import between_studies, write_agreement
-from seedspread.report.agreement_words import agreement_words
+from seedspread.report.agreement_words import agreement_words, churn_table
+from seedspread.report.document import parts_to_markdown
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="agree")
 def main(cfg: DictConfig) -> None:
-    """Print how far the seeds of each named study agree, and those of several with one another; write a page."""
+    """Print how far the seeds of a study agree, or those of several beside and with one another; write a page."""
     with plain_errors():
         check_config(cfg, Agree)
         names = list(dict.fromkeys(study_names(cfg)))
@@ -36,8 +37,9 @@ def main(cfg: DictConfig) -> None:
                     "seeds that predict classes record them"
                 )
             several.append(found)
-        for found in several:
-            print("\n\n".join(agreement_words(found)), end="\n\n")
         if len(several) > 1:
-            print("\n\n".join(between_studies(several)), end="\n\n")
+            said = [parts_to_markdown(churn_table(several)), *between_studies(several)]
+        else:
+            said = agreement_words(several[0])
+        print("\n\n".join(said), end="\n\n")
         print(f"page in {write_agreement(several)}")

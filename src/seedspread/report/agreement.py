@@ -20,6 +20,7 @@ LEAST_MAPPED, MOST_MAPPED = 3, 2_000  # seeds in a map
 LEAST_FOR_FAMILIES = 6
 # Not 5 %: fewer than 20 seeds of very different quality would be called families up to one time in ten.
 FAMILIES_LEVEL = 0.01
+LEVEL_OF_DIFFERENCES = 0.05  # of all pairs of studies together
 MOST_CLASSES = 1 << 16  # labels above take more than two bytes: they are no classes
 
 
@@ -204,20 +205,25 @@ class SeedMap:
 
 @dataclass(frozen=True)
 class BetweenStudies:
-    """The churn between the seeds of two studies with the same test examples, and by how much that of one is larger."""
+    """The churn between the seeds of two studies with the same test examples, and by how much that of one is larger.
+
+    Of several `pairs` that are compared side by side, the intervals of what is larger hold together (Bonferroni).
+    """
 
     one: Agreement
     other: Agreement
     churn: Churn
     larger: float
     interval: st.Interval
+    pairs: int
 
     @classmethod
-    def of(cls, one: Agreement, other: Agreement) -> "BetweenStudies | None":
+    def of(cls, one: Agreement, other: Agreement, pairs: int = 1) -> "BetweenStudies | None":
         """None where they have other test examples."""
         if not one.shares_examples(other):
             return None
         classes = max(one.counts.shape[1], other.counts.shape[1])
         widened = [np.pad(a.counts, ((0, 0), (0, classes - a.counts.shape[1]))) for a in (one, other)]
         between = st.churn_between(one.labels, widened[0], other.labels, widened[1])
-        return cls(one, other, between, *st.churn_difference(one.churn, other.churn))
+        larger = st.churn_difference(one.churn, other.churn, 1 - LEVEL_OF_DIFFERENCES / pairs)
+        return cls(one, other, between, *larger, pairs)

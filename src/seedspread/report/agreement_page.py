@@ -53,7 +53,7 @@ def between_studies(several: Sequence[Agreement]) -> list[str]:
         pairs = [(several[0], other) for other in several[1:]]
     lines: list[str] = []
     for one, other in pairs:
-        between = BetweenStudies.of(one, other)
+        between = BetweenStudies.of(one, other, len(pairs))
         if between is None:
             lines.append(f"{one.name} and {other.name}: unknown, they were scored on other test examples.")
         else:
