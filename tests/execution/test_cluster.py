@@ -154,3 +154,55 @@ def test_the_time_of_a_job(text, minutes):
 def test_a_time_that_is_none(text):
     with pytest.raises(InputError, match="executor.time="):
         parse_minutes(text)
+
+
+FUNCTION = """
+import sys
+import numpy as np
+import seedspread as ss
+
+def train(seed):
+    for epoch in range(2):
+        yield {"loss": seed + np.random.random(), "drawn": ss.streams().init.rng(epoch).random()}
+
+results, executor, *settings = sys.argv[1:]
+ss.sweep(train, range(6), study="function", report=False, results=results, executor=executor, settings=settings)
+"""
+
+PROGRAM = """
+import json, os, random
+random.seed(int(os.environ["SEEDSPREAD_SEED"]))
+print(json.dumps({"loss": random.random()}))
+"""
+
+
+def run_scripts(folder: Path, start, executor: str, *settings: str) -> dict[str, tuple]:
+    """A function and a program on an executor: the results of their seeds."""
+    (folder / "function.py").write_text(FUNCTION)
+    (folder / "program.py").write_text(PROGRAM)
+    results = folder / executor
+    keys = ["seed=range(0,6)", "study=program", "report=false", f"executor={executor}", f"results={results}", *settings]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    function = [sys.executable, str(folder / "function.py"), str(results), executor, *settings]
+    done = subprocess.run(function, cwd=folder, env=environment, capture_output=True, text=True, timeout=STUCK)
+    assert done.returncode == 0, done.stdout + done.stderr
+    process = start("seedspread", "run", *keys, "--", sys.executable, str(folder / "program.py"))
+    out, err = process.communicate(STUCK)
+    assert process.returncode == 0, out + err
+    studies = [Study.load(results / name) for name in ("function", "program")]
+    assert not list(results.rglob("running/*"))
+    return {f"{s.name} {n}": (r.status, r.curves, r.final) for s in studies for n, r in s.scan().records.items()}
+
+
+@pytest.mark.slow
+def test_functions_and_programs_run_on_ray_as_they_do_here(two_nodes, tmp_path, start):
+    address, _ = two_nodes
+    there = run_scripts(tmp_path, start, "ray", f"executor.address={address}")
+    assert there == run_scripts(tmp_path, start, "local") and len(there) == 12
+
+
+@pytest.mark.slow
+def test_functions_and_programs_run_through_slurm_as_they_do_here(slurm, tmp_path, start):
+    pytest.importorskip("submitit", reason="the extra .[slurm] is not installed")
+    there = run_scripts(tmp_path, start, "slurm", "executor.seeds_per_job=3", "executor.time=10m")
+    assert there == run_scripts(tmp_path, start, "local") and len(there) == 12

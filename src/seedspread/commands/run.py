@@ -71,7 +71,9 @@ def run_program(cfg: DictConfig, arguments: Sequence[str]) -> Study:
         raise InputError(f"{shared}: seeds that run at once would write one place; put {{seed}} in it, or say jobs=1")
     typed = [o for o in HydraConfig.get().overrides.task if o.split("=")[0] not in ("seed", "overwrite")]
     timeout = None if cfg.timeout is None else parse_seconds(cfg.timeout)
-    program = Program.of(arguments, typed, wanted_metric(cfg), cfg.threads, places, timeout)
+    folder = study_folder(cfg.results, cfg.study)
+    counted = Study.load(folder).config.get("files") if (folder / "study.yaml").exists() else None
+    program = Program.of(arguments, typed, wanted_metric(cfg), cfg.threads, places, timeout, counted)
     study = sweep_script(program, cfg, seeds, Parcel.of(program))
     for line in _suggest(study, seeds):
         say(line)
@@ -125,7 +127,8 @@ def _run_missing(
         first = SeedJob(payload, folder, {todo[0]: ""}, sweep)
         call(executor, [Task(f"{SCRIPTS}:find_metric", first, f"{cfg.study} seed {todo[0]}")])
         study = Study.load(folder)
-        say(format_record(study.read(study.record_path(todo[0])), study.metric))
+        if record := study.record(todo[0]):
+            say(format_record(record, study.metric))
         before, todo = find_missing_seeds(folder, seeds)
     elif len(todo) < len(seeds):
         say(f"{cfg.study}: {len(seeds) - len(todo)} of {len(seeds)} seeds have their records, {len(todo)} to run")

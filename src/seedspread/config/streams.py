@@ -17,9 +17,9 @@ _SPAWN_KEYS = {"init": 0, "order": 1, "augment": 2, "other": 3, "split": 4, "but
 
 def check_seed(value: Any, key: str = "seed") -> int:
     """Return `value` as a seed, a whole number from 0 to 2**63 - 1; raise InputError naming `key` otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_SEED:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= LARGEST_SEED:
         raise InputError(f"{key}={value}: {A_SEED.format(key=key)}")
-    return value
+    return int(value)
 
 
 @dataclass(frozen=True)

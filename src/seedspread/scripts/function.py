@@ -5,14 +5,16 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import packages_distributions
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from seedspread.config.errors import InputError, find_input_error
 from seedspread.records.machine import package_versions
 from seedspread.records.metric import Metric
-from seedspread.scripts.generators import seed_imported, set_running_seed
+from seedspread.scripts.generators import seeded
 from seedspread.scripts.recorder import Recorder, set_current
 from seedspread.scripts.script import FailedError
 from seedspread.scripts.source import describe_function
@@ -40,15 +42,13 @@ class Function:
 
     def run(self, seed: int, recorder: Recorder, folder: Path) -> None:
         """Call the function; what it returns, yields and records goes to `recorder`. Raises FailedError."""
-        set_running_seed(seed)
         set_current(recorder)
-        seed_imported(seed)
         try:
-            result = self.call(seed)
-            if isinstance(result, Iterator):
-                for epoch, point in enumerate(result):
-                    recorder.add_mapping(_as_mapping(point, "yields"), epoch)
-            elif result is not None:
+            with seeded(seed):
+                result = self.call(seed)
+                if isinstance(result, Iterator):
+                    result = _take_points(result, recorder)
+            if result is not None:
                 recorder.add_mapping(_as_mapping(result, "returns"))
         except (Exception, SystemExit) as error:
             if find_input_error(error) is not None:
@@ -56,7 +56,6 @@ class Function:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise FailedError(reason, traceback.format_exc()) from error
         finally:
-            set_running_seed(None)
             set_current(None)
 
     def command(self, seed: int) -> None:
@@ -64,9 +63,30 @@ class Function:
 
     def packages(self) -> dict[str, str | None]:
         """The distributions whose packages this process has imported."""
-        known = packages_distributions()
         names = {name.partition(".")[0] for name in sys.modules}
-        return package_versions(sorted({one for name in names for one in known.get(name, ())}))
+        return _find_versions(frozenset(names & _find_distributions().keys()))
+
+
+@cache
+def _find_distributions() -> Mapping[str, list[str]]:
+    """The distributions that each package of this environment comes from: a second or two."""
+    return packages_distributions()
+
+
+@cache
+def _find_versions(packages: frozenset[str]) -> dict[str, str | None]:
+    return package_versions(sorted({name for package in packages for name in _find_distributions()[package]}))
+
+
+def _take_points(points: Iterator[Any], recorder: Recorder) -> Any:
+    """Record what a function yields, each as an epoch; what it returns at its end."""
+    for epoch in count():
+        try:
+            point = next(points)
+        except StopIteration as end:
+            return end.value
+        recorder.add_mapping(_as_mapping(point, "yields"), epoch)
+    raise AssertionError
 
 
 def _as_mapping(result: Any, verb: str) -> Mapping[str, Any]:

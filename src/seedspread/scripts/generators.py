@@ -1,8 +1,10 @@
 """What code of the user's draws from: the streams of the seed that runs, and the global generators."""
 
 import os
-import random
+import random  # noqa: F401 - seeded by its name
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -11,16 +13,11 @@ import numpy as np
 
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams, check_seed, torch_cpu_state
+from seedspread.scripts.imports import after_import
 
 SEED_VARIABLE = "SEEDSPREAD_SEED"
 
 _running: int | None = None  # the seed that a function of this process runs
-
-
-def set_running_seed(seed: int | None) -> None:
-    """Say which seed a function runs from now on; None: none."""
-    global _running
-    _running = seed
 
 
 def current_seed(seed: int | None = None) -> int:
@@ -62,28 +59,48 @@ def seed_everything(seed: int | None = None) -> int:
     True
     """
     seed = current_seed(seed)
-    _seed_frameworks(seed, [name for name in ("torch", "tensorflow") if find_spec(name) is not None])
+    for name, seed_one in _seeders(seed).items():
+        if find_spec(name) is not None:
+            seed_one(import_module(name))
     return seed
 
 
-def seed_imported(seed: int) -> None:
-    """Seed Python, NumPy and the frameworks that this process has imported."""
-    _seed_frameworks(seed, [name for name in ("torch", "tensorflow") if name in sys.modules])
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within the block `seed` runs: Python, NumPy and the frameworks are seeded, those not yet imported once they are.
+
+    What a function draws therefore does not depend on what this process has imported before.
+    """
+    global _running
+    seeders, before = _seeders(seed), _running
+    for name, seed_one in seeders.items():
+        if name in sys.modules:
+            seed_one(sys.modules[name])
+    _running = seed
+    try:
+        with after_import(seeders):
+            yield
+    finally:
+        _running = before
 
 
-def _seed_frameworks(seed: int, frameworks: list[str]) -> None:
-    numbers = dict(zip(_ORDER, Streams.of(seed).other.sequence().spawn(len(_ORDER)), strict=True))
-    random.seed(_number(numbers["python"]))
-    np.random.seed(numbers["numpy"].generate_state(8))
-    if "torch" in frameworks:
-        torch = import_module("torch")
-        torch.manual_seed(_number(numbers["torch"]) >> 1)  # and every CUDA device
-        torch.set_rng_state(torch_cpu_state(numbers["torch"]))
-    if "tensorflow" in frameworks:
-        import_module("tensorflow").random.set_seed(_number(numbers["tensorflow"]) >> 1)
+def _seeders(seed: int) -> dict[str, Callable[[Any], object]]:
+    """What seeds each library, given the module."""
+    sequences = dict(zip(_ORDER, Streams.of(seed).other.sequence().spawn(len(_ORDER)), strict=True))
+
+    def seed_torch(torch: Any) -> None:
+        torch.manual_seed(_number(sequences["torch"]) >> 1)  # and every CUDA device
+        torch.set_rng_state(torch_cpu_state(sequences["torch"]))
+
+    return {
+        "random": lambda module: module.seed(_number(sequences["random"])),
+        "numpy": lambda module: module.random.seed(sequences["numpy"].generate_state(8)),
+        "torch": seed_torch,
+        "tensorflow": lambda module: module.random.set_seed(_number(sequences["tensorflow"]) >> 1),
+    }
 
 
-_ORDER = ("python", "numpy", "torch", "tensorflow")  # part of what a seed reproduces: append only
+_ORDER = ("random", "numpy", "torch", "tensorflow")  # part of what a seed reproduces: append only
 
 
 def _number(sequence: Any) -> int:

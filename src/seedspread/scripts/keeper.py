@@ -1,8 +1,8 @@
-"""Runs a program and ends with all its descendants: `python keeper.py PROGRAM ARGUMENTS`; exits as the program does.
+"""Runs a program and ends with all its descendants: `python keeper.py PARENT PROGRAM ARGUMENTS`; exits as it does.
 
-A process of its own, without this package's imports. On Linux it adopts the orphans among the program's descendants,
-and is told when the process that started it dies: whatever happens, nothing of the program is left behind. Elsewhere it
-ends the program's process group.
+A process of its own, without this package's imports. It ends the program when the process PARENT, which started it,
+dies. On Linux it adopts the orphans among the program's descendants: whatever happens, nothing of the program is left
+behind. Elsewhere it ends the program's process group.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # of prctl(2)
 
 def main() -> None:
     """Run the program of the command line."""
-    parent, adopts = os.getppid(), _prctl(_SET_CHILD_SUBREAPER, 1)
+    parent, adopts = int(sys.argv[1]), _prctl(_SET_CHILD_SUBREAPER, 1)
     stop = False
 
     def ask_to_stop(*_: object) -> None:
@@ -32,14 +32,15 @@ def main() -> None:
     _prctl(_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         return  # the parent died before it could be watched
-    program = subprocess.Popen(sys.argv[1:], start_new_session=True, restore_signals=True)
-    while (code := program.poll()) is None and not stop:
+    program = subprocess.Popen(sys.argv[2:], start_new_session=True)
+    while (code := program.poll()) is None and not stop and os.getppid() == parent:
         with contextlib.suppress(subprocess.TimeoutExpired):
             program.wait(0.05)
     end_all(program, adopts)
     code = program.wait() if code is None else code
     if code < 0:  # end by the same signal
-        signal.signal(-code, signal.SIG_DFL)
+        if -code not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     sys.exit(code)
 

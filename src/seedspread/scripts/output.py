@@ -1,9 +1,11 @@
 """The metrics of a program that knows nothing of seedspread: JSON lines, a file it writes, its output, TensorBoard."""
 
 import csv
+import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,21 +45,38 @@ class Places:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+Files = Mapping[Path, tuple[int, ...]]  # what changes when a file is written: modification time in ns, size, inode
+
+
+def list_files(places: Places, fill: Callable[[str], str]) -> Files:
+    """The files where the metrics will be, as they are now; `fill` puts the seed into a path."""
+    found: dict[Path, tuple[int, ...]] = {}
+    for place in (places.file, places.events):
+        if place is not None:
+            path = Path(fill(place))
+            for file in path.rglob("*tfevents*") if path.is_dir() else [path]:
+                with suppress(OSError):  # not there, or just gone
+                    stat = file.stat()
+                    found[file] = stat.st_mtime_ns, stat.st_size, stat.st_ino
+    return found
+
+
 def read_output(
-    recorder: Recorder, places: Places, folder: Path, fill: Callable[[str], str], started: float, name: str = "value"
+    recorder: Recorder, places: Places, folder: Path, fill: Callable[[str], str], before: Files, name: str = "value"
 ) -> None:
     """Read the metrics of a program that has ended; `folder` has its output, `fill` puts the seed into a path.
 
     A number that a pattern finds without naming it is the metric `name`. Raises FailedError where they are not there,
-    or older than `started`, in seconds since the epoch.
+    or where the files are those of `before` the program ran.
     """
+    written = {file for file, state in list_files(places, fill).items() if before.get(file) != state}
     if places.file is not None:
-        _read_file(recorder, _check_new(Path(fill(places.file)), started))
+        _read_file(recorder, _check_written(Path(fill(places.file)), before, written))
     if places.regex is not None:
         text = "".join((folder / name).read_text(errors="replace") for name in ("stdout.txt", "stderr.txt"))
         _read_matches(recorder, places.regex, text, name)
     if places.events is not None:
-        _read_events(recorder, _check_new(Path(fill(places.events)), started))
+        _read_events(recorder, _check_written(Path(fill(places.events)), before, written), written)
     if not places.are_named:
         lines = (folder / "stdout.txt").read_text(errors="replace").splitlines()
         found = [values for line in lines if (values := _parse_json_line(line))]
@@ -70,29 +89,27 @@ def read_output(
         _add_rows(recorder, found, only_last=True)
 
 
-def _check_new(path: Path, started: float) -> Path:
-    try:
-        files = [path] if path.is_file() else list(path.rglob("*")) if path.is_dir() else []
-        newest = max((file.stat().st_mtime for file in files), default=None)
-    except OSError:
-        newest = None
-    if newest is None:
-        raise FailedError(f"{path} is not there: the program did not write it", "")
-    if newest < started - 2:  # some file systems round to seconds
-        raise FailedError(f"{path} is older than this run: the program did not write it", "")
-    return path
+def _check_written(path: Path, before: Collection[Path], written: Collection[Path]) -> Path:
+    old, new = (any(file.is_relative_to(path) for file in files) for files in (before, written))
+    if not path.exists():
+        reason = f"{path} is not there: the program did not write it"
+    elif old and not new:
+        reason = f"{path} is older than this run: the program did not write it"
+    else:
+        return path
+    raise FailedError(reason, f"{reason}\n")
 
 
 def _read_file(recorder: Recorder, path: Path) -> None:
     text = path.read_text(errors="replace")
     try:
         if path.suffix == ".csv":
-            rows: Any = list(csv.DictReader(text.splitlines()))
+            rows: Any = [_parse_cells(row) for row in csv.DictReader(io.StringIO(text.lstrip("\ufeff"), newline=""))]
         elif path.suffix == ".jsonl":
             rows = [json.loads(line) for line in text.splitlines() if line.strip()]
         else:
             rows = json.loads(text)
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise FailedError(f"{path} is neither JSON nor CSV: {error}", text[-2000:]) from error
     rows = rows if isinstance(rows, list) else [rows]
     if not rows or not all(isinstance(row, Mapping) for row in rows):
@@ -102,30 +119,33 @@ def _read_file(recorder: Recorder, path: Path) -> None:
 
 def _read_matches(recorder: Recorder, pattern: str, text: str, name: str) -> None:
     """Named groups are metrics; without them the first is `name`. Several matches are points of a curve."""
+    names = [name, *(f"{name}{i}" for i in range(2, 1 + re.compile(pattern).groups))]
     matches = [
-        found.groupdict() or {f"{name}{i + 1}" if i else name: one for i, one in enumerate(found.groups())}
+        _parse_cells(found.groupdict() or dict(zip(names, found.groups(), strict=True)))
         for found in re.finditer(pattern, text, re.MULTILINE)
     ]
     if not matches:
         raise FailedError(f"regex={pattern}: nothing in its output matches", text[-2000:])
+    if not any(matches):
+        raise FailedError(f"regex={pattern}: what it finds is no number", text[-2000:])
     _add_rows(recorder, matches)
 
 
-def _read_events(recorder: Recorder, folder: Path) -> None:
-    """The scalars of every folder of event files; those of an inner folder by its name: train/loss."""
+def _read_events(recorder: Recorder, folder: Path, written: Collection[Path]) -> None:
+    """The scalars of every event file that was written; those of an inner folder by its name: train/loss."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415 - a second
 
     found = 0
-    for run in sorted({file.parent for file in folder.rglob("*tfevents*")}):
-        events = EventAccumulator(str(run), size_guidance={"scalars": 0})
+    for file in sorted(file for file in written if "tfevents" in file.name and file.is_relative_to(folder)):
+        events = EventAccumulator(str(file), size_guidance={"scalars": 0})
         events.Reload()
-        inner = "" if run == folder else f"{run.relative_to(folder)}/"
+        inner = "" if file.parent in (folder, folder.parent) else f"{file.parent.relative_to(folder)}/"
         for name in events.Tags()["scalars"]:
             for event in events.Scalars(name):
                 recorder.add(event.step, None, {}, {f"{inner}{name}": event.value})
                 found += 1
     if not found:
-        raise FailedError(f"{folder} has no scalars of TensorBoard", "")
+        raise FailedError(f"{folder} has no scalars of TensorBoard", f"{folder} has no scalars of TensorBoard\n")
 
 
 def _parse_json_line(line: str) -> dict[str, Any]:
@@ -145,34 +165,28 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{name}/")
-        elif (name in EXAMPLES and isinstance(value, list)) or (number := _to_number(value)) is None:
-            if name in EXAMPLES and isinstance(value, list):
-                yield name, value
-        else:
-            yield name, number
+        elif type(value) in (int, float) or (name in EXAMPLES and isinstance(value, list)):
+            yield name, value
+        elif isinstance(value, str) and value.strip("+-").lower() in ("nan", "inf", "infinity"):  # JSON has no such
+            yield name, float(value)
 
 
-def _to_number(value: Any) -> float | None:
-    if isinstance(value, bool) or value is None:
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
+def _parse_cells(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of a row of text."""
+    found = {}
+    for name, text in row.items():
+        with suppress(TypeError, ValueError):  # an empty cell, or words
+            found[str(name).strip()] = float(text)
+    return found
 
 
 def _add_rows(recorder: Recorder, rows: list[dict[str, Any]], only_last: bool = False) -> None:
     """Rows with an epoch or a step are points of curves. Of several without, each is an epoch, or the last counts."""
-    numbered = [row for row in rows if {"epoch", "step"} & set(row)]
-    plain = [row for row in rows if row not in numbered]
+    numbered = [row for row in rows if "epoch" in row or "step" in row]
+    plain = [row for row in rows if not ("epoch" in row or "step" in row)]
     if len(plain) > 1 and not only_last and not numbered:
         for epoch, row in enumerate(plain):
-            recorder.add_mapping(_numbers(row), epoch)
+            recorder.add_mapping(row, epoch)
         return
     for row in [*numbered, *plain[-1:]]:
-        recorder.add_mapping(_numbers(row))
-
-
-def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
-    found = {name: value if name in EXAMPLES else _to_number(value) for name, value in row.items()}
-    return {name: value for name, value in found.items() if value is not None}
+        recorder.add_mapping(row)

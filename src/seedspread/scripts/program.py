@@ -7,8 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from seedspread.config.errors import InputError
 from seedspread.records.metric import Metric
 from seedspread.scripts.generators import SEED_VARIABLE
-from seedspread.scripts.output import Places, read_output
+from seedspread.scripts.output import Places, list_files, read_output
 from seedspread.scripts.recorder import RECORD_VARIABLE, Recorder
 from seedspread.scripts.script import THREAD_VARIABLES, FailedError
 
@@ -46,16 +46,20 @@ class Program:
         threads: int,
         places: Places,
         timeout: float | None = None,
+        counted: Collection[str] | None = None,
     ) -> "Program":
         """A program with its identity: command line, the files that it names by their SHA-256, where metrics are.
 
-        Raises InputError where there is no such program.
+        Of the files those that are `counted`, by default all that are there before the first seed: what appears later
+        the program wrote. Raises InputError where there is no such program.
         """
         if shutil.which(arguments[0]) is None:
             raise InputError(f"-- {arguments[0]}: no such program")
+        named = [file for file in find_files(arguments) if str(file) != places.file]
+        files = [file for file in named if counted is None or str(file) in counted]
         identity = {
             "command": list(arguments),
-            "files": {str(path): _hash_file(path) for path in find_files(arguments)},
+            "files": {str(file): _hash_file(file) for file in files},
             "threads": threads,
             **places.stored(),
         }
@@ -65,21 +69,31 @@ class Program:
     def recorded(cls, config: Mapping[str, Any], metric: Metric) -> "Program":
         """The program of a study with this config, with the files as they are now."""
         places = Places(**{name: config[name] for name in ("file", "regex", "events") if name in config})
-        return cls.of(config["command"], [], metric, config["threads"], places)
+        return cls.of(config["command"], [], metric, config["threads"], places, counted=config["files"])
 
     def run(self, seed: int, recorder: Recorder, folder: Path) -> None:
         """Run the program and read its metrics. Raises FailedError for its exit code, a signal or the time limit."""
-        recorded = folder / "record"
-        shutil.rmtree(recorded, ignore_errors=True)
-        recorded.mkdir(parents=True)
-        started = time.time()
+        recorded = _make_empty(folder)
+        try:
+            before = list_files(self.places, lambda text: fill(text, seed, folder))
+            self._execute(seed, folder, recorded)
+            if not recorder.read_folder(recorded) or self.places.are_named:
+                name = self.metric.name if self.metric else "value"
+                read_output(recorder, self.places, folder, lambda text: fill(text, seed, folder), before, name)
+        finally:
+            shutil.rmtree(recorded, ignore_errors=True)
+
+    def _execute(self, seed: int, folder: Path, recorded: Path) -> None:
+        """Run the program to its end, or to that of its time. Raises FailedError."""
         with (folder / "stdout.txt").open("wb") as out, (folder / "stderr.txt").open("wb") as err:
+            arguments = [fill(argument, seed, folder) for argument in self.arguments]
             keeper = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(KEEPER), *(fill(a, seed, folder) for a in self.arguments)],
+                [sys.executable, "-I", "-S", str(KEEPER), str(os.getpid()), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 env={**os.environ, **self._environment(seed, folder, recorded)},
+                start_new_session=True,  # whoever kills the group of this process leaves it to end the program
             )
             try:
                 code, late = keeper.wait(self.timeout), False
@@ -94,10 +108,6 @@ class Program:
         if late or code:
             reason = f"timeout: it ran longer than {self.timeout:g} s" if late else _explain_exit(code, said)
             raise FailedError(reason, "\n".join([shlex.join(self.arguments), *said, reason, ""]))
-        if not recorder.read_folder(recorded) or self.places.are_named:
-            name = self.metric.name if self.metric else "value"
-            read_output(recorder, self.places, folder, lambda text: fill(text, seed, folder), started, name)
-        shutil.rmtree(recorded)
 
     def _environment(self, seed: int, folder: Path, recorded: Path) -> dict[str, str]:
         fixed = {"PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"), "PYTHONUNBUFFERED": "1"}
@@ -111,6 +121,19 @@ class Program:
     def packages(self) -> dict[str, str | None]:
         """None: the program has an environment of its own."""
         return {}
+
+
+def _make_empty(folder: Path) -> Path:
+    """Take the output of an earlier run out of `folder`; return a new folder in it, for what the program records.
+
+    A program whose worker was killed may still write for some seconds: into files and a folder that have no name.
+    """
+    for old in folder.glob("record-*"):
+        shutil.rmtree(old, ignore_errors=True)
+    for name in ("stdout.txt", "stderr.txt"):
+        (folder / name).unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix="record-", dir=folder))
 
 
 def fill(text: str, seed: int, folder: Path) -> str:

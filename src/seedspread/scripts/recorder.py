@@ -69,7 +69,7 @@ class Recorder:
         values = {name: _number(name, value) for name, value in metrics.items()}
         if step is None and epoch is None:
             self._final |= values
-        else:
+        elif values:
             point = _position("epoch", epoch), _position("step", step)
             self._points.setdefault(point, {}).update(values)
         self.examples |= {name: _array(name, value) for name, value in examples.items()}
@@ -133,7 +133,9 @@ def _number(name: str, value: Any) -> float:
     if isinstance(value, str | bytes) or value is None:
         raise InputError(f"{name}={value!r}: a metric is a number")
     try:
-        return float(value)
+        return float(value.item() if hasattr(value, "item") else value)
+    except OverflowError:
+        return math.inf  # a whole number beyond the largest float
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{name}: a metric is a number, not a {type(value).__name__}") from error
 
@@ -152,7 +154,8 @@ def _position(name: str, value: Any) -> int | None:
 
 def _array(name: str, value: Any) -> np.ndarray:
     """What was said of each example, as an array on the CPU."""
-    for method in ("detach", "cpu", "numpy"):  # of torch; TensorFlow has the last
+    half = "bfloat16" in str(getattr(value, "dtype", ""))  # which NumPy lacks
+    for method in ("detach", "cpu", *(["float"] if half else []), "numpy"):  # of torch; TensorFlow has the last
         with suppress(AttributeError):
             value = getattr(value, method)()
     array = np.asarray(value)

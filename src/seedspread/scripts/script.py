@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 from threadpoolctl import threadpool_limits
 
+from seedspread.config.resolve import count_cores
 from seedspread.records.metric import Metric
+from seedspread.scripts.imports import after_import
 from seedspread.scripts.recorder import Recorder
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -63,14 +65,14 @@ def limit_threads(threads: int) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     torch: Any = sys.modules.get("torch")
-    torch_threads = torch.get_num_threads() if torch else None
+    torch_threads = torch.get_num_threads() if torch else int(before["OMP_NUM_THREADS"] or count_cores())
     try:
-        with threadpool_limits(threads):
+        with threadpool_limits(threads), after_import({"torch": lambda module: module.set_num_threads(threads)}):
             if torch:
                 torch.set_num_threads(threads)
             yield
     finally:
-        if torch:
+        if torch := sys.modules.get("torch"):
             torch.set_num_threads(torch_threads)
         for name, value in before.items():
             if value is None:

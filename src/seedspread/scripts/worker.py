@@ -13,7 +13,7 @@ import numpy as np
 
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
-from seedspread.execution.leases import Worker
+from seedspread.execution.leases import Observer, Worker
 from seedspread.execution.plan import SeedJob
 from seedspread.records.examples import ExampleIndex
 from seedspread.records.machine import describe_system
@@ -43,10 +43,12 @@ class Parcel:
             ) from error
 
     def open(self) -> Script:
-        sys.path.extend(folder for folder in self.path if folder not in sys.path)
+        sys.path[:0] = [folder for folder in self.path if folder not in sys.path]
         script: Script = cloudpickle.loads(self.script)
         return script
 
+
+SECONDS_TO_LOOK = 0.5  # for the end of a seed that another process runs
 
 _opened: tuple[tuple[Any, str], tuple[Script, Worker]] | None = None  # the job's script and sweep
 
@@ -57,11 +59,12 @@ def find_metric(job: SeedJob) -> Metric:
     Raises InputError where the seed fails: there is no study yet that could say so.
     """
     script, leases = _open(job)
-    held = leases.acquire(job.seeds)
-    if not held:
-        raise InputError(f"another process runs the first seed of {job.folder}: start this again once it has ended")
-    [seed] = held
+    [seed], observer = job.seeds, Observer(job.folder)
+    while not (observer.is_free(seed) and leases.acquire([seed])):  # another process runs it
+        time.sleep(SECONDS_TO_LOOK)
     try:
+        if (metric := _known_metric(job.folder)) is not None:
+            return metric
         run_seed(script, job.folder, seed, "")
     except FailedError as error:
         raise InputError(f"seed {seed} failed, and no metric is known yet: {error.reason}\n{error.trace}") from error
@@ -125,9 +128,11 @@ def run_seed(script: Script, folder: Path, seed: int, stamp: str) -> Record:
         predictions_sha256=None if told is None else _hash(told),
         ended=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    if (fault := metric.find_fault(fields["final"][metric.name])) if not diverged else None:
-        hint = "; of percent say unit=percent" if metric.unit == "fraction" else ""
-        raise InputError(f"{metric.name}={fields['final'][metric.name]:g}: {fault}{hint}")
+    values = [fields["final"][metric.name], *fields["curves"].get(metric.name, [])]
+    for value in values if not diverged else []:
+        if value is not None and (fault := metric.find_fault(value)):
+            hint = "; of percent say unit=percent" if metric.unit == "fraction" else ""
+            raise InputError(f"{metric.name}={value:g}: {fault}{hint}")
     study.write(record, examples.pop("predictions", None), stamp, **examples)
     return record
 
