@@ -1,4 +1,4 @@
-"""What a trained module says of each test example: probabilities on wish, of the Classifier and of modules of others."""
+"""What a trained module says of each test example: probabilities on wish, of the Classifier and of others."""
 
 from pathlib import Path
 
