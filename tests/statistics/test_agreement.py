@@ -178,48 +178,6 @@ def test_the_spread_of_a_class_by_chance_is_that_of_independent_seeds():
     assert moved.std[0] > 0.45 and moved.std[0] > 5 * moved.by_chance[0]
 
 
-@given(label_arrays(), some.data())
-def test_votes_are_counted_with_ties_at_random(labels, data):
-    truth = data.draw(arrays(np.uint8, labels.shape[1], elements=some.integers(0, CLASSES - 1)))
-    expected = []
-    for column, right in zip(labels.T.tolist(), truth.tolist(), strict=True):
-        counts = Counter(column)
-        winners = [k for k, votes in counts.items() if votes == max(counts.values())]
-        expected.append((right in winners) / len(winners))
-    assert agreement.votes_right(labels, truth) == pytest.approx(np.array(expected))
-
-
-@pytest.mark.parametrize("k", [1, 2, 3, 5])
-def test_ensembles_average_all_groups_of_so_many_seeds(k):
-    rng = np.random.default_rng(0)
-    truth = rng.integers(0, 3, 400)
-    labels = np.where(rng.random((8, 400)) < rng.beta(2, 1, 400), truth, rng.integers(0, 3, (8, 400))).astype(np.uint8)
-    groups = [agreement.votes_right(labels[list(g)], truth) for g in itertools.combinations(range(8), k)]
-    found = st.ensemble(labels, truth, k)
-    assert found.accuracy == pytest.approx(np.mean(groups), abs=0.006)
-    assert found.gain == pytest.approx(np.mean(groups) - (labels == truth).mean(), abs=0.006)
-    assert found.interval.is_known == (k < 5)  # of eight seeds only one group of five
-    if k <= 2:
-        assert found.gain == pytest.approx(0, abs=1e-12)  # two votes: a coin where they differ
-
-
-def test_an_ensemble_of_more_seeds_than_there_are_is_refused():
-    with pytest.raises(ValueError, match="5"):
-        st.ensemble(np.zeros((4, 3), np.uint8), np.zeros(3, int), 5)
-
-
-def test_the_interval_of_the_gain_covers_new_seeds_and_examples():
-    """On the same difficult examples two of three labels are right: the truth is that of many seeds and examples."""
-    large = world(np.random.default_rng(99), 200, 20_000, quality=0.3, taste=0.5, ease=1.0)
-    truth = st.ensemble(large, np.zeros(20_000, int), 5).gain
-    rng, rounds = np.random.default_rng(3), 60
-    found = [
-        st.ensemble(world(rng, 20, 500, quality=0.3, taste=0.5, ease=1.0), np.zeros(500, int), 5) for _ in range(rounds)
-    ]
-    assert truth > 0.01
-    assert np.mean([not e.interval.low <= truth <= e.interval.high for e in found]) <= at_most(0.06, rounds)
-
-
 @given(label_arrays(), some.integers(1, 40))
 def test_the_churn_of_each_pair_is_exact(labels, block):
     with pytest.MonkeyPatch.context() as patch:

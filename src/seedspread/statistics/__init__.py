@@ -5,7 +5,6 @@
 from seedspread.statistics.agreement import (
     Churn,
     ClassSpread,
-    Ensemble,
     Families,
     churn,
     churn_between,
@@ -13,12 +12,21 @@ from seedspread.statistics.agreement import (
     class_spread,
     confusion,
     embed,
-    ensemble,
     families,
     independent_churn,
     label_counts,
     mapped_seeds,
     pairwise_churn,
+)
+from seedspread.statistics.calibration import (
+    ConfidenceBins,
+    Reliability,
+    calibration_error,
+    calibration_error_by_chance,
+    confidence_bins,
+    overconfidence_interval,
+    reliability,
+    squared_calibration_error,
 )
 from seedspread.statistics.collapse import collapse_rate, find_collapsed
 from seedspread.statistics.comparison import (
@@ -38,6 +46,7 @@ from seedspread.statistics.comparison import (
     welch_test_of_summaries,
 )
 from seedspread.statistics.curves import Bands, bands, flat_from, late_spread_ratio, running
+from seedspread.statistics.ensembles import Ensemble, averaged_ensembles, ensemble
 from seedspread.statistics.examples import (
     accuracy_interval,
     example_error,

@@ -1,4 +1,4 @@
-"""Do seeds agree on test examples? Churn, confusions, votes of several seeds, and a map of seeds.
+"""Do seeds agree on test examples? Churn, confusions, and a map of seeds.
 
 Shapes: labels (S, N), uint8 or uint16, what each of S seeds predicted for each of N test examples, all below K;
 counts (N, K), how many seeds gave each label, from `label_counts`; truth (N,), the true labels. Everything goes by
@@ -17,7 +17,6 @@ from seedspread.statistics.spread import UNKNOWN, Array, Interval, sample_std
 
 BLOCK = 4_000_000  # labels at a time
 MAPPED = 2_000  # seeds in a map at most: its matrix takes their square
-DRAWS = 200  # ensembles of one size, at least
 
 
 def label_counts(labels: Array, classes: int) -> Array:
@@ -123,7 +122,7 @@ def _churn_of(
     return Churn(value, interval, by_seed, by_example, variance, shared)
 
 
-def _total_error(
+def total_error(
     seeds_variance: float, fewest: int, examples_variance: float, examples: int, shared: float
 ) -> tuple[float, float]:
     """Standard error by seeds and examples together, and its degrees of freedom (Satterthwaite 1946).
@@ -147,7 +146,7 @@ def _churn_interval(
     if math.isnan(variance) or n < 2:
         return UNKNOWN
     fewest = min(map(len, by_seed))
-    error, degrees = _total_error(variance, fewest, float(by_example.var(ddof=1)) / n, n, shared)
+    error, degrees = total_error(variance, fewest, float(by_example.var(ddof=1)) / n, n, shared)
     if not 0 < value < 1:
         return Interval(value, value)
     half = float(special.stdtrit(degrees, (1 + level) / 2)) * error / (value * (1 - value))
@@ -163,7 +162,7 @@ def churn_difference(one: Churn, other: Churn, level: float = 0.95) -> tuple[flo
         return value, UNKNOWN
     over_examples = float((one.by_example - other.by_example).var(ddof=1)) / n
     fewest = min(map(len, (*one.by_seed, *other.by_seed)))
-    error, degrees = _total_error(variance, fewest, over_examples, n, one.shared + other.shared)
+    error, degrees = total_error(variance, fewest, over_examples, n, one.shared + other.shared)
     half = float(special.stdtrit(degrees, (1 + level) / 2)) * error
     return value, Interval(value - half, value + half)
 
@@ -220,57 +219,6 @@ def class_spread(labels: Array, counts: Array, truth: Array) -> ClassSpread:
     chance = [independent_example_variance(share[truth == c], len(labels)) if examples[c] else math.nan
               for c in range(classes)]  # fmt: skip
     return ClassSpread(examples, accuracy.mean(axis=0), sample_std(accuracy), np.sqrt(chance))
-
-
-class Ensemble(NamedTuple):
-    """Votes of k seeds: their accuracy, and how much it is above that of one seed; fractions."""
-
-    k: int
-    accuracy: float
-    gain: float
-    interval: Interval  # of the gain
-
-
-def votes_right(labels: Array, truth: Array) -> Array:
-    """The chance that the label with most votes of these few seeds (k, N), ties at random, is the true one (N,)."""
-    votes = np.zeros(labels.shape, np.uint16)
-    for row in labels:
-        votes += labels == row
-    most = votes.max(axis=0)
-    # Each label with most votes is met once for each of its votes.
-    tied = (votes == most).sum(axis=0) / most
-    return np.where((labels == truth).sum(axis=0) == most, 1 / tied, 0.0)
-
-
-def ensemble(labels: Array, truth: Array, k: int, seed: int = 0, level: float = 0.95) -> Ensemble:
-    """The accuracy of the plurality vote of k of these seeds, ties at random, and its gain over one of them.
-
-    Averaged over random partitions of the seeds into groups of k, `DRAWS` groups in all. Two votes are right as often
-    as one: where they differ, a coin decides. The interval of the gain is for other seeds and other examples; unknown
-    where fewer than two groups can be formed. ValueError for fewer than k seeds.
-    """
-    groups = min(len(labels) // k, DRAWS)
-    if not groups:
-        raise ValueError(f"an ensemble of {k} needs as many seeds, not {len(labels)}")
-    rng, truth, n = np.random.default_rng(seed), truth.astype(labels.dtype), len(truth)
-    partitions = -(-DRAWS // groups)
-    voted, alone, gains = np.zeros(n), np.zeros(n), np.empty((partitions, groups))
-    for partition in range(partitions):
-        drawn = rng.permutation(len(labels))[: groups * k].reshape(groups, k)
-        for group, chosen in enumerate(drawn):
-            together, each = votes_right(labels[chosen], truth), (labels[chosen] == truth).mean(axis=0)
-            voted += together
-            alone += each
-            gains[partition, group] = (together - each).mean()
-    by_example = (voted - alone) / gains.size
-    found = Ensemble(k, float(voted.mean()) / gains.size, float(gains.mean()), UNKNOWN)
-    if groups < 2 or n < 2:
-        return found
-    seeds_variance = float(gains.var(axis=1, ddof=1).mean()) / groups
-    # The variance is the mean over partitions: it has more degrees of freedom than a single one, fewer than seeds.
-    error, degrees = _total_error(seeds_variance, len(labels) // 2, float(by_example.var(ddof=1)) / n, n, 0.0)
-    half = float(special.stdtrit(degrees, (1 + level) / 2)) * error
-    return found._replace(interval=Interval(found.gain - half, found.gain + half))
 
 
 def mapped_seeds(seeds: int, most: int = MAPPED, seed: int = 0) -> Array:
