@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from seedspread import statistics as st
+from seedspread.commands.agree import main
 from seedspread.commands.train import train
 from seedspread.records.examples import ExampleIndex
 from seedspread.records.scores import Scores
@@ -289,3 +290,61 @@ def test_pictures_at_hand_are_drawn_with_their_labels(small, tmp_path):
     assert texts[0] == f"true: {found.truth[found.unstable[0]]}" and " %" in texts[1]
     parts = agreement_parts([found], captions)
     assert not any(isinstance(part, Table) and "test example" in part.head for part in parts)
+
+
+def collapse(study, seed, truth):
+    """Let `seed` end with one label for all."""
+    row = np.zeros(len(truth), int)
+    record = make_record(study, seed, float((row == truth).mean()), test_examples=len(truth))
+    study.write(record, row)
+
+
+def test_collapsed_seeds_are_counted_and_left_out(labelled, invoked):
+    labels, truth = made(20)
+    labels = np.where(np.random.default_rng(1).random(labels.shape) < 0.8, truth, labels)
+    study = labelled(labels, truth)
+    healthy = agreement_of(labelled(np.delete(labels, [4, 9], axis=0), truth, name="healthy"))
+    for seed in (4, 9):
+        collapse(study, seed, truth)
+    study.write(make_record(study, 20, status="diverged"))
+    code, out, _ = invoked(main, f"results={study.folder.parent}", "study=dots")
+    assert code == 0 and f"differ on {100 * healthy.churn.value:.2f} %" in out and "all 153 pairs" in out
+    low, high = (100 * side for side in st.collapse_rate(3, 21)[1])
+    said = "Without seed 4, 9, 20 of dots, which collapsed or diverged: 3 of 21, 14.3 % "
+    said += f"(95 %: {low:.1f} to {high:.1f} %)"
+    assert said in out and said in (study.folder / "agreement" / "index.html").read_text()
+    assert invoked(main, f"results={study.folder.parent}", "study=[dots,healthy]")[0] == 0
+    page = (study.folder.parent / "dots+healthy" / "agreement" / "index.html").read_text()
+    assert said in page and f">{100 * healthy.churn.value:.2f}<" in page.replace(" ", "")
+    report = write_report(study)[0].read_text()
+    assert f"differ on {100 * healthy.churn.value:.2f} %" in report and "Without seed" not in report
+
+
+def test_studies_of_version_1_are_compared_as_right_or_wrong(tmp_path, labelled):
+    """With one another, and with the labels of a study of today on the same data."""
+    import shutil
+
+    from tests.records.test_version_1 import WRITTEN
+
+    results = tmp_path / "results"
+    old, twin = (Study.load(shutil.copytree(WRITTEN, results / name)) for name in ("old", "twin"))
+    data = old.record(0).data_sha256
+    right = [np.unpackbits(np.load(path), count=500) for path in sorted((old.folder / "correct").iterdir())]
+    labels, truth = made(6, 500)
+    new = agreement_of(labelled(labels, truth, name="new", data_sha256=data))
+    one, other = agreement_of(old), agreement_of(twin)
+    within = np.mean([(a != b).mean() for a, b in itertools.product(right, right)])
+    between = np.mean([(a != b).mean() for a, b in itertools.product(right, labels == truth)])
+    said = words(between_studies([one, other, new]))
+    assert f"A seed of old and one of twin differ on {100 * within:.2f} %" in said
+    assert f"A seed of old and one of new differ on {100 * between:.2f} %" in said
+    assert said.count("one is right and the other wrong") == 3
+    own = np.mean([(a != b).mean() for a, b in itertools.combinations(labels == truth, 2)])
+    table = next(part for part in agreement_parts([one, new], {}) if isinstance(part, Table))
+    assert table.rows[1][2] == f"{100 * own:.2f}" and SeedMap.of([one, new]).total == 9
+    assert new.churn.value > own  # of labels, as before
+
+    foreign = agreement_of(labelled(labels, truth, name="foreign", data_sha256="e2" * 32))
+    assert "scored on other test examples" in words(between_studies([one, foreign]))
+    unknown = agreement_of(labelled(labels, truth, name="unknown", data_sha256=None))
+    assert "do not say on which data" in words(between_studies([one, unknown]))

@@ -93,19 +93,21 @@ def test_temperature_is_seen_as_the_gap_that_it_makes():
 def test_the_reliability_curve_is_pooled_and_its_std_is_over_seeds_with_examples_enough():
     rng = np.random.default_rng(0)
     confidence, right = calibrated(rng, 6, 300)
-    confidence[0, :290] = 0.99  # leaves seed 0 few examples elsewhere
+    confidence[0, :290] = 0.99  # leaves seed 0 few examples elsewhere, and seeds 1 to 4 none between 0.6 and 0.8
+    confidence[1:5] = np.where((confidence[1:5] > 0.6) & (confidence[1:5] < 0.8), 0.85, confidence[1:5])
     found = st.reliability(bins_of(confidence, right))
     place = np.ceil(confidence * 15).astype(int) - 1
     for b in range(15):
         members = place == b
-        if not members.any():
-            assert np.isnan(found.accuracy[b]) and found.share[b] == 0
+        assert found.share[b] == pytest.approx(members.mean())
+        if members.sum() < 6:
+            assert np.isnan(found.accuracy[b]) and np.isnan(found.confidence[b])
             continue
         each = [row[own].mean() for row, own in zip(right, members, strict=True) if own.sum() >= 10]
         assert found.accuracy[b] == pytest.approx(right[members].mean()) and found.seeds[b] == len(each)
         assert found.confidence[b] == pytest.approx(confidence[members].mean())
-        assert found.std[b] == pytest.approx(np.std(each, ddof=1) if len(each) > 1 else math.nan, nan_ok=True)
-    assert found.share.sum() == pytest.approx(1) and 5 in found.seeds and 6 in found.seeds and 0 in found.seeds
+        assert found.std[b] == pytest.approx(np.std(each, ddof=1) if len(each) >= 3 else math.nan, nan_ok=True)
+    assert {0, 1, 5, 6} <= set(found.seeds.tolist()) and np.isnan(found.accuracy[0])
 
 
 @pytest.mark.parametrize("seeds", [3, 20])

@@ -16,6 +16,7 @@ from seedspread.records.study import Study, study_folder
 from seedspread.report.agreement import Agreement
 from seedspread.report.agreement_page import between_studies, write_agreement
 from seedspread.report.agreement_words import agreement_words, churn_table
+from seedspread.report.collapse import leave_out_collapsed
 from seedspread.report.document import parts_to_markdown
 
 
@@ -31,7 +32,7 @@ def main(cfg: DictConfig) -> None:
         several = []
         for name in names:
             study = Study.load(study_folder(cfg.results, name))
-            if (found := Agreement.of(Scores.of(study))) is None:
+            if (found := Agreement.of(*leave_out_collapsed(Scores.of(study)))) is None:
                 raise InputError(
                     f"study={name}: the predicted labels of at least 2 seeds are needed, and {study.folder} has none; "
                     "seeds that predict classes record them"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,10 +12,11 @@ from seedspread import statistics as st
 from seedspread.data.recorded_pictures import RecordedPictures, find_pictures, folder_names  # noqa: TID253 - no torch
 from seedspread.records.examples import DAMAGED, ExampleIndex
 from seedspread.records.scores import Scores
+from seedspread.report.calibration import Calibration
 from seedspread.statistics import Array, Churn, ClassSpread, Ensemble, Families
 
 UNSTABLE = 30  # test examples that are shown
-ENSEMBLES = (2, 5, 10)  # seeds that vote
+ENSEMBLES = (2, 5, 10)  # seeds that vote, or average their probabilities
 LEAST_MAPPED, MOST_MAPPED = 3, 2_000  # seeds in a map
 LEAST_FOR_FAMILIES = 6
 # Not 5 %: fewer than 20 seeds of very different quality would be called families up to one time in ten.
@@ -28,7 +29,8 @@ MOST_CLASSES = 1 << 16  # labels above take more than two bytes: they are no cla
 class Agreement:
     """What the seeds of one study predicted, and how far they agree; all shares are fractions.
 
-    labels (S, N) of `seeds` (S,); of a study of version 1 whether each was right, 1 or 0 (`only_right`).
+    labels (S, N) of `seeds` (S,); of a study of version 1 whether each was right, 1 or 0 (`only_right`). `collapsed`
+    are seeds of the study that `scores` leave out.
     """
 
     scores: Scores
@@ -36,9 +38,10 @@ class Agreement:
     labels: Array
     index: ExampleIndex | None
     only_right: bool
+    collapsed: Sequence[int] = ()
 
     @classmethod
-    def of(cls, scores: Scores) -> "Agreement | None":
+    def of(cls, scores: Scores, collapsed: Sequence[int] = ()) -> "Agreement | None":
         """From the seeds whose predicted labels are there; None for fewer than two."""
         study, seeds = scores.study, []
         rows: list[Array] = []
@@ -63,7 +66,7 @@ class Agreement:
         labels = np.stack(rows)
         if index is not None:  # the type holds the true labels as well
             labels = labels.astype(np.result_type(labels, np.min_scalar_type(index.labels.max())), copy=False)
-        return cls(scores, np.array(seeds), labels, index, study.schema == 1)
+        return cls(scores, np.array(seeds), labels, index, study.schema == 1, collapsed)
 
     @property
     def name(self) -> str:
@@ -124,6 +127,13 @@ class Agreement:
         return [st.ensemble(self.labels, self.truth, k) for k in ENSEMBLES if k <= len(self.seeds)]
 
     @cached_property
+    def calibration(self) -> Calibration | None:
+        """What the probabilities of the seeds show; None where they are not kept, or true labels not known."""
+        if self.truth is None or self.only_right:
+            return None
+        return Calibration.of(self.scores.study, self.seeds, self.labels, self.truth, ENSEMBLES)
+
+    @cached_property
     def unstable(self) -> Array:
         """Positions of the examples on which seeds disagree most, at most UNSTABLE of them, the worst first."""
         order = np.argsort(-self.churn.by_example, kind="stable")[:UNSTABLE]
@@ -150,12 +160,33 @@ class Agreement:
             known = folder_names(self.index)
         return [*known, *map(str, range(len(known), self.counts.shape[1]))]
 
-    def shares_examples(self, other: "Agreement") -> bool:
-        """Whether both studies were scored on the same test examples, and say labels of them."""
-        if self.index is None or other.index is None or self.examples != other.examples:
-            return False
+    def as_right_or_wrong(self) -> "Agreement":
+        """What a study of version 1 would know of the same seeds: which were right. Needs true labels."""
+        if self.only_right or self.truth is None:
+            return self
+        right = (self.labels == self.truth.astype(self.labels.dtype)).astype(np.uint8)
+        return replace(self, labels=right, index=None, only_right=True)
+
+    def cannot_compare(self, other: "Agreement") -> str | None:
+        """Why the seeds of two studies are not compared example by example; None where they are.
+
+        The test examples of a study of version 1 are known by the data's SHA-256 alone, and stand in their order.
+        """
         data = {found.scores.finished[0].pictures_sha256 for found in (self, other)}
-        return self.index.equals(other.index) and (len(data) == 1 or None in data)
+        for found in (self, other):
+            if found.truth is None:
+                return f"the true labels of {found.name} are not known"
+            if found.only_right and None in data:
+                return f"the records of {found.name} do not say on which data it was scored"
+        alike = self.examples == other.examples and (len(data) == 1 or None in data)
+        if alike and self.index is not None and other.index is not None:
+            alike = self.index.equals(other.index)
+        return None if alike else "they were scored on other test examples"
+
+
+def in_common_terms(several: Sequence[Agreement]) -> Sequence[Agreement]:
+    """Studies as they are, or as right or wrong where one of them knows no more."""
+    return [found.as_right_or_wrong() for found in several] if any(found.only_right for found in several) else several
 
 
 @dataclass(frozen=True)
@@ -172,6 +203,7 @@ class SeedMap:
     @classmethod
     def of(cls, several: Sequence[Agreement]) -> "SeedMap | None":
         """Of the seeds of studies with the same test examples; None for fewer than LEAST_MAPPED or where all agree."""
+        several = in_common_terms(several)
         total = sum(len(found.seeds) for found in several)
         if total < LEAST_MAPPED:
             return None
@@ -220,8 +252,9 @@ class BetweenStudies:
     @classmethod
     def of(cls, one: Agreement, other: Agreement, pairs: int = 1) -> "BetweenStudies | None":
         """None where they have other test examples."""
-        if not one.shares_examples(other):
+        if one.cannot_compare(other):
             return None
+        one, other = in_common_terms([one, other])
         classes = max(one.counts.shape[1], other.counts.shape[1])
         widened = [np.pad(a.counts, ((0, 0), (0, classes - a.counts.shape[1]))) for a in (one, other)]
         between = st.churn_between(one.labels, widened[0], other.labels, widened[1])

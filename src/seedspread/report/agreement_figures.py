@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,13 +121,40 @@ def _shorten(name: str, most: int) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
+def reliability(drawn: Drawn) -> Figure:
+    """Accuracy by confidence, in bins of equal width: calibrated seeds lie on the grey line, overconfident seeds
+    below it. Dots are of all seeds together; the band is ± 1 std over seeds, drawn where half of them have at least ten
+    examples in a bin. Below, the share of examples in each bin.
+    """
+    fig = Figure(figsize=(COLUMN, COLUMN * 0.95))
+    ax, below = fig.add_axes((0.11, 0.36, 0.87, 0.58)), fig.add_axes((0.11, 0.1, 0.87, 0.2))
+    ax.plot([0, 100], [0, 100], color=GREY, linewidth=0.8, linestyle="--")
+    known = [found for found in drawn.several if found.calibration is not None]
+    for i, (found, colour) in enumerate(zip(known, cycle((BLUE, ORANGE, GREEN, GREY)), strict=False)):
+        assert found.calibration is not None
+        curve = found.calibration.reliability
+        many = f"{escape_math(found.name)}, {len(found.calibration.seeds):,} seeds"
+        ax.plot(100 * curve.confidence, 100 * curve.accuracy, "o-", color=colour, markersize=3, linewidth=1, label=many)
+        low, high = curve.accuracy - curve.std, curve.accuracy + curve.std
+        ax.fill_between(100 * curve.confidence, 100 * low, 100 * high, color=colour, alpha=0.25, linewidth=0)
+        edges = np.linspace(0, 100, len(curve.share) + 1)
+        width = edges[1] / (len(known) + 0.5)
+        below.bar(edges[:-1] + (i + 0.25) * width, 100 * curve.share, width, align="edge", color=colour, alpha=0.7)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderpad=0.2, ncols=2)
+    ax.set(xlim=(0, 100), ylim=(0, 100), ylabel="accuracy, %", xticklabels=[])
+    below.set(xlim=(0, 100), xlabel="confidence of the predicted label, %", ylabel="examples, %")
+    return fig
+
+
 def draw_agreement(several: Sequence[Agreement], folder: Path) -> dict[str, str]:
     """Draw what there is to see of one study, or of several with the same test examples; return captions by name."""
-    alike = all(several[0].shares_examples(other) for other in several[1:])
+    alike = not any(several[0].cannot_compare(other) for other in several[1:])
     seeds = None
     if several:
         seeds = several[0].map if len(several) == 1 else SeedMap.of(several) if alike else None
     figures: dict[str, Drawing[Drawn]] = {"seed_map": seed_map} if seeds is not None else {}
+    if any(found.calibration is not None for found in several):
+        figures["reliability"] = reliability
     if len(several) == 1 and several[0].pictures is not None:
         figures["unstable_examples"] = unstable_examples
     return save_figures(figures, Drawn(several, seeds), folder)

@@ -5,13 +5,16 @@ from itertools import combinations
 from pathlib import Path
 
 from seedspread.records.files import combined_folder, draft_folder, unwritable_error
-from seedspread.report.agreement import Agreement, BetweenStudies
+from seedspread.report.agreement import Agreement, BetweenStudies, in_common_terms
 from seedspread.report.agreement_figures import draw_agreement
 from seedspread.report.agreement_words import (
     agreement_words,
     between_words,
+    calibration_table,
     churn_table,
     class_table,
+    ensemble_table,
+    left_out_words,
     unstable_table,
     unstable_words,
 )
@@ -31,13 +34,14 @@ def agreement_parts(several: Sequence[Agreement], captions: Mapping[str, str]) -
         return []
     drawn = {name: Figure(name, caption) for name, caption in captions.items()}
     if len(several) > 1:
-        parts: list[Part] = [*map(Paragraph, between_studies(several)), churn_table(several)]
-        return [*parts, *(drawn[name] for name in ("seed_map",) if name in drawn)]
+        tables = churn_table(in_common_terms(several)), calibration_table(several), ensemble_table(several)
+        lines = [*between_studies(several), *(line for found in several for line in left_out_words(found))]
+        parts: list[Part] = [*map(Paragraph, lines), *filter(None, tables)]
+        return [*parts, *(drawn[name] for name in ("reliability", "seed_map") if name in drawn)]
     found = several[0]
     parts = [*map(Paragraph, agreement_words(found))]
-    if table := class_table(found):
-        parts.append(table)
-    parts += [drawn["seed_map"]] if "seed_map" in drawn else []
+    parts += filter(None, [class_table(found), ensemble_table(several)])
+    parts += [drawn[name] for name in ("reliability", "seed_map") if name in drawn]
     parts.append(Paragraph(unstable_words(found)))
     if "unstable_examples" in drawn:
         parts.append(drawn["unstable_examples"])
@@ -55,7 +59,7 @@ def between_studies(several: Sequence[Agreement]) -> list[str]:
     for one, other in pairs:
         between = BetweenStudies.of(one, other, len(pairs))
         if between is None:
-            lines.append(f"{one.name} and {other.name}: unknown, they were scored on other test examples.")
+            lines.append(f"{one.name} and {other.name}: unknown, {one.cannot_compare(other)}.")
         else:
             lines += between_words(between)
     return lines

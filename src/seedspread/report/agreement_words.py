@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seedspread import statistics as st
 from seedspread.config.overrides import shorten_seeds
 from seedspread.report.agreement import FAMILIES_LEVEL, Agreement, BetweenStudies, SeedMap
+from seedspread.report.calibration import Calibration
 from seedspread.report.document import Table, Text
 from seedspread.report.study_words import format_p_value
 from seedspread.statistics import Array, Ensemble, Interval
@@ -28,8 +30,8 @@ def percent_interval(interval: Interval) -> str:
 
 def agreement_words(found: Agreement) -> list[str]:
     """How far the seeds of one study agree, in sentences."""
-    lines = [_churn(found), *_beside(found), *_classes(found), *_ensembles(found.ensembles), *_map(found.map)]
-    return [*lines, *_left_out(found)]
+    lines = [_churn(found), *_beside(found), *_classes(found), *_ensembles(found.ensembles)]
+    return [*lines, *calibration_words(found), *_map(found.map), *left_out_words(found)]
 
 
 def _churn(found: Agreement) -> str:
@@ -125,18 +127,110 @@ def _ensembles(found: Sequence[Ensemble]) -> list[str]:
     known = [e for e in found if e.k > 2]
     if not known:
         return ["Two votes are right as often as one: where they differ, a coin decides. Three seeds or more may gain."]
-    parts = []
-    for e in known:
-        interval = ""
-        if e.interval.is_known:
-            low, high = (100 * side for side in e.interval)
-            interval = f", 95 %: {low:+.2f} to {high:+.2f}"
-        parts.append(f"{e.k} seeds reach {percent(e.accuracy)} ({100 * e.gain:+.2f} points{interval})")
-    best = known[-1]
-    gains = best.interval.is_known and best.interval.low > 0
-    answer = "Voting gains" if gains else "Voting is not shown to gain"
+    answer = "Voting gains" if _gain(known) else "Voting is not shown to gain"
     two = " Two votes are right as often as one: where they differ, a coin decides." if found[0].k == 2 else ""
-    return [f"{answer}: the votes of {'; of '.join(parts)}, against one seed.{two}"]
+    return [f"{answer}: the votes of {'; of '.join(map(_reach, known))}, against one seed.{two}"]
+
+
+def _gain(several: Sequence[Ensemble]) -> bool:
+    """Whether the largest ensembles of which there are several are shown to be better than one seed."""
+    lows = [e.interval.low for e in several if e.interval.is_known]
+    return bool(lows) and lows[-1] > 0
+
+
+def _reach(e: Ensemble) -> str:
+    interval = f", 95 %: {_signed(e.interval)}" if e.interval.is_known else ""
+    return f"{e.k} seeds reach {percent(e.accuracy)} ({100 * e.gain:+.2f} points{interval})"
+
+
+def _signed(interval: Interval) -> str:
+    low, high = (100 * side for side in interval)
+    return f"{low:+.2f} to {high:+.2f}"
+
+
+def calibration_words(found: Agreement) -> list[str]:
+    """What the probabilities of the seeds show, in sentences; none where no seed keeps them."""
+    if (kept := found.calibration) is None:
+        return []
+    lines, n = [], len(kept.seeds)
+    if n < len(found.seeds):
+        missing = sorted(set(found.seeds.tolist()) - set(kept.seeds.tolist()))
+        lines.append(
+            f"{n:,} of {len(found.seeds):,} seeds keep probabilities; what follows on these is without seed "
+            f"{shorten_seeds(missing)}."
+        )
+    if kept.ensembles:
+        answer = "gains" if _gain(kept.ensembles) else "is not shown to gain"
+        averaged = "; of ".join(map(_reach, kept.ensembles))
+        lines.append(f"Averaging {answer}: the averaged probabilities of {averaged}, against one seed.")
+    error = f"Expected calibration error (ECE): {_error(kept)} %"
+    error += f" over {n:,} seeds" if n > 1 else ""
+    if kept.ensembles:
+        best = kept.ensembles[-1]
+        error += f", {percent(best.calibration_error)} for {best.k} seeds that average"
+    chance = f"Perfectly calibrated seeds of the same confidence would show {percent(kept.error_by_chance)} by chance."
+    return [*lines, f"{_confidence(kept)} {error}. {chance}"]
+
+
+def _error(kept: Calibration) -> str:
+    spread = f" ± {100 * kept.error.std(ddof=1):.2f}" if len(kept.seeds) > 1 else ""
+    return f"{100 * kept.error.mean():.2f}{spread}"
+
+
+def _confidence(kept: Calibration) -> str:
+    interval = f", 95 %: {_signed(kept.interval)}" if kept.interval.is_known else ""
+    if kept.interval.is_known and kept.interval.low > 0:
+        answer = "Seeds are overconfident"
+    elif kept.interval.is_known and kept.interval.high < 0:
+        answer = "Seeds are underconfident"
+    else:
+        answer = "Neither over- nor underconfidence is shown"
+    confidence = kept.accuracy + kept.overconfidence
+    return (
+        f"{answer}: their mean confidence is {percent(confidence)}, their accuracy {percent(kept.accuracy)} "
+        f"({100 * kept.overconfidence:+.2f} points{interval})."
+    )
+
+
+def calibration_table(several: Sequence[Agreement]) -> Table | None:
+    """Calibration of the studies that keep probabilities, a row each; None where none does."""
+    rows: list[list[Text]] = []
+    for found in several:
+        if (kept := found.calibration) is None:
+            continue
+        interval = f" ({_signed(kept.interval)})" if kept.interval.is_known else ""
+        gap = f"{100 * kept.overconfidence:+.2f}{interval}"
+        errors = _error(kept), f"{100 * kept.error_by_chance:.2f}", f"{100 * kept.unbiased:.2f}"
+        all_ = "" if len(kept.seeds) == len(found.seeds) else f" of {len(found.seeds):,}"
+        rows.append([found.name, f"{len(kept.seeds):,}{all_}", f"{100 * kept.accuracy:.2f}", gap, *errors])
+    head = [
+        "study", "seeds", "accuracy, %", "confidence minus accuracy, points (95 %)", "ECE, %", "by chance",
+        "RMS without bias",
+    ]  # fmt: skip
+    return Table(head, rows, numbers=1) if rows else None
+
+
+def ensemble_table(several: Sequence[Agreement]) -> Table | None:
+    """One seed and ensembles by votes and by probabilities; None where no study keeps these, or has ensembles."""
+    rows: list[list[Text]] = []
+    for found in several:
+        if (kept := found.calibration) is None or not kept.ensembles or found.error is None:
+            continue
+        alone = f"{100 * (1 - found.error):.2f}", "", f"{100 * kept.accuracy:.2f}", "", f"{100 * kept.error.mean():.2f}"
+        name = f"{found.name}, " if len(several) > 1 else ""
+        rows.append([f"{name}1", *alone])
+        votes = {e.k: e for e in found.ensembles}
+        for e in kept.ensembles:
+            cells = *_ensemble_cells(votes[e.k]), *_ensemble_cells(e), f"{100 * e.calibration_error:.2f}"
+            rows.append([f"{name}{e.k}", *cells])
+    gain = "gain, points (95 %)"
+    head = ["seeds together", "votes, %", gain, "averaged probabilities, %", gain, "their ECE, %"]
+    return Table(head, rows, numbers=1) if rows else None
+
+
+def _ensemble_cells(e: Ensemble) -> tuple[str, str]:
+    interval = f" ({_signed(e.interval)})" if e.interval.is_known and e.interval.low < e.interval.high else ""
+    return f"{100 * e.accuracy:.2f}", f"{100 * e.gain:+.2f}{interval}"
 
 
 def _map(seeds: SeedMap | None) -> list[str]:
@@ -162,10 +256,19 @@ def _map(seeds: SeedMap | None) -> list[str]:
     return [f"No two families of seeds are shown: the map has no clear gap ({test})."]
 
 
-def _left_out(found: Agreement) -> list[str]:
+def left_out_words(found: Agreement) -> list[str]:
+    """Which seeds the numbers are without, and why."""
+    lines = []
+    if lost := list(found.collapsed):
+        runs = len(lost) + len(found.scores.seeds)
+        rate, (low, high) = st.collapse_rate(len(lost), runs)
+        lines.append(
+            f"Without seed {shorten_seeds(lost)} of {found.name}, which collapsed or diverged: {len(lost):,} of "
+            f"{runs:,}, {100 * rate:.1f} % (95 %: {100 * low:.1f} to {100 * high:.1f} %)."
+        )
     if left := sorted(set(found.scores.seeds.tolist()) - set(found.seeds.tolist())):
-        return [f"Without seed {shorten_seeds(left)} of {found.name}: the predictions are missing or damaged."]
-    return []
+        lines.append(f"Without seed {shorten_seeds(left)} of {found.name}: the predictions are missing or damaged.")
+    return lines
 
 
 def unstable_words(found: Agreement) -> str:
@@ -207,6 +310,8 @@ def between_words(between: BetweenStudies) -> list[str]:
         f"A seed of {one.name} and one of {other.name} differ on {percent(churn.value)}{interval}; seeds of "
         f"{one.name} on {percent(one.churn.value)}, of {other.name} on {percent(other.churn.value)}."
     ]
+    if one.only_right:
+        lines[0] += " Seeds differ where one is right and the other wrong: more was not recorded."
     if not between.interval.is_known:
         return [*lines, "Whose seeds agree more is unknown: too few seeds."]
     low, high = (100 * side for side in between.interval)

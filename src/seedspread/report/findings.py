@@ -1,7 +1,7 @@
 """The numbers of a report."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ from seedspread.records.digits import Digits
 from seedspread.records.record import Status
 from seedspread.records.scores import Scores
 from seedspread.report.agreement import Agreement
+from seedspread.report.collapse import leave_out_collapsed
 from seedspread.report.luck import Luck
 from seedspread.statistics import Array, Interval, Shape
 
@@ -51,11 +52,7 @@ class Findings:
     @classmethod
     def of(cls, scores: Scores) -> "Findings":
         """Compute them from at least one finished seed."""
-        whole, collapsed = scores, list(scores.reasons(Status.DIVERGED))
-        lost = scores.seeds[st.find_collapsed(scores.final, scores.metric.sign)].tolist()
-        if lost:
-            kept = {seed: record for seed, record in scores.records.items() if seed not in set(lost)}
-            scores = replace(scores, records=kept)
+        whole, (scores, collapsed) = scores, leave_out_collapsed(scores)
         values, (points, curves) = scores.final, scores.logged(scores.metric.name)
         test = scores.by(scores.test_metric) if scores.test_metric else None
         r, r_interval = math.nan, st.UNKNOWN
@@ -67,7 +64,7 @@ class Findings:
         return cls(
             scores=scores,
             whole=whole,
-            collapsed=sorted([*collapsed, *lost]),
+            collapsed=collapsed,
             n=len(values),
             mean=float(values.mean()),
             std=float(st.sample_std(values)),

@@ -101,8 +101,8 @@ def overconfidence_interval(by_seed: Array, by_example: Array, squares: float, l
 class Reliability(NamedTuple):
     """Of each bin (B,): mean confidence and accuracy over all seeds, and the std over seeds of its accuracy.
 
-    `seeds` have at least `LEAST` examples in it: the std is of these, nan for fewer than two. `share` is that of all
-    examples. nan for empty bins.
+    `seeds` have at least `LEAST` examples in it: the std is of these, nan where they are fewer than half of all or than
+    two. `share` is that of all examples. Confidence and accuracy are nan for bins with less than one example a seed.
     """
 
     confidence: Array
@@ -115,10 +115,10 @@ class Reliability(NamedTuple):
 def reliability(bins: ConfidenceBins, least: int = LEAST) -> Reliability:
     """The reliability curve of S seeds, bins of (S, B): accuracy by confidence (DeGroot and Fienberg 1983)."""
     total = ConfidenceBins(*(part.sum(axis=0) for part in bins))
-    enough = bins.examples >= least
-    with np.errstate(invalid="ignore", divide="ignore"):
-        each = bins.right / bins.examples
-        means = total.confidence / total.examples, total.right / total.examples
+    enough, seeds = bins.examples >= least, len(bins.examples)
+    shown = np.where(total.examples >= seeds, total.examples, np.nan)
+    means = total.confidence / shown, total.right / shown
+    each = bins.right / np.maximum(1, bins.examples)
     columns = [column[known] for column, known in zip(each.T, enough.T, strict=True)]
-    std = np.array([sample_std(column) if len(column) > 1 else np.nan for column in columns])
+    std = np.array([sample_std(column) if 2 * len(column) >= seeds else np.nan for column in columns])
     return Reliability(*means, std, enough.sum(axis=0), total.examples / total.examples.sum())
