@@ -92,7 +92,7 @@ class Spread:
     def churn_difference(self, other: "Spread") -> tuple[float, Interval] | None:
         """How much larger its churn is than that of `other`; None where labels are not known of the same examples."""
         one, two = self.agreement, other.agreement
-        if one is None or two is None or not one.shares_examples(two):
+        if one is None or two is None or one.cannot_compare(two):
             return None
         return st.churn_difference(one.churn, two.churn)
 

@@ -1,6 +1,5 @@
 """What a worker does with a task of the user's own code: run its seeds, and record them."""
 
-import hashlib
 import sys
 import time
 from dataclasses import dataclass
@@ -9,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
-import numpy as np
 
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Streams
 from seedspread.execution.leases import Observer, Worker
 from seedspread.execution.plan import SeedJob
-from seedspread.records.examples import ExampleIndex
+from seedspread.records.example_results import check_results, hash_results
 from seedspread.records.machine import describe_system
 from seedspread.records.metric import Metric
 from seedspread.records.record import Record, Status
@@ -113,19 +111,19 @@ def run_seed(script: Script, folder: Path, seed: int, stamp: str) -> Record:
         if study.is_empty():
             raise InputError(f"metric={metric.name}: {reason}")
         raise FailedError(reason, reason)
-    examples = dict(recorder.examples)
-    if (index := _index(examples)) is not None:
+    examples, index = check_results(recorder.examples, "recorded of test examples")
+    if index is not None:
         study.check_examples(index)
-    told = next((examples[name] for name in ("predictions", "scores", "probabilities") if name in examples), None)
+    told, sha256 = hash_results(examples)
     diverged = None if fields["final"][metric.name] is not None else f"the last {metric.name} was not finite"
     record = Record(
         **_header(script, study, seed),
         status=Status.DIVERGED if diverged else Status.FINISHED,
         reason=diverged,
-        test_examples=None if told is None else len(told),
+        test_examples=told,
         **fields,
         seconds={"run": round(seconds, 4)},
-        predictions_sha256=None if told is None else _hash(told),
+        predictions_sha256=sha256,
         ended=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     values = [fields["final"][metric.name], *fields["curves"].get(metric.name, [])]
@@ -139,17 +137,6 @@ def run_seed(script: Script, folder: Path, seed: int, stamp: str) -> Record:
 
 def _known_metric(folder: Path) -> Metric | None:
     return Study.load(folder).metric if (folder / "study.yaml").exists() else None
-
-
-def _index(examples: dict[str, np.ndarray]) -> ExampleIndex | None:
-    """The index of the test examples, whose labels are taken out; None without labels."""
-    if len({len(array) for array in examples.values()}) > 1:
-        sizes = ", ".join(f"{name}: {len(array)}" for name, array in examples.items())
-        raise InputError(f"arrays of different numbers of test examples ({sizes})")
-    if "probabilities" in examples and "predictions" not in examples:
-        examples["predictions"] = examples["probabilities"].argmax(-1)
-    labels = examples.pop("labels", None)
-    return None if labels is None else ExampleIndex(labels, np.arange(len(labels)))
 
 
 def _header(script: Script, study: Study, seed: int) -> dict[str, Any]:
@@ -166,11 +153,6 @@ def _header(script: Script, study: Study, seed: int) -> dict[str, Any]:
             "threads": script.threads,
         },
     }
-
-
-def _hash(told: np.ndarray) -> str:
-    kind = "<i8" if told.dtype.kind in "iub" else told.dtype.newbyteorder("<")
-    return hashlib.sha256(np.ascontiguousarray(told, dtype=kind).tobytes()).hexdigest()
 
 
 def _open(job: SeedJob) -> tuple[Script, Worker]:

@@ -11,9 +11,10 @@ import torch
 
 from seedspread.config.errors import InputError
 from seedspread.config.identity import find_differences
+from seedspread.records.example_results import hash_results
 from seedspread.records.record import Record, Status
 from seedspread.records.study import Study
-from seedspread.training.example_results import hash_results, read_example_results
+from seedspread.training.example_results import read_example_results
 from seedspread.training.metric_log import MetricLog, finite
 from seedspread.training.module import Classifier
 from seedspread.training.seeded_loaders import count_stream_workers
