@@ -14,8 +14,8 @@ from seedspread.config.schema import Agree
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study, study_folder
 from seedspread.report.agreement import Agreement
-from seedspread.report.agreement_page import between_studies, write_agreement
-from seedspread.report.agreement_words import agreement_words, churn_table
+from seedspread.report.agreement_page import side_by_side_tables, side_by_side_words, write_agreement
+from seedspread.report.agreement_words import agreement_words
 from seedspread.report.collapse import leave_out_collapsed
 from seedspread.report.document import parts_to_markdown
 
@@ -39,7 +39,8 @@ def main(cfg: DictConfig) -> None:
                 )
             several.append(found)
         if len(several) > 1:
-            said = [parts_to_markdown(churn_table(several)), *between_studies(several)]
+            churn, *tables = map(parts_to_markdown, side_by_side_tables(several))
+            said = [churn, *side_by_side_words(several), *tables]
         else:
             said = agreement_words(several[0])
         print("\n\n".join(said), end="\n\n")

@@ -18,7 +18,7 @@ from seedspread.report.agreement_words import (
     unstable_table,
     unstable_words,
 )
-from seedspread.report.document import Document, Figure, Paragraph, Part, Section, write_document
+from seedspread.report.document import Document, Figure, Paragraph, Part, Section, Table, write_document
 
 MOST_PAIRS = 6  # of studies; of more only the first is compared with the others
 
@@ -32,11 +32,10 @@ def agreement_parts(several: Sequence[Agreement], captions: Mapping[str, str]) -
     """What a section or a page shows; `captions` are those of the figures that were drawn, by name."""
     if not several:
         return []
+    parts: list[Part]
     drawn = {name: Figure(name, caption) for name, caption in captions.items()}
     if len(several) > 1:
-        tables = churn_table(in_common_terms(several)), calibration_table(several), ensemble_table(several)
-        lines = [*between_studies(several), *(line for found in several for line in left_out_words(found))]
-        parts: list[Part] = [*map(Paragraph, lines), *filter(None, tables)]
+        parts = [*map(Paragraph, side_by_side_words(several)), *side_by_side_tables(several)]
         return [*parts, *(drawn[name] for name in ("reliability", "seed_map") if name in drawn)]
     found = several[0]
     parts = [*map(Paragraph, agreement_words(found))]
@@ -48,6 +47,17 @@ def agreement_parts(several: Sequence[Agreement], captions: Mapping[str, str]) -
     elif len(found.unstable):
         parts.append(unstable_table(found))
     return parts
+
+
+def side_by_side_tables(several: Sequence[Agreement]) -> list[Table]:
+    """Churn, and where probabilities are kept calibration and ensembles, of several studies."""
+    tables = churn_table(in_common_terms(several)), calibration_table(several), ensemble_table(several)
+    return [table for table in tables if table is not None]
+
+
+def side_by_side_words(several: Sequence[Agreement]) -> list[str]:
+    """How far the seeds of several studies agree with one another, and which seeds are left out, in sentences."""
+    return [*between_studies(several), *(line for found in several for line in left_out_words(found))]
 
 
 def between_studies(several: Sequence[Agreement]) -> list[str]:
