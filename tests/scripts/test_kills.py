@@ -16,7 +16,7 @@ from seedspread.records.study import Study
 from tests.conftest import ROOT
 from tests.scripts.descendants import find_left, wait_until
 
-SEEDS, KILLS = 40, 30
+SEEDS, KILLS = 80, 30
 STUCK = 600  # seconds after which a sweep is stuck, however slow the machine
 
 FUNCTION = """
@@ -53,16 +53,16 @@ echo "end $SEEDSPREAD_SEED" >> "$1"
 
 def start_function(folder: Path, study: str, jobs: int) -> subprocess.Popen:
     (folder / "script.py").write_text(FUNCTION.replace("SEEDS", str(SEEDS)))
-    return start(folder, "script.py", str(folder / "log"), study, str(jobs))
+    return launch(folder, "script.py", str(folder / "log"), study, str(jobs))
 
 
 def start_program(folder: Path, study: str, jobs: int) -> subprocess.Popen:
     (folder / "train.sh").write_text(PROGRAM)
     keys = [f"seed=range(0,{SEEDS})", f"study={study}", f"jobs={jobs}", "report=false"]
-    return start(folder, "-m", "seedspread", "run", *keys, "--", "bash", "train.sh", str(folder / "log"))
+    return launch(folder, "-m", "seedspread", "run", *keys, "--", "bash", "train.sh", str(folder / "log"))
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen:
+def launch(folder: Path, *arguments: str) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     return subprocess.Popen(
         [sys.executable, *arguments], cwd=folder, env=environment, start_new_session=True, text=True,
@@ -75,6 +75,20 @@ def results(folder: Path) -> dict[int, tuple]:
     return {seed: (one.status, one.curves, one.final, one.predictions_sha256) for seed, one in records.items()}
 
 
+@pytest.fixture
+def begin_run(tmp_path, start):
+    """Start `seedspread run` with a script for bash and its arguments, two seeds at once."""
+    fixed = [
+        "seed=range(0,9)",
+        "study=mine",
+        f"results={tmp_path}/results",
+        "metric.name=loss",
+        "jobs=2",
+        "report=false",
+    ]
+    return lambda script, *arguments: start("seedspread", "run", *fixed, "--", "bash", "-c", script, "-", *arguments)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("begin", [start_function, start_program])
 def test_thirty_kills_lose_nothing_and_run_nothing_twice(tmp_path, begin):
@@ -85,9 +99,10 @@ def test_thirty_kills_lose_nothing_and_run_nothing_twice(tmp_path, begin):
     draw = random.Random(0)
     for i in range(KILLS):
         process = begin(tmp_path, "killed", 1 + i % 2)
-        began, more = len(log.read_text().splitlines()), draw.choice([0, 1, 1, 2, 3, 5])
+        began, more = len(log.read_text().splitlines()), draw.choice([0, 0, 1, 1, 2, 3])
         wait_until(lambda: len(log.read_text().splitlines()) > began + more or process.poll() is not None)  # noqa: B023
         time.sleep(draw.random() / 10)
+        assert process.poll() is None, process.communicate()
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         wait_until(lambda: not find_left(tmp_path))
@@ -130,3 +145,17 @@ def check_log(lines: list[str]) -> None:
             ended[number] += 1
     assert set(ended) == set(map(str, range(SEEDS))) and kills == KILLS
     assert sum(ended.values()) <= SEEDS + 2 * KILLS
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_programs_and_their_descendants(tmp_path, begin_run, sign):
+    """Ctrl-C reaches the command; its workers end with it, and with them what they run, daemons included."""
+    process = begin_run("(setsid sleep 600 &); touch $1/began-$SEEDSPREAD_SEED; sleep 600", str(tmp_path))
+    wait_until(lambda: len(list(tmp_path.glob("began-*"))) == 2 or process.poll() is not None)
+    wait_until(lambda: len(find_left(tmp_path)) == 6)  # of each seed the keeper, the program and its daemon
+    process.send_signal(sign)
+    _, err = process.communicate()
+    assert process.returncode == 130 and "the same command resumes" in err, err
+    wait_until(lambda: not find_left(tmp_path))
+    assert not Study.load(tmp_path / "results" / "mine").scan().records
+    assert not list((tmp_path / "results" / "mine" / "running").glob("*.json"))

@@ -181,6 +181,8 @@ VALUES = [
     ("pd.DataFrame({'a': [1, 2]})", "pd.DataFrame({'a': [1, 3]})"),
     ("pd.DataFrame({'a': [1, 2]})", "pd.DataFrame({'b': [1, 2]})"),
     ("pd.DataFrame({'a': ['x', 1]})", "pd.DataFrame({'a': ['y', 1]})"), ("pd.Series([1, 2])", "pd.Series([1, 3])"),
+    ("np.array(3.0)", "np.array(4.0)"), ("np.zeros(0)", "np.zeros((0, 2))"),
+    ("np.array('2020-01-01', 'M8')", "np.array('2020-01-02', 'M8')"),
     ("torch.zeros(3)", "torch.ones(3)"), ("torch.zeros(3, requires_grad=True)", "torch.ones(3, requires_grad=True)"),
     ("torch.zeros(3, dtype=torch.bfloat16)", "torch.ones(3, dtype=torch.bfloat16)"), ("torch.float32", "torch.float64"),
     ("torch.optim.SGD", "torch.optim.Adam"), ("torch.relu", "torch.tanh"), ("np.tanh", "np.exp"), ("len", "max"),
