@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from seedspread.scripts.generators import seed_everything, streams
     from seedspread.scripts.recorder import record
     from seedspread.statistics.power import achieved_power, detectable_difference, seeds_needed
+    from seedspread.training.seeding import seeded
 
 __version__ = "0.2.0"
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "detectable_difference",
     "record",
     "seed_everything",
+    "seeded",
     "seeds_needed",
     "statistics",
     "streams",
@@ -61,6 +63,7 @@ _MODULES = {
     "report.study_page": ["write_report"],
     "scripts.generators": ["seed_everything", "streams"],
     "scripts.recorder": ["record"],
+    "training.seeding": ["seeded"],
     "statistics.power": ["achieved_power", "detectable_difference", "seeds_needed"],
 }
 

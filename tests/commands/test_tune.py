@@ -223,7 +223,7 @@ def test_trials_that_diverge_are_results(tune, tmp_path):
         (["fresh_seeds=7"], "fresh_seeds=7: fewer than 8 pairs decide nothing; choose at least 8, better 40"),
         (["worth=0"], "worth=0: the smallest difference that matters, a positive number"),
         (["search=random"], "search=random: choose one of explore, exploit"),
-        (["metric=val/loss"], "metric=val/loss: an object"),
+        (["metric=val/loss"], "metric=val/loss: has keys of its own: metric."),
         (["seed=3"], "seed=: a search chooses what it trains"),
         (["~space"], "space=?: the experiment declares none"),
         (["space.optimizer.lr.range=[0,1]"], "space.optimizer.lr.range=[0, 1]: a log scale excludes 0"),

@@ -89,7 +89,11 @@ def main() -> None:
         if name in PROGRAMS:
             from seedspread.config.overrides import quote_text  # noqa: PLC0415
 
-            arguments = [arguments[0], *(quote_text(argument, TEXTS) for argument in arguments[1:])]
+            word = next((a for a in arguments[1:] if "=" not in a and not a.startswith("-")), None)
+            if word is not None and not program:
+                raise InputError(f"{word}: put -- before the program: seedspread run 'seed=range(0,20)' -- {word} ...")
+            several = {"-m", "--multirun"}  # of train; here seeds are several without it
+            arguments = [arguments[0], *(quote_text(a, TEXTS) for a in arguments[1:] if a not in several)]
         if name == "import":
             from seedspread.config.overrides import gather_paths, quote_text  # noqa: PLC0415
             from seedspread.config.schema import Import  # noqa: PLC0415

@@ -1,12 +1,18 @@
 """`ss.sweep(train, seeds=range(20))`: the seeds of any Python function, recorded as those of a study."""
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import index
 from typing import Any
+
+import numpy as np
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from seedspread.commands.run import sweep_script, wanted_metric
 from seedspread.config.check import check_config
 from seedspread.config.compose import compose_config
 from seedspread.config.errors import InputError
+from seedspread.config.explain import explain_error
 from seedspread.config.overrides import format_value
 from seedspread.config.resolve import is_local
 from seedspread.config.schema import Run
@@ -14,7 +20,10 @@ from seedspread.config.streams import check_seed
 from seedspread.execution.signals import say
 from seedspread.records.scores import Scores
 from seedspread.scripts.function import Function
+from seedspread.scripts.source import name_function
 from seedspread.scripts.worker import Parcel
+
+NOT_OF_FUNCTIONS = ("file", "regex", "events", "timeout", "seed")  # keys of `seedspread run` for programs
 
 
 def sweep(
@@ -48,16 +57,29 @@ def sweep(
     >>> scores.final
     array([1., 2., 3.])
     """
-    seeds = list(dict.fromkeys(check_seed(seed) for seed in seeds))
-    if not seeds:
-        raise InputError("seeds: none are named; for example seeds=range(20)")
-    name = study if study is not None else getattr(train, "__name__", type(train).__name__)
+    seeds = _check_seeds(seeds)
+    settings = [settings] if isinstance(settings, str) else settings
+    name = study if study is not None else name_function(train).rpartition(".")[2]
     if name == "<lambda>":
-        raise InputError("name the study of a lambda: study=")
-    given = {"results": results, "study": name, "jobs": jobs, "threads": threads, "overwrite": overwrite}
+        raise InputError('name the study of a lambda, for example study="mine"')
+    if metric is None and (direction, unit) != ("auto", "auto"):
+        described = f'direction="{direction}"' if direction != "auto" else f'unit="{unit}"'
+        raise InputError(f'{described}: name the metric as well, for example metric="rmse"')
+    if wrong := next((one for one in settings if one.partition("=")[0] in NOT_OF_FUNCTIONS), None):
+        raise InputError(f"settings: {wrong} is of programs, which `seedspread run` starts")
+    given: dict[str, Any] = {
+        "results": results,
+        "study": name,
+        "jobs": jobs,
+        "threads": threads,
+        "overwrite": overwrite,
+    }
     given |= {"report": report, "metric.name": metric, "metric.direction": direction, "metric.unit": unit}
     typed = [f"executor={executor}", *(f"{key}={format_value(value)}" for key, value in given.items()), *settings]
-    cfg = compose_config("run", typed)
+    try:
+        cfg = compose_config("run", typed)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(explain_error(error)) from error
     check_config(cfg, Run)
     function = Function.of(train, wanted_metric(cfg), cfg.threads)
     inline = is_local(cfg) and cfg.jobs == 1
@@ -65,3 +87,13 @@ def sweep(
     where = "" if results == "results" else f" results={format_value(results)}"
     say(f"next: more seeds; seedspread compare baseline={recorded.name} candidate=OTHER{where} for another function")
     return Scores.of(recorded)
+
+
+def _check_seeds(seeds: Iterable[Any]) -> list[int]:
+    """`seeds`, each once, NumPy's whole numbers as Python's; InputError for what is no seed, or for none."""
+    if not isinstance(seeds, Iterable):
+        raise InputError(f"seeds={seeds}: several are named, for example seeds=range(20) or seeds=[{seeds}]")
+    found = [index(seed) if isinstance(seed, np.integer) else seed for seed in seeds]
+    if not found:
+        raise InputError("seeds: none are named; for example seeds=range(20)")
+    return list(dict.fromkeys(check_seed(seed, "seeds") for seed in found))

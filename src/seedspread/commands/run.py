@@ -13,6 +13,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from seedspread.commands.console import plain_errors
@@ -41,6 +42,10 @@ from seedspread.scripts.program import Program, find_files
 from seedspread.scripts.script import Script
 from seedspread.scripts.worker import Parcel
 
+SOURCES = (
+    "A program finds it where {seed} stands in its arguments, and in SEEDSPREAD_SEED; a function is called with it."
+)
+
 
 def main(arguments: Sequence[str]) -> None:
     """Run the program of a command line, what followed its `--`, for each seed that has no record yet."""
@@ -62,7 +67,7 @@ def run_program(cfg: DictConfig, arguments: Sequence[str]) -> Study:
     if cfg.study is None:
         files = find_files(arguments)
         if not files:
-            raise InputError("name the study, for example study=mine")
+            raise InputError("name the study, for example study=mine: the command names no file that is here")
         cfg.study = re.sub(r"[^A-Za-z0-9_-]+", "_", files[0].stem)
     places = Places(cfg.file, cfg.regex, cfg.events)
     together = len(seeds) > 1 and not (is_local(cfg) and cfg.jobs == 1)
@@ -98,6 +103,9 @@ def sweep_script(script: Script, cfg: DictConfig, seeds: Sequence[int], parcel: 
         study = Study.load(folder)
         scan = study.scan()
         say("\n" + summarise_study(study, scan))
+        scores = Progress.of(scan.records.values(), study.metric).scores
+        if len(scores) > 1 and len(set(scores.values())) == 1:
+            say(f"all {len(scores)} seeds score exactly the same: does what they run draw from its seed?\n{SOURCES}")
         if cfg.report:
             report_study(study)
     if failure := find_failure(folder, seeds, scan):
@@ -142,7 +150,11 @@ def _run_missing(
 def parse_typed_seeds(text: object) -> list[int]:
     """The seeds of `seed=`, typed without -m: 3, [1,2,3] or range(0,20)."""
     typed = str(text).strip("[]").replace(" ", "")
-    return parse_seeds(OverridesParser.create().parse_override(f"seed={typed}"))
+    try:
+        override = OverridesParser.create().parse_override(f"seed={typed}")
+    except HydraException as error:
+        raise InputError(f"seed={text}: for example seed=3, seed=[1,2,3] or 'seed=range(0,20)'") from error
+    return parse_seeds(override)
 
 
 def parse_seconds(text: str | float) -> float:

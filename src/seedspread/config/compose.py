@@ -1,9 +1,11 @@
 """Where the configs are, conf/ of a checkout or the copy inside an installed package, and composing one of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from seedspread.config.overrides import format_value
@@ -22,5 +24,16 @@ def compose_config(name: str, overrides: Sequence[str], return_hydra_config: boo
     """The config of that name with Hydra's `overrides`, composed outside a command; knows the user's configs too."""
     folder = find_user_configs()
     places = [f"hydra.searchpath=[{format_value(f'file://{folder}')}]"] if folder else []
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with _set_hydra_aside(), initialize_config_dir(CONF, version_base="1.3"):
         return compose(name, overrides=[*places, *overrides], return_hydra_config=return_hydra_config)
+
+
+@contextmanager
+def _set_hydra_aside() -> Iterator[None]:
+    """Within the block Hydra can be initialized, also where a Hydra application of the user's calls this package."""
+    theirs = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra = theirs

@@ -92,6 +92,8 @@ class Key:
         """What an error says this key needs; `where` is its dotted name."""
         if self.needed:
             return self.needed.format(key=where)
+        if names := [name for group in self.groups for name in group.keys]:
+            return f"has keys of its own: {', '.join(f'{where}.{name}=' for name in names[:5])}"
         return ("choose " if self.choices and not self.types else "") + self.describe()
 
 
@@ -423,7 +425,7 @@ class SlurmExecutor(Schema):
 
 class Train(Schema):
     seed: int = key("seed to train; with -m several: seed=range(0,20)", **SEED, identity=False)
-    seeds: Any = key("", refused="name seeds with seed=, and with -m several: 'seed=range(0,20)'")
+    seeds: Any = key("", refused="name seeds with seed=; several are 'seed=range(0,20)', to train with -m")
     streams: StreamSeeds = key("seeds of single streams; null: each follows the seed")
     study: str | int = key("folder in results/; an experiment gives its own name", identity=False)
     butterfly: int | None = key(

@@ -73,6 +73,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
+@cache  # it parses a file, and each seed of a process asks
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -155,9 +155,10 @@ class Study:
                 f"{folder} {what}.\nName a study of its own, for example study={folder.name}_2, and compare the two"
             )
         if theirs.digest != study.digest:
+            noun = next((kind for kind in ("function", "command") if kind in config), "config")
             raise InputError(
-                f"{folder} holds results of another config ({describe_differences(theirs.config, config)}).\n"
-                f"Results of two configs are kept apart: name this one, for example study={folder.name}_2"
+                f"{folder} holds results of another {noun} ({describe_differences(theirs.config, config)}).\n"
+                f"Results of two {noun}s are kept apart: name this one, for example study={folder.name}_2"
             )
         if theirs.metric != metric:
             raise InputError(

@@ -61,6 +61,10 @@ class Function:
     def command(self, seed: int) -> None:
         """None: the function is the caller's."""
 
+    def type_metric(self, **keys: str) -> str:
+        """Arguments of `ss.sweep`: `metric="acc", unit="percent"` of its name and unit."""
+        return ", ".join(f'{"metric" if key == "name" else key}="{value}"' for key, value in keys.items())
+
     def packages(self) -> dict[str, str | None]:
         """The distributions whose packages this process has imported."""
         names = {name.partition(".")[0] for name in sys.modules}

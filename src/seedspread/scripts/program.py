@@ -118,6 +118,10 @@ class Program:
         """The command that runs this seed again."""
         return shlex.join(["seedspread", "run", f"seed={seed}", *self.typed, "--", *self.arguments])
 
+    def type_metric(self, **keys: str) -> str:
+        """Keys of `seedspread run`: `metric.name=acc metric.unit=percent`."""
+        return " ".join(f"metric.{key}={value}" for key, value in keys.items())
+
     def packages(self) -> dict[str, str | None]:
         """None: the program has an environment of its own."""
         return {}

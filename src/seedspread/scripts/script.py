@@ -51,6 +51,10 @@ class Script(Protocol):
         """What runs this seed again, as it is typed."""
         ...
 
+    def type_metric(self, **keys: str) -> str:
+        """What describes a metric, as it is typed."""
+        ...
+
     def packages(self) -> dict[str, str | None]:
         """The versions of the packages that it uses, as far as they are known."""
         ...

@@ -39,13 +39,14 @@ def describe_function(function: Any) -> dict[str, Any]:
     keeps no source, as in its interactive shell, the byte code stands for it.
     """
     found = _Walk()
-    found.add(_name(function), function)
-    return {"name": _name(function), "source": found.sources, "values": found.values}
+    found.add(name_function(function), function)
+    return {"name": name_function(function), "source": found.sources, "values": found.values}
 
 
-def _name(function: Any) -> str:
+def name_function(function: Any) -> str:
+    """The name of a function, of what a partial calls, or of an object's class, as `Fit.train`."""
     if isinstance(function, functools.partial):
-        return _name(function.func)
+        return name_function(function.func)
     return getattr(function, "__qualname__", type(function).__qualname__).replace("<locals>.", "")
 
 

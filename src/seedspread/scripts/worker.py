@@ -65,7 +65,11 @@ def find_metric(job: SeedJob) -> Metric:
             return metric
         run_seed(script, job.folder, seed, "")
     except FailedError as error:
-        raise InputError(f"seed {seed} failed, and no metric is known yet: {error.reason}\n{error.trace}") from error
+        typed = script.type_metric(name="NAME")
+        raise InputError(
+            f"seed {seed} failed: {error.reason}\n{error.trace}"
+            f"What seeds are scored by follows from the first; name it to run the others: {typed}"
+        ) from error
     finally:
         leases.release([seed])
     return Study.load(job.folder).metric
@@ -129,7 +133,8 @@ def run_seed(script: Script, folder: Path, seed: int, stamp: str) -> Record:
     values = [fields["final"][metric.name], *fields["curves"].get(metric.name, [])]
     for value in values if not diverged else []:
         if value is not None and (fault := metric.find_fault(value)):
-            hint = "; of percent say unit=percent" if metric.unit == "fraction" else ""
+            typed = script.type_metric(name=metric.name, unit="percent")
+            hint = f"; of percent type {typed}" if metric.unit == "fraction" else ""
             raise InputError(f"{metric.name}={value:g}: {fault}{hint}")
     study.write(record, examples.pop("predictions", None), stamp, **examples)
     return record
