@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 import seedspread as ss
-from seedspread.commands.cli import COMMANDS
+from seedspread.commands.cli import COMMANDS, PROGRAMS, TEXTS, split_program
 from seedspread.config.check import check_config, known_keys
 from seedspread.config.compose import CONF
 from seedspread.config.overrides import gather_paths, quote_overrides, quote_text
@@ -89,6 +89,8 @@ def test_command_lines_are_accepted(command, arguments, configs):
         return
     assert command in COMMANDS
     arguments = quote_overrides(arguments, ["baseline", "candidate"])
+    if command in PROGRAMS:
+        arguments = [quote_text(argument, TEXTS) for argument in split_program(arguments)[0]]
     if command == "import":
         arguments = gather_paths([quote_text(a, ["seed_from"]) for a in arguments], "logs", SCHEMAS["import"].keys)
     overrides = [PLACES.get(argument, argument) for argument in arguments if argument not in ("-m", "--help")]
