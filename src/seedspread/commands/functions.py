@@ -45,10 +45,11 @@ def sweep(
     """Call `train(seed)` for each of `seeds` that has no record yet; return the scores of the study.
 
     The function returns a dict of metrics, yields one each epoch, or calls `ss.record`. `metric` is what a seed is
-    scored by, by default the first of them. The generators of Python, NumPy and of torch or TensorFlow, where imported,
-    are seeded before each call. `jobs` worker processes run the seeds, each with so many CPU `threads`; jobs=1 runs
-    them in this process. `settings` are further keys of `seedspread run`, as executor.partition=gpu. Type it again to
-    resume, to add seeds, or to share the work of another process.
+    scored by, by default the first final one; `direction` is min or max, `unit` fraction (shown as percent), percent,
+    points, nats, seconds or none, both by default what the name suggests. The generators of Python, NumPy, torch and
+    TensorFlow are seeded before each call. `jobs` worker processes run the seeds, each with so many CPU `threads`;
+    jobs=1 runs them in this process. `settings` are further keys of `seedspread run`, as executor.partition=gpu. Type
+    it again to resume, to add seeds, or to share the work of another process.
 
     Raises InputError where the study belongs to another function, its values or metric, and where seeds failed.
 
