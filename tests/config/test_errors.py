@@ -18,7 +18,7 @@ def test_an_input_error_is_found_under_what_hydra_wraps_around_it():
 @pytest.mark.parametrize(
     "override, says",
     [
-        ("seeds=[1]", "seeds: name seeds with seed=; several are 'seed=range(0,20)'"),
+        ("seeds=[1]", "seeds: name seeds with seed=; several are 'seed=range(0,20)', to train with -m"),
         ("seeds_per_job=50", "seeds_per_job: say executor=slurm executor.seeds_per_job="),
         ("executor.partition=gpu", "executor.partition: a setting of executor=slurm"),
         ("executor.gpus=1", "executor.gpus: a setting of executor=ray and executor=slurm"),
