@@ -230,12 +230,24 @@ def test_the_differences_of_three_studies_hold_together(labelled):
     labels, truth = made()
     several = [agreement_of(labelled(labels[i : i + 8], truth, name=f"s{i}")) for i in (0, 2, 4)]
     alone, together = (BetweenStudies.of(several[0], several[1], pairs) for pairs in (1, 3))
-    assert together.interval == st.churn_difference(several[0].churn, several[1].churn, 1 - 0.05 / 3)[1]
+    assert together.interval == st.churn_difference(several[0].churn, several[1].churn, 1 - 0.05 / 3, paired=True)[1]
     assert together.interval.low < alone.interval.low < alone.larger < alone.interval.high < together.interval.high
     low, high = (100 * side for side in together.interval)
     said = words(between_studies(several))
     assert f"(95 % for all 3 pairs together: {low:+.2f} to {high:+.2f}, for other seeds" in said
     assert "together" not in words(between_studies(several[:2]))
+
+
+def test_studies_of_the_same_seeds_are_compared_seed_by_seed(labelled):
+    labels, truth = made()
+    one, same, others = (
+        agreement_of(labelled(labels[rows], truth, name=name, first=first))
+        for name, rows, first in (("one", slice(0, 8), 0), ("same", slice(4, 12), 0), ("others", slice(4, 12), 4))
+    )
+    for other, paired in ((same, True), (others, False)):
+        found = BetweenStudies.of(one, other)
+        assert found.interval == st.churn_difference(one.churn, other.churn, paired=paired)[1]
+        assert ("; compared seed by seed)" in words(between_studies([one, other]))) == paired
 
 
 def test_a_report_side_by_side_compares_the_studies(labelled):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from hypothesis.extra.numpy import arrays
+from scipy import stats
 
 from seedspread import statistics as st
 from seedspread.statistics import agreement
@@ -132,6 +133,50 @@ def test_the_interval_of_the_difference_of_two_churns_covers():
         assert low < value < high
         missed += not low <= truth <= high
     assert truth > 0.005 and missed / rounds <= at_most(0.06, rounds)
+
+
+def paired_studies(rng, seeds, examples, eases=(3.0, 2.6)):
+    """Two studies whose i-th seeds share their quality; the second study finds all examples harder."""
+    difficulty, wrong = rng.normal(0, 2, examples), rng.integers(1, CLASSES, examples)
+    quality = rng.normal(0, 0.5, (seeds, 1))
+    for ease in eases:
+        right = rng.random((seeds, examples)) < 1 / (1 + np.exp(-(ease - difficulty + quality)))
+        labels = np.where(right, 0, wrong).astype(np.uint8)
+        yield st.churn(labels, st.label_counts(labels, CLASSES))
+
+
+def test_paired_seeds_narrow_the_interval_of_the_difference_which_covers():
+    plain, apart = paired_studies(np.random.default_rng(99), 400, 20_000)
+    truth, rng, rounds = apart.value - plain.value, np.random.default_rng(3), 150
+    missed, widths = 0, []
+    for _ in range(rounds):
+        one, other = paired_studies(rng, 20, 1_000)
+        value, (low, high) = st.churn_difference(other, one, paired=True)
+        assert low < value < high
+        missed += not low <= truth <= high
+        apart_low, apart_high = st.churn_difference(other, one)[1]
+        widths.append((high - low) / (apart_high - apart_low))
+    assert truth > 0.005 and missed / rounds <= at_most(0.06, rounds) and np.mean(widths) < 0.8
+
+
+@given(label_arrays(fewest_seeds=3), some.data())
+def test_the_variance_of_paired_seeds_is_that_of_the_jackknife(labels, data):
+    others = data.draw(arrays(np.uint8, labels.shape, elements=some.integers(0, CLASSES - 1)))
+    n, examples = labels.shape
+    without = [
+        np.mean([(a != b).mean() for a, b in pairs(np.delete(labels, i, axis=0))])
+        - np.mean([(a != b).mean() for a, b in pairs(np.delete(others, i, axis=0))])
+        for i in range(n)
+    ]
+    seeds = (n - 1) * np.var(without)
+    one, other = (st.churn(each, st.label_counts(each, CLASSES)) for each in (labels, others))
+    rest = np.var(one.by_example - other.by_example, ddof=1) / examples if examples > 1 else math.nan
+    low, high = st.churn_difference(one, other, paired=True)[1]
+    if examples < 2:
+        assert math.isnan(low)
+    elif seeds + rest:
+        degrees = (seeds + rest) ** 2 / (seeds**2 / (n - 1) + rest**2 / (examples - 1))
+        assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, degrees) * math.sqrt(seeds + rest), rel=1e-6)
 
 
 def test_churn_at_random_places_is_that_of_simulated_seeds():

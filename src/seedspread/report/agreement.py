@@ -240,6 +240,7 @@ class BetweenStudies:
     """The churn between the seeds of two studies with the same test examples, and by how much that of one is larger.
 
     Of several `pairs` that are compared side by side, the intervals of what is larger hold together (Bonferroni).
+    Studies of the same seeds are compared seed by seed.
     """
 
     one: Agreement
@@ -248,6 +249,7 @@ class BetweenStudies:
     larger: float
     interval: st.Interval
     pairs: int
+    paired: bool  # by their seeds
 
     @classmethod
     def of(cls, one: Agreement, other: Agreement, pairs: int = 1) -> "BetweenStudies | None":
@@ -258,5 +260,5 @@ class BetweenStudies:
         classes = max(one.counts.shape[1], other.counts.shape[1])
         widened = [np.pad(a.counts, ((0, 0), (0, classes - a.counts.shape[1]))) for a in (one, other)]
         between = st.churn_between(one.labels, widened[0], other.labels, widened[1])
-        larger = st.churn_difference(one.churn, other.churn, 1 - LEVEL_OF_DIFFERENCES / pairs)
-        return cls(one, other, between, *larger, pairs)
+        level, paired = 1 - LEVEL_OF_DIFFERENCES / pairs, np.array_equal(one.seeds, other.seeds)
+        return cls(one, other, between, *st.churn_difference(one.churn, other.churn, level, paired), pairs, paired)

@@ -81,7 +81,8 @@ def write_agreement(several: Sequence[Agreement]) -> Path:
     folder = study.folder / "agreement"
     if len(several) > 1:
         folder = combined_folder(study.folder.parent, "+".join(found.name for found in several)) / "agreement"
-    title = f"Do the seeds of {' and '.join(found.name for found in several)} agree?"
+    *names, last = (found.name for found in several)
+    title = f"Do the seeds of {' and '.join(filter(None, (', '.join(names), last)))} agree?"
     try:
         with draft_folder(folder) as draft:
             parts = agreement_parts(several, draw_agreement(several, draft))

@@ -324,7 +324,8 @@ def between_words(between: BetweenStudies) -> list[str]:
         *lines,
         f"{answer}: the churn of {one.name} minus that of {other.name} is {100 * between.larger:+.2f} points (95 %"
         + (f" for all {between.pairs} pairs together" if between.pairs > 1 else "")
-        + f": {low:+.2f} to {high:+.2f}, for other seeds and other test examples).",
+        + f": {low:+.2f} to {high:+.2f}, for other seeds and other test examples"
+        + ("; compared seed by seed)." if between.paired else ")."),
     ]
 
 

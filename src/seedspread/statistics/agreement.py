@@ -76,7 +76,7 @@ def churn(labels: Array, counts: Array, level: float = 0.95) -> Churn:
     by_seed = 1 - (_matches(labels, counts) - examples) / (examples * (seeds - 1))
     variance = shared = math.nan
     if seeds > 2:
-        scale = 4 * (seeds - 1) / (seeds * (seeds - 2) ** 2)
+        scale = _jackknife_scale(seeds)
         variance = scale * float(((by_seed - value) ** 2).sum())
         # Two-way analysis of variance of h, the churn of a seed with the others on an example.
         squares = sum(float((c * ((seeds - c) / (seeds - 1)) ** 2).sum()) for c in _as_floats(counts))
@@ -85,6 +85,11 @@ def churn(labels: Array, counts: Array, level: float = 0.95) -> Churn:
         interaction = max(0.0, rest) / ((seeds - 1) * max(1, examples - 1))
         shared = scale * (seeds - 1) * interaction / examples
     return _churn_of(value, (by_seed,), by_example, variance, shared, level)
+
+
+def _jackknife_scale(seeds: int) -> float:
+    """By which the squared effects of seeds on a mean over their pairs are summed to its variance."""
+    return 4 * (seeds - 1) / (seeds * (seeds - 2) ** 2)
 
 
 def example_churn(counts: Array, seeds: int) -> Array:
@@ -154,15 +159,23 @@ def _churn_interval(
     return Interval(float(low), float(high))
 
 
-def churn_difference(one: Churn, other: Churn, level: float = 0.95) -> tuple[float, Interval]:
-    """How much larger the churn of one study is than that of another with seeds of its own, on the same examples."""
+def churn_difference(one: Churn, other: Churn, level: float = 0.95, paired: bool = False) -> tuple[float, Interval]:
+    """How much larger the churn of one study is than that of another, on the same examples.
+
+    Their seeds are independent, or `paired`: the i-th of both share their draws, as of the same order of the training
+    set. Then each leaves both studies together in the jackknife, and what the draws do to both churns cancels.
+    """
     value, n = one.value - other.value, len(one.by_example)
-    variance = one.seeds_variance + other.seeds_variance
+    variance, shared = one.seeds_variance + other.seeds_variance, one.shared + other.shared
     if math.isnan(variance) or n < 2:
         return value, UNKNOWN
+    if paired:
+        effects = (one.by_seed[0] - one.value) - (other.by_seed[0] - other.value)
+        # The interaction of the difference is not known. It is not taken out: the interval is rather too wide.
+        variance, shared = _jackknife_scale(len(effects)) * float((effects**2).sum()), 0.0
     over_examples = float((one.by_example - other.by_example).var(ddof=1)) / n
     fewest = min(map(len, (*one.by_seed, *other.by_seed)))
-    error, degrees = total_error(variance, fewest, over_examples, n, one.shared + other.shared)
+    error, degrees = total_error(variance, fewest, over_examples, n, shared)
     half = float(special.stdtrit(degrees, (1 + level) / 2)) * error
     return value, Interval(value - half, value + half)
 
