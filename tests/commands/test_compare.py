@@ -112,6 +112,9 @@ def test_an_open_verdict_names_the_command_that_decides(compared, made, tmp_path
     assert "No difference shown" in out and f"{command} trains more until it is decided" in out
     out = compared("baseline=one", "candidate=other", "worth=0.4")[1].splitlines()[0]
     assert "candidate=other worth=0.4 results" in out and "decide between a difference of 0 and one of 0.4" in out
+    made("called", rng.normal(0.8, 0.015, 20), function={"name": "train"})  # which no command trains
+    out = compared("baseline=one", "candidate=called")[1]
+    assert "(power 80 %)" in out and "seedspread decide" not in out and "Settings that differ: not known" in out
     files = f"baseline={tmp_path}/one.csv", f"candidate={tmp_path}/other.csv", "column=acc"
     out = compared(*files)[1].splitlines()[0]
     assert f"`seedspread decide {' '.join(files)} results=" in out and "with each score that is added" in out

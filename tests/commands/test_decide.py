@@ -204,6 +204,13 @@ def test_bad_input_is_refused_before_any_training(ran, tmp_path, arguments, says
     assert not list(tmp_path.glob("results/*"))
 
 
+def test_functions_and_programs_are_not_trained(ran, make_study):
+    for kind in ("function", "command"):
+        make_study([0.8, 0.81], kind, {kind: "mine"})
+        code, _, err = ran(f"baseline={kind}", "candidate=experiment=digits loss.smoothing=0")
+        assert code == 1 and f"its seeds are of a {kind}, which this does not run; compare what there is" in err
+
+
 @pytest.mark.parametrize(
     "typed, meant",
     [

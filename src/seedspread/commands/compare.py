@@ -118,7 +118,8 @@ def main(cfg: DictConfig) -> None:
         names = "+".join(arm.name for arm in candidates)
         folder = combined_folder(Path(cfg.results), f"{names}-against-{baseline.name}")
         found = compare_arms(baseline, candidates, pair=cfg.pair, same_examples=cfg.same_examples, worth=cfg.worth)
-        found = [replace(c, more=decide_command(cfg, i)) for i, c in enumerate(found)]
+        if all(arm.study is None or arm.study.study.kind == "config" for arm in (baseline, *candidates)):
+            found = [replace(c, more=decide_command(cfg, i)) for i, c in enumerate(found)]
         write_comparison(found, folder)
         print("\n".join(verdict_sentence(c) for c in found))
         for c in found:

@@ -110,6 +110,11 @@ def _recorded_overrides(study: Study) -> list[str]:
         raise InputError(
             f"{study.folder}: it was imported from logs and cannot be trained; compare it as it is: seedspread compare"
         )
+    if study.kind != "config":
+        raise InputError(
+            f"{study.folder}: its seeds are of a {study.kind}, which this does not run; compare what there is "
+            "(seedspread compare), or decide on scores that you add: ss.Decision"
+        )
     commands = [record.command for record in study.scan().records.values() if record.command]
     if not commands:
         raise InputError(f"{study.folder}: no record says which command trains it; name its overrides in quotes")

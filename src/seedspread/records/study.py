@@ -82,9 +82,14 @@ class Study:
         return self.folder.name
 
     @property
+    def kind(self) -> str:
+        """What its seeds are of: a `config` that trains here, a `function`, a `command`, or an `import` of logs."""
+        return next((kind for kind in ("import", "function", "command") if kind in self.config), "config")
+
+    @property
     def is_imported(self) -> bool:
         """Whether its records come from the logs of another program: nothing here can train them again."""
-        return "import" in self.config
+        return self.kind == "import"
 
     @property
     def origin(self) -> str:
@@ -155,7 +160,7 @@ class Study:
                 f"{folder} {what}.\nName a study of its own, for example study={folder.name}_2, and compare the two"
             )
         if theirs.digest != study.digest:
-            noun = next((kind for kind in ("function", "command") if kind in config), "config")
+            noun = study.kind
             raise InputError(
                 f"{folder} holds results of another {noun} ({describe_differences(theirs.config, config)}).\n"
                 f"Results of two {noun}s are kept apart: name this one, for example study={folder.name}_2"

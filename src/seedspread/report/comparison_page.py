@@ -88,6 +88,6 @@ def format_comparison(c: ArmComparison) -> str:
         short = [f"{key} {old} / {new}" for key, old, new in differing[:SETTINGS_IN_TERMINAL]]
         rest = len(differing) - SETTINGS_IN_TERMINAL
         more = [f"{rest} more in compare.md"] if rest > 0 else []
-        same_kind = c.baseline.study.study.is_imported == c.candidate.study.study.is_imported
+        same_kind = c.baseline.study.study.kind == c.candidate.study.study.kind
         lines.append(f"  - Settings that differ: {'; '.join(short + more) or ('none' if same_kind else 'not known')}.")
     return "\n".join(lines)

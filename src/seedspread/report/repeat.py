@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -33,13 +33,23 @@ def commands(scores: Scores) -> Code:
     report = shlex.join(["seedspread", "report", f"study={scores.name}", *where])
     if scores.study.is_imported:
         return Code(report)
-    if len(seeds) > 1 and (seeds[-1] - seeds[0] < 2 * len(seeds)):
-        value = f"range({seeds[0]},{seeds[-1] + 1})"  # some of these may be missing
-    else:
-        value = ",".join(map(str, seeds))
-    train = shlex.join([*TRAIN, "-m", f"seed={value}", *overrides])
+    span = f"range({seeds[0]}, {seeds[-1] + 1})" if _are_near(seeds) else str(seeds)
+    if scores.study.kind == "function":
+        name = scores.study.config["function"]["name"]
+        return Code(f'ss.sweep({name}, seeds={span}, study="{scores.name}")   # in Python\n{report}')
+    value = span.replace(" ", "") if _are_near(seeds) else ",".join(map(str, seeds))
     again = shlex.join(["seedspread", "reproduce", f"study={scores.name}", f"seed={scores.best}", *where])
+    if scores.study.kind == "command":
+        value = value if _are_near(seeds) else f"[{value}]"
+        train = shlex.join(["seedspread", "run", f"seed={value}", *overrides])
+    else:
+        train = shlex.join([*TRAIN, "-m", f"seed={value}", *overrides])
     return Code(f"{train}\n{again}   # trains the best seed again and compares every bit\n{report}")
+
+
+def _are_near(seeds: Sequence[int]) -> bool:
+    """Whether a range names them, of which some may be missing."""
+    return len(seeds) > 1 and seeds[-1] - seeds[0] < 2 * len(seeds)
 
 
 def _overrides(scores: Scores) -> list[str]:
@@ -70,6 +80,11 @@ def _facts(scores: Scores) -> Iterator[tuple[str, Text]]:
         )
         yield "training", _duration(scores)
         return
+    if scores.study.kind != "config":
+        if first.test_examples:
+            yield "test examples", f"{first.test_examples:,}"
+        yield from _cost(scores, _duration(scores))
+        return
     yield "data", name + (f", SHA-256 of {hashed} {', '.join(shas)}" if shas else "")
     if first.features:
         known = dict(flatten(first.features))
@@ -88,7 +103,13 @@ def _facts(scores: Scores) -> Iterator[tuple[str, Text]]:
     if preprocessing:
         yield "preprocessing", ", ".join(f"{key[5:]} {value}" for key, value in preprocessing.items())
     batch = config.get("data.batch_size")
-    yield "training", _duration(scores) + (f", batch {batch}" if batch else "")
+    yield from _cost(scores, _duration(scores) + (f", batch {batch}" if batch else ""))
+
+
+def _cost(scores: Scores, training: str) -> Iterator[tuple[str, Text]]:
+    """How long it was trained, and on what."""
+    first = scores.finished[0]
+    yield "training", training
     parts = {part: sum(record.seconds[part] for record in scores.finished) for part in first.seconds}
     each = ", ".join(f"{part} {format_duration(seconds)}" for part, seconds in parts.items())
     yield "time", f"{format_duration(sum(parts.values()))} in total: {each}"

@@ -110,7 +110,9 @@ def collapses(found: Findings) -> list[str]:
 def distribution(found: Findings) -> list[str]:
     """Question 1: how are the scores distributed over seeds?"""
     if found.n == 1:
-        return ["One seed has no distribution. Train more: the same command with `-m 'seed=range(0,20)'`."]
+        kind = found.scores.study.kind
+        more = "Train more: the same command with `-m 'seed=range(0,20)'`" if kind == "config" else "Add seeds"
+        return [f"One seed has no distribution. {more}."]
     if not found.std:
         return [f"{headline(found)} There is no spread to describe."]
     d = found.digits

@@ -217,8 +217,8 @@ def setting_differences(baseline: Arm, candidate: Arm) -> list[tuple[str, str, s
     """Keys of config, data and environment that differ, with the value of each arm; several values are joined."""
     if baseline.study is None or candidate.study is None:
         return []
-    if baseline.study.study.is_imported != candidate.study.study.is_imported:
-        return []  # logs name other settings than a config, and by other names
+    if baseline.study.study.kind != candidate.study.study.kind:
+        return []  # logs and functions name other settings than a config, and by other names
 
     def environment(scores: Scores) -> dict[str, str]:
         return {key: ", ".join(sorted(values)) for key, values in scores.environments.items()}
