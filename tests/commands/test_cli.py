@@ -22,7 +22,7 @@ def test_one_seed_then_the_same_again(command):
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (["experiment=nothing"], "experiment=nothing: there is no such choice; choose one of cifar_long"),
+        (["experiment=nothing"], "experiment=nothing: there is no such choice; choose one of cifar_finetune"),
         ([*QUICK, "modle.width=3"], "Could not override 'modle.width'"),
         ([*QUICK, "model.widht=3"], "Could not override 'model.widht'"),
         ([*QUICK, "epochs=3"], "did you mean trainer.max_epochs?"),

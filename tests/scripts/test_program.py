@@ -117,11 +117,13 @@ def hasty_keeper(folder):
 
 
 WORKER = """
+import signal
 import sys
 from pathlib import Path
 from seedspread.scripts.output import Places
 from seedspread.scripts.program import Program
 from seedspread.scripts.recorder import Recorder
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in what it starts with &
 script = "(setsid sleep 600 &) & (trap '' TERM; while true; do sleep 0.1; done) & "
 script += "touch $SEEDSPREAD_FOLDER/began; sleep 600"
 Program.of(["bash", "-c", script], [], None, 1, Places()).run(3, Recorder(), Path(sys.argv[1], "output", "000003"))

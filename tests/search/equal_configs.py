@@ -76,7 +76,11 @@ def make_arm(name: str, right: np.ndarray) -> Arm:
     correct = dict(enumerate(np.packbits(right, axis=1)))
     records = [SimpleNamespace(data_sha256="d1", seed=seed) for seed in range(seeds)]
     scores = SimpleNamespace(
-        name=name, examples=examples, correct=correct, finished=records, study=SimpleNamespace(config={})
+        name=name,
+        examples=examples,
+        correct=correct,
+        finished=records,
+        study=SimpleNamespace(config={}, is_imported=False),
     )
     return Arm(name, 100 * right.mean(axis=1), np.arange(seeds), scores)
 
