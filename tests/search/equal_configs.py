@@ -74,7 +74,7 @@ def make_arm(name: str, right: np.ndarray) -> Arm:
     """An arm of seeds that got the examples of one test set `right` (seeds, examples), as if read from a study."""
     seeds, examples = right.shape
     correct = dict(enumerate(np.packbits(right, axis=1)))
-    records = [SimpleNamespace(data_sha256="d1", seed=seed) for seed in range(seeds)]
+    records = [SimpleNamespace(data_sha256="d1", pictures_sha256="d1", seed=seed) for seed in range(seeds)]
     scores = SimpleNamespace(
         name=name,
         examples=examples,
