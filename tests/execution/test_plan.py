@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +62,19 @@ def test_a_seed_that_another_sweep_recorded_is_left_out(study):
     add_seed(study, 31, 0.8)
     monitor.look()
     assert seeds_of(queue.next_task(3, monitor.is_recorded)) == [30, 32]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_seed_that_was_recorded_while_the_sweep_was_planned_is_left_out_unless_it_is_to_run_again(study, overwrite):
+    """Between the look for missing seeds and the start of the monitor; it was handed out, skipped, handed out, ..."""
+    assert find_missing_seeds(study.folder, [30])[1] == [30]
+    add_seed(study, 30, 0.8)
+    plan = SweepPlan(
+        queue_of(study.folder, [30]), SweepMonitor(study.folder, [30], Progress(), None, False, overwrite), 1, 1
+    )
+    plan._monitor.look()
+    task = plan.next_task()
+    assert (task is None) != overwrite and plan.is_done()
 
 
 def test_a_stopped_study_hands_out_nothing_more(study):

@@ -22,7 +22,7 @@ from seedspread.records.study import Study
 from seedspread.scripts import worker
 from seedspread.scripts.function import Function
 from seedspread.scripts.script import FailedError
-from seedspread.scripts.worker import Parcel, find_metric, run_job, run_seed
+from seedspread.scripts.worker import Parcel, find_metric, run_job, run_job_again, run_seed
 from tests.conftest import ROOT
 
 
@@ -195,7 +195,10 @@ def test_what_another_has_recorded_meanwhile_stays(folder):
     for _ in range(2):
         run_job(SeedJob(made, folder, {0: ""}, "sweep"))
     assert calls == [0]
-    run_job(SeedJob(made, folder, {0: Study.load(folder).stamp(0)}, "sweep"))  # overwrite=true
+    job = SeedJob(made, folder, {0: Study.load(folder).stamp(0)}, "sweep")  # planned a moment after it was recorded
+    run_job(job)
+    assert calls == [0]
+    run_job_again(job)
     assert calls == [0, 0]
 
 

@@ -142,8 +142,10 @@ def _run_missing(
         say(f"{cfg.study}: {len(seeds) - len(todo)} of {len(seeds)} seeds have their records, {len(todo)} to run")
     request_seeds(folder, format_seeds(seeds))
     if todo:
-        queue = SeedQueue(f"{SCRIPTS}:run_job", payload, folder, todo, sweep, 60 * cfg.lease_minutes)
-        with SweepMonitor(folder, todo, before, open_points(folder) if cfg.report else None) as monitor:
+        function = f"{SCRIPTS}:{'run_job_again' if cfg.overwrite else 'run_job'}"
+        queue = SeedQueue(function, payload, folder, todo, sweep, 60 * cfg.lease_minutes)
+        points = open_points(folder) if cfg.report else None
+        with SweepMonitor(folder, todo, before, points, overwrite=cfg.overwrite) as monitor:
             run_plan(SweepPlan(queue, monitor, 1, executor.workers), executor, cfg.fail_fast)
 
 

@@ -170,7 +170,8 @@ def _train_missing(sweep: StudySweep, executor: Executor, quiet: bool) -> None:
     request_seeds(folder, format_seeds(seeds))
     if todo:
         queue = SeedQueue(f"{TRAINING}:train_job", config, folder, todo, uuid.uuid4().hex, 60 * cfg.lease_minutes)
-        with SweepMonitor(folder, todo, before, open_points(folder) if cfg.report else None, quiet) as monitor:
+        points = open_points(folder) if cfg.report else None
+        with SweepMonitor(folder, todo, before, points, quiet, cfg.overwrite) as monitor:
             noun = "seeds" if stack == 1 else "stacks of seeds"
             run_plan(SweepPlan(queue, monitor, stack, executor.workers), executor, cfg.fail_fast, noun)
 

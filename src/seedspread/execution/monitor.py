@@ -72,7 +72,9 @@ class SweepMonitor:
         before: Progress,
         points: Callable[[], ScorePoints] | None = None,
         quiet: bool = False,
+        overwrite: bool = False,
     ) -> None:
+        """A result that is there now is another sweep's, published since `todo` was found; not so with `overwrite`."""
         self.folder, self.waiting, self.progress, self._open_points = folder, set(todo), before, points
         self.total = len(before.scores) + len(before.diverged) + len(todo)
         self.started = time.monotonic()
@@ -88,6 +90,9 @@ class SweepMonitor:
         self._study: Study | None = None
         self._ended, self._reading = threading.Event(), threading.Lock()
         self._before = self._find_records()
+        if self._before and not overwrite:
+            study = Study.load(folder)
+            self._before = {seed: found for seed, found in self._before.items() if not study.is_done(seed)}
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> "SweepMonitor":

@@ -76,17 +76,27 @@ def find_metric(job: SeedJob) -> Metric:
 
 
 def run_job(job: SeedJob) -> str | None:
-    """Run the seeds of `job` that nobody else runs; return the reason of the last failure, or None.
+    """Run the seeds of `job` that nobody else runs and that have no result; return the reason of the last failure, or
+    None.
 
     What has come into the place of a seed's record since the job was planned is the work of another: it stays. Raises
     InputError, which concerns all seeds.
     """
+    return _run(job, overwrite=False)
+
+
+def run_job_again(job: SeedJob) -> str | None:
+    """As `run_job`, and replace the records that were there when the job was planned."""
+    return _run(job, overwrite=True)
+
+
+def _run(job: SeedJob, overwrite: bool) -> str | None:
     script, leases = _open(job)
     held, reason = leases.acquire(job.seeds), None
     try:
         for seed in held:
             study = Study.load(job.folder)
-            if study.stamp(seed) == job.seeds[seed]:
+            if study.stamp(seed) == job.seeds[seed] and (overwrite or not study.is_done(seed)):
                 try:
                     run_seed(script, job.folder, seed, job.seeds[seed])
                 except FailedError as error:
