@@ -83,4 +83,4 @@ def test_what_changed_in_a_cell_is_another_study(tmp_path, change, refused):
     run(tmp_path, n=1)
     outputs, _ = run(tmp_path, n=1, change=change, allow_errors=refused)
     errors = [output.evalue for output in outputs if output.output_type == "error"]
-    assert bool(errors) == refused and all("holds results of another config (function." in error for error in errors)
+    assert bool(errors) == refused and all("holds results of another function (function." in error for error in errors)
