@@ -11,6 +11,7 @@ import pytest
 from seedspread import statistics as st
 from seedspread.commands.agree import main
 from seedspread.commands.train import train
+from seedspread.data.recorded_pictures import RecordedPictures
 from seedspread.records.examples import ExampleIndex
 from seedspread.records.scores import Scores
 from seedspread.records.study import Study
@@ -302,6 +303,20 @@ def test_pictures_at_hand_are_drawn_with_their_labels(small, tmp_path):
     assert texts[0] == f"true: {found.truth[found.unstable[0]]}" and " %" in texts[1]
     parts = agreement_parts([found], captions)
     assert not any(isinstance(part, Table) and "test example" in part.head for part in parts)
+
+
+@pytest.mark.draws
+def test_captions_of_pictures_do_not_touch(labelled):
+    labels, truth = made(30)
+    found = agreement_of(labelled(labels, truth))
+    names = ("hammerhead shark", "chambered nautilus", "mountain bike", "automobile")
+    pictures = [np.zeros((32, 32, 3), np.uint8)] * len(found.unstable)
+    found.__dict__["pictures"] = RecordedPictures(pictures, names)
+    fig = unstable_examples(Drawn([found], None))
+    boxes = [text.get_window_extent() for text in fig.axes[0].texts]
+    assert len(boxes) == 2 * len(pictures) and max(len(text.get_text().split("\n")) for text in fig.axes[0].texts) == 4
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    assert all(box.x0 >= 0 and box.x1 <= fig.bbox.x1 and box.y0 >= 0 for box in boxes)
 
 
 def collapse(study, seed, truth):

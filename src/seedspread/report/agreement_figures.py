@@ -28,6 +28,7 @@ from seedspread.statistics import Array
 NUMBERED = 60  # seeds whose numbers stand in a map
 ACROSS = 6  # pictures in a row
 CELL = 96  # pixels of a picture's side
+LONGEST = 14  # letters of a label: more would touch the next picture's
 
 
 class Drawn(NamedTuple):
@@ -86,7 +87,7 @@ def unstable_examples(drawn: Drawn) -> Figure:
     found = drawn.several[0]
     pictures = [] if found.pictures is None else found.pictures.pictures
     rows = math.ceil(len(pictures) / ACROSS)
-    height, width = CELL * 1.66, CELL * 1.5
+    height, width = CELL * 1.95, CELL * 1.5
     fig = Figure(figsize=(COLUMN * 1.55, COLUMN * 1.55 * rows * height / (ACROSS * width)))
     ax = fig.add_axes((0, 0, 1, 1))  # a layout to be found takes half a second
     # One image of all pictures: axes of their own take a second.
@@ -96,14 +97,11 @@ def unstable_examples(drawn: Drawn) -> Figure:
         if picture is not None:
             shown = _enlarge(picture)
             canvas[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
-        true = "" if found.truth is None else escape_math(_shorten(found.class_names[int(found.truth[example])], 18))
+        true = "" if found.truth is None else escape_math(_name(found, int(found.truth[example])))
         ax.text(left, top + CELL + 3, true and f"true: {true}", va="top", fontsize=8, fontweight="bold")
-        given = [
-            f"{_shorten(found.class_names[k], 12)}: {100 * count / len(found.seeds):.0f} %"
-            for k, count in given_labels(found, example)
-        ]
-        lines = "\n".join(", ".join(given[at : at + 2]) for at in range(0, len(given), 2))
-        ax.text(left, top + CELL + 19, escape_math(lines), va="top", fontsize=7.5, color=GREY, linespacing=1.1)
+        shares = ((k, 100 * count / len(found.seeds)) for k, count in given_labels(found, example))
+        given = escape_math("\n".join(f"{_name(found, k)}: {share:.0f} %" for k, share in shares))
+        ax.text(left, top + CELL + 19, given, va="top", fontsize=7.5, color=GREY, linespacing=1.1)
     ax.imshow(canvas, interpolation="nearest")
     ax.set_axis_off()
     return fig
@@ -117,8 +115,9 @@ def _enlarge(picture: Array) -> Array:
     return picture[at[0]][:, at[1]]
 
 
-def _shorten(name: str, most: int) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+def _name(found: Agreement, label: int) -> str:
+    name = found.class_names[label]
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def reliability(drawn: Drawn) -> Figure:

@@ -114,7 +114,8 @@ def histogram(several: Sequence[Findings]) -> Figure:
         _mark_seeds(ax, found)
         ax.set_xlabel(f"final {label(found.scores)}")
         ax.set_ylabel("density of seeds")
-        set_title(ax, found, f" ({len(found.outliers)} outliers left out)" if len(found.outliers) else "")
+        left = len(found.outliers)
+        set_title(ax, found, f" ({left} outlier{'s' * (left > 1)} left out)" if left else "")
     return fig
 
 

@@ -32,9 +32,7 @@ def luck_words(found: Findings) -> list[str]:
 
 
 def format_std(variance: float) -> str:
-    """A variance of fractions as a standard deviation in points; a negative estimate as it is."""
-    if variance < 0:
-        return f"none (the estimate of the variance is negative, {1e4 * variance:.3f} points squared)"
+    """A variance of fractions as a standard deviation in points."""
     return f"{100 * math.sqrt(variance):.2f} points"
 
 
@@ -47,12 +45,16 @@ def _spread(luck: Luck) -> str:
     else:
         answer = "the networks do differ"
     low, high = (f"{100 * math.sqrt(max(0.0, side)):.2f}" for side in v.interval)
+    if v.between < 0:
+        part = f"; the estimate of its variance is negative, {1e4 * v.between:.3f} points squared"
+    else:
+        part = f", {100 * luck.reliability:.0f} % of the observed variance"
     return (
         f"{luck.name}: {answer}. The scores of {len(luck.seeds):,} seeds have a std of {format_std(v.seen)}. Chance on "
         f"the {luck.examples:,} test examples alone, with errors independent between networks, would give "
         f"{format_std(v.independent)}. The rest is the std between networks, which would show on new examples as well: "
-        f"{format_std(v.between)} (95 % for other seeds and other test examples: {low} to {high}), "
-        f"{100 * luck.reliability:.0f} % of the observed variance."
+        f"{'none' if v.between < 0 else format_std(v.between)} (95 % for other seeds and other test examples: {low} to "
+        f"{high}){part}."
     )
 
 
