@@ -6,14 +6,14 @@ from seedspread.commands.console import run_command
 from seedspread.commands.train import main
 from seedspread.data.extractor import FeatureExtractor
 
-extract = FeatureExtractor.extract
+begin = FeatureExtractor.start
 
 
 def extract_slowly(self, crops):
     time.sleep(0.05)
-    return extract(self, crops)
+    return begin(self, crops)
 
 
 if __name__ == "__main__":
-    FeatureExtractor.extract = extract_slowly
+    FeatureExtractor.start = extract_slowly
     run_command(main)

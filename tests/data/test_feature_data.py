@@ -23,7 +23,7 @@ def test_changing_one_stream_changes_only_its_draws(probe, stream):
     for name, own in (("before", []), ("after", [f"streams.{stream}=99"])):
         cfg = probe(whole, *own)
         loader = data_of(cfg).train_dataloader()
-        pictures, views = (np.concatenate(part) for part in zip(*loader.batches(), strict=True))
+        pictures, views = loader.draw()
         init = Streams.of(cfg.seed, **cfg.streams).init.rng().random()
         draws_of[name] = {"init": init, "order": pictures.tolist(), "augment": views[np.argsort(pictures)].tolist()}
     before, after = draws_of.values()
@@ -37,7 +37,8 @@ def test_a_batch_holds_the_drawn_view_of_each_picture(probe):
     kept = loader.shared.features
     for epoch in (0, 1):
         loader.sampler.set_epoch(epoch)
-        for (features, labels), (pictures, views) in zip(loader, loader.batches(), strict=True):
+        drawn = zip(*(part.reshape(-1, 8) for part in (part[:32] for part in loader.draw())), strict=True)
+        for (features, labels), (pictures, views) in zip(loader, drawn, strict=True):
             assert features.dtype == torch.float32
             assert np.array_equal(features.numpy(), kept.train[pictures, views].astype(np.float32))
             assert np.array_equal(labels.numpy(), kept.train_labels[pictures])
@@ -68,6 +69,6 @@ def test_features_kept_and_live_are_the_same_for_the_same_crops(probe):
     """The live pass draws by (epoch, picture), the kept one by (picture, view): compare where both are (0, 0)."""
     kept, live = data_of(probe()), data_of(probe("data.views=0"))
     loader = live.train_dataloader()
-    first = int(np.flatnonzero(np.concatenate([p for p, _ in kept.train_dataloader().batches()]) == 0)[0])
+    first = int(np.flatnonzero(kept.train_dataloader().draw()[0] == 0)[0])
     features = torch.cat([features for features, _ in loader])[first]
     assert np.allclose(features.numpy(), kept.pictures.train[0, 0].astype(np.float32), atol=5e-3)

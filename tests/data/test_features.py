@@ -114,16 +114,16 @@ def test_each_setting_that_changes_features_makes_another_cache(extraction, chec
 def test_a_stopped_extraction_resumes_after_its_last_shard(extraction, monkeypatch):
     whole = replace(extraction, cache=extraction.cache.parent / "whole")
     whole.load_or_extract()
-    batches, extract = [], FeatureExtractor.extract
+    batches, begin = [], FeatureExtractor.start
 
     def stopping(self, crops):
         if len(batches) == 9:  # one for the dimension, then 3 a shard
             raise KeyboardInterrupt
         batches.append(len(crops))
-        return extract(self, crops)
+        return begin(self, crops)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FeatureExtractor, "extract", stopping)
+        patch.setattr(FeatureExtractor, "start", stopping)
         with pytest.raises(KeyboardInterrupt):
             extraction.load_or_extract()
     entry = only_entry(extraction)
@@ -131,7 +131,7 @@ def test_a_stopped_extraction_resumes_after_its_last_shard(extraction, monkeypat
     assert len(json.loads((entry / "progress.json").read_text())["train"]["shards"]) == 2
     before = len(batches)
     monkeypatch.setattr(
-        FeatureExtractor, "extract", lambda self, crops: batches.append(len(crops)) or extract(self, crops)
+        FeatureExtractor, "start", lambda self, crops: batches.append(len(crops)) or begin(self, crops)
     )
     found = extraction.load_or_extract()
     assert sum(batches[before:]) == 1 + 12 * 3 + 7  # the rest of the pictures, and those to score
@@ -185,11 +185,11 @@ def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path, checkpoint, con
 
 
 def test_of_two_concurrent_extractions_one_waits(extraction, capsys, monkeypatch):
-    batches, extract = [], FeatureExtractor.extract
+    batches, begin = [], FeatureExtractor.start
     monkeypatch.setattr(
         FeatureExtractor,
-        "extract",
-        lambda self, crops: (batches.append(len(crops)), time.sleep(0.02), extract(self, crops))[2],
+        "start",
+        lambda self, crops: (batches.append(len(crops)), time.sleep(0.02), begin(self, crops))[2],
     )
     found = []
     threads = [

@@ -101,3 +101,14 @@ def test_invalid_settings_are_named(wrong):
         Augmentation(**wrong)
     with pytest.raises(InputError, match="larger than the pictures"):
         Augmentation(cutout=20).draw(np.random.default_rng(0), 5, 8)
+
+
+@pytest.mark.parametrize("augment", [None, Augmentation(2, True, 3, "image"), Augmentation(2, True, 3, chunk=4)])
+def test_an_epoch_that_is_augmented_whole_has_the_same_bits(images, augment, monkeypatch):
+    by_batch = [*loader(images, augment)]
+    monkeypatch.setattr(TrainLoader, "_has_room", lambda self: True)
+    monkeypatch.setattr("seedspread.data.loader.PICTURES_AT_ONCE", 7)
+    whole = [*loader(images, augment)]
+    for (ours, our_labels), (theirs, their_labels) in zip(whole, by_batch, strict=True):
+        assert torch.equal(ours, theirs) and torch.equal(our_labels, their_labels)
+        assert ours.stride() == theirs.stride()

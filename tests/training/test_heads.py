@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError, find_input_error
@@ -13,7 +14,8 @@ from seedspread.config.resolve import resolve_config
 from seedspread.models.linear_probe import LinearProbe
 from seedspread.records.requests import stop_reason
 from seedspread.records.study import Study
-from seedspread.training.heads import StackedLoader, stack_size
+from seedspread.training.heads import StackedLoader, map_over_heads, stack_size
+from seedspread.training.losses import SharpAndSmoothed
 from seedspread.training.worker import train_stack
 from tests.conftest import SHARED
 from tests.training.inline import train_seeds
@@ -43,12 +45,48 @@ def test_a_stack_gives_each_seed_the_record_it_has_alone(probe):
     alone, stacked = (Study.load(Path(probe().results) / name) for name in ("alone", "stack"))
     for seed in range(5):
         one, other = alone.record(seed), stacked.record(seed)
-        for name in ("weights_sha256", "predictions_sha256", "curves", "final", "status", "streams", "config_digest"):
+        for name in ("weights_sha256", "predictions_sha256", "epochs", "status", "streams", "config_digest"):
             assert getattr(one, name) == getattr(other, name), name
+        for name, curve in one.curves.items():  # the mean of a stack's losses is summed in another order
+            assert other.curves[name] == pytest.approx(curve, rel=1e-6 if "loss" in name else 0, abs=0), name
         assert np.array_equal(alone.predictions(seed), stacked.predictions(seed))
         assert other.stacked == (3 if seed < 3 else 2) and one.stacked is None
         assert min(other.seconds.values()) > 0
     assert len({stacked.record(seed).weights_sha256 for seed in range(5)}) == 5
+
+
+class Counter(TorchDispatchMode):
+    """Counts the operators within the block."""
+
+    calls = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.calls += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("loss", [SharpAndSmoothed(), torch.nn.CrossEntropyLoss()])
+def test_the_losses_of_a_stack_take_as_many_operators_as_one(loss):
+    """A GPU waits for none of them: their number is the time of a step."""
+    counts, found = {}, {}
+    for name, losses in (("mapped", map_over_heads(loss)), ("alone", lambda *pair: torch.stack([*map(loss, *pair)]))):
+        torch.manual_seed(0)
+        logits, labels = torch.randn(64, 20, 5, requires_grad=True), torch.randint(5, (64, 20))
+        with Counter() as counter:
+            values = losses(logits, labels)
+            values.sum().backward()
+        counts[name], found[name] = counter.calls, (values, logits.grad)
+    assert counts["mapped"] < 60 and counts["alone"] > 64 * 4, counts
+    assert torch.equal(found["mapped"][1], found["alone"][1])
+    assert torch.allclose(found["mapped"][0], found["alone"][0], rtol=1e-6)
+
+
+def test_a_loss_that_cannot_be_mapped_is_taken_head_by_head():
+    def loss(logits, labels):
+        return logits.sum() * float(labels.sum())
+
+    logits, labels = torch.randn(3, 4, 2), torch.ones(3, 4, dtype=torch.int64)
+    assert torch.equal(map_over_heads(loss)(logits, labels), torch.stack([*map(loss, logits, labels)]))
 
 
 def test_a_schedule_by_step_is_the_same_in_a_stack(probe):
@@ -84,7 +122,7 @@ def test_a_head_that_diverges_leaves_the_others_of_its_stack_alone(probe, monkey
 
 def test_a_stack_that_fails_is_recorded_for_each_seed_and_tried_again(probe, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("seedspread.data.feature_data.SharedFeatures.gather", lambda *_: 1 / 0)
+        patch.setattr("seedspread.data.feature_data.SharedFeatures.open_epoch", lambda *_: 1 / 0)
         assert train_seeds(probe("stack=2"), range(2)) == 2
     study = Study.load(Path(probe().results) / "cifar_probe")
     assert [study.record(seed).reason for seed in range(2)] == ["ZeroDivisionError: division by zero"] * 2

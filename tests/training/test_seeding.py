@@ -71,3 +71,15 @@ def test_generator_states_bring_back_every_draw():
     file.seek(0)
     restore_generator_states(torch.load(file, weights_only=True))
     assert draws() == expected
+
+
+def test_of_cuda_the_state_of_the_device_that_trains_is_kept(monkeypatch):
+    """A seed that trained on the second device may resume on the first."""
+    states, current = {0: torch.zeros(2, dtype=torch.uint8), 1: torch.ones(2, dtype=torch.uint8)}, [1]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: states[current[0]])
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state: states.update({current[0]: state}))
+    kept = generator_states()
+    current[0] = 0
+    restore_generator_states(kept)
+    assert torch.equal(states[0], torch.ones(2, dtype=torch.uint8))

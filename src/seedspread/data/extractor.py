@@ -33,46 +33,64 @@ class FeatureExtractor:
         except (AssertionError, RuntimeError, ValueError) as error:  # networks with a fixed input size raise these
             raise InputError(f"backbone.size={transform.size} does not fit {backbone.name}: {error}") from error
 
-    @torch.inference_mode()
     def extract(self, crops: np.ndarray) -> np.ndarray:
         """Features (n, d) float16 of crops (n, size, size, 3) uint8."""
-        images = self._normalise(torch.from_numpy(crops).to(self.device)).permute(0, 3, 1, 2)
+        return self.start(crops)()
+
+    @torch.inference_mode()
+    def start(self, crops: np.ndarray) -> Callable[[], np.ndarray]:
+        """Let the device compute the features of `crops`; the function returned waits for them."""
+        held = torch.from_numpy(crops)
+        if self.device.type == "cuda":  # from memory that the device reads by itself
+            held = held.pin_memory()
+        images = self._normalise(held.to(self.device, non_blocking=True)).permute(0, 3, 1, 2)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             features = self.network(images)
         if features.ndim != 2:
             raise InputError(
                 f"the backbone returns {tuple(features.shape)}, not a row per picture; choose another backbone.name"
             )
-        return features.half().cpu().numpy()
+        found = features.half()
+        if self.device.type != "cuda":
+            return found.numpy
+        rows = torch.empty(found.shape, dtype=found.dtype, pin_memory=True).copy_(found, non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record(torch.cuda.current_stream(self.device))
+
+        def wait() -> np.ndarray:
+            arrived.synchronize()
+            return rows.numpy()
+
+        return wait
 
     def extract_each(self, crop: CropFunction, indices: Iterable[int]) -> Iterator[np.ndarray]:
         """Features (views, d) float16 of each picture in `indices`, in order; (0, d) where `crop` returns no views.
 
-        A batch may hold views of several pictures.
+        A batch may hold views of several pictures. A GPU computes one batch while the next is put together.
         """
+        views: deque[int] = deque()  # of each picture whose features are not complete
+        rows: deque[np.ndarray] = deque()
+        for batch in self._start_batches(_prefetch(crop, indices, self.batch_size), views):
+            rows.extend(batch())
+            while views and views[0] <= len(rows):
+                here = [rows.popleft() for _ in range(views.popleft())]
+                yield np.stack(here) if here else np.empty((0, self.dimension), np.float16)
+
+    def _start_batches(
+        self, pictures: Iterable[np.ndarray], views: deque[int]
+    ) -> Iterator[Callable[[], Iterable[np.ndarray]]]:
+        """Start the batches of the crops of `pictures`, each yielded when the next has started; count their views."""
         ready: deque[np.ndarray] = deque()
-        pending: deque[tuple[int, list[np.ndarray]]] = deque()  # of each picture: its views, and their features so far
-        for crops in _prefetch(crop, indices, self.batch_size):
-            pending.append((len(crops), []))
+        started: Callable[[], Iterable[np.ndarray]] = tuple
+        for crops in pictures:
+            views.append(len(crops))
             ready.extend(crops)
             while len(ready) >= self.batch_size:
-                yield from self._extract_batch(ready, pending)
-        yield from self._extract_batch(ready, pending)
-
-    def _extract_batch(
-        self, ready: deque[np.ndarray], pending: deque[tuple[int, list[np.ndarray]]]
-    ) -> Iterator[np.ndarray]:
-        """Compute one batch of the `ready` crops; yield the features of the pictures that are complete."""
-        batch = [ready.popleft() for _ in range(min(self.batch_size, len(ready)))]
-        rows = deque(self.extract(np.stack(batch)) if batch else ())
-        while pending and (rows or pending[0][0] == len(pending[0][1])):
-            views, features = pending[0]
-            while rows and len(features) < views:
-                features.append(rows.popleft())
-            if len(features) < views:
-                break
-            yield np.stack(features) if features else np.empty((0, self.dimension), np.float16)
-            pending.popleft()
+                following = self.start(np.stack([ready.popleft() for _ in range(self.batch_size)]))
+                yield started
+                started = following
+        yield started
+        yield self.start(np.stack(ready)) if ready else tuple
 
 
 def _prefetch(job: CropFunction, indices: Iterable[int], window: int) -> Iterator[np.ndarray]:

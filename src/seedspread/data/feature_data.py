@@ -72,19 +72,28 @@ class SharedFeatures:
             resident[rows] = torch.from_numpy(np.array(self._rows[rows]))
         return resident
 
-    def gather(self, pictures: np.ndarray, views: np.ndarray) -> Tensor:
-        """Training features (*shape, d) float32 of `pictures` and `views`, both of that shape.
+    def open_epoch(self, pictures: np.ndarray, views: np.ndarray) -> Callable[[slice], tuple[Tensor, Tensor]]:
+        """Training features (*shape, d) float32 and labels (*shape,) of a slice of the last axis of `pictures` and
+        `views`, both of one shape.
 
-        From the GPU's memory where they fill at most half of it. Else from the memory map, batch by batch: what stays
-        in memory is the system's page cache, which other processes can reclaim.
+        From the GPU's memory where they fill at most half of it; then no batch waits for the device. Else from the
+        memory map, batch by batch: what stays in memory is the system's page cache, which other processes can reclaim.
         """
         rows = self.features.train_rows[pictures] * self.features.train.shape[1] + views
-        if self._resident is not None:
-            return self._resident[torch.from_numpy(rows).to(self.device)].float()
+        labels = self.train_labels[torch.from_numpy(pictures).to(self.device)]
+        if (resident := self._resident) is not None:
+            on_device = torch.from_numpy(rows).to(self.device)
+            return lambda chosen: (resident[on_device[..., chosen]].float(), labels[..., chosen])
+        return lambda chosen: (self._read(rows[..., chosen]), labels[..., chosen])
+
+    def _read(self, rows: np.ndarray) -> Tensor:
+        """Features (*shape, d) float32 of `rows` of the map."""
         order = np.argsort(rows, axis=None)  # sequential reads
-        found = np.empty((rows.size, self._rows.shape[1]), np.float16)
-        found[order] = self._rows[rows.reshape(-1)[order]]
-        return torch.from_numpy(found.reshape(*rows.shape, -1)).to(self.device).float()
+        found = torch.empty(
+            (rows.size, self._rows.shape[1]), dtype=torch.float16, pin_memory=self.device.type == "cuda"
+        )
+        found.numpy()[order] = self._rows[rows.reshape(-1)[order]]
+        return found.view(*rows.shape, -1).to(self.device, non_blocking=True).float()
 
     @cached_property
     def extractor(self) -> FeatureExtractor:
@@ -128,16 +137,14 @@ class ProbeLoader(ShuffledLoader):
         self.pictures = np.arange(len(shared.train_labels)) if pictures is None else pictures
         super().__init__(len(self.pictures), batch_size, streams)
 
-    def batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Pictures (batch,) and views (batch,) of each batch."""
+    def draw(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures (n,) and views (n,) of this epoch, in its order."""
         order, epoch = self.sampler.permutation().numpy(), self.sampler.epoch
         views = self.streams.augment.rng(epoch).integers(0, self.shared.features.train.shape[1], len(order))
-        for chosen in self.split(order):
-            yield self.pictures[chosen], views[chosen]
+        return self.pictures[order], views[order]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for pictures, views in self.batches():
-            yield self.shared.gather(pictures, views), self.shared.train_labels[pictures]
+        return map(self.shared.open_epoch(*self.draw()), self.slices())
 
 
 class LiveLoader(ProbeLoader):
@@ -153,7 +160,8 @@ class LiveLoader(ProbeLoader):
         def crop(index: int) -> np.ndarray:
             return extraction.random_crop(extraction.source.train.load(index), augment.rng(epoch, index))[None]
 
-        for chosen in self.split(self.pictures[self.sampler.permutation().numpy()]):
+        order = self.pictures[self.sampler.permutation().numpy()]
+        for chosen in map(order.__getitem__, self.slices()):
             rows = self.shared.extractor.extract_each(crop, chosen.tolist())
             features = torch.from_numpy(np.concatenate(list(rows)))
             yield features.to(self.shared.device).float(), self.shared.train_labels[chosen]

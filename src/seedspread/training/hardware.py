@@ -46,10 +46,11 @@ def claim_slot(folder: Path | None = None) -> int:
     raise AssertionError("unreachable: itertools.count is infinite")
 
 
-def make_repeatable(accelerator: str, threads: int) -> None:
+def make_repeatable(accelerator: str, threads: int, deterministic: bool | str = "warn") -> None:
     """Let this process train with `threads` CPU threads and, on a GPU, with deterministic kernels.
 
-    The bits of a result depend on the number of threads, which split sums.
+    `deterministic` is the Trainer's; features are extracted before there is one. The bits of a result depend on the
+    number of threads, which split sums.
     """
     torch.set_num_threads(threads)
     # Deterministic mode would also fill new tensors, which finds bugs and takes 7 % of a step on a CPU.
@@ -57,6 +58,7 @@ def make_repeatable(accelerator: str, threads: int) -> None:
     if accelerator == "gpu":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(bool(deterministic), warn_only=deterministic == "warn")
 
 
 @cache

@@ -5,7 +5,8 @@ the loss, the optimizer's arithmetic and the record that it has alone.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -111,10 +112,9 @@ class StackedLoader:
         return len(self.loaders[0])
 
     def __iter__(self) -> Iterator[Batch]:
-        shared = self.loaders[0].shared
-        for batches in zip(*(loader.batches() for loader in self.loaders), strict=True):
-            pictures, views = (np.stack(part) for part in zip(*batches, strict=True))
-            yield shared.gather(pictures, views), shared.train_labels[torch.from_numpy(pictures)]
+        pictures, views = (np.stack(part) for part in zip(*(loader.draw() for loader in self.loaders), strict=True))
+        first, *_ = self.loaders
+        return map(first.shared.open_epoch(pictures, views), first.slices())
 
 
 class StackedScores:
@@ -148,6 +148,7 @@ class StackedClassifier(Classifier):
         super().__init__(stack, first.loss, first.optimizer, first.schedule, first.keeps_probabilities)
         self.classifiers, self.recorders = list(classifiers), list(recorders)
         self.tested: list[dict[str, float]] = [{} for _ in recorders]
+        self._losses = map_over_heads(first.loss)
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
@@ -156,7 +157,7 @@ class StackedClassifier(Classifier):
     def training_step(self, batch: Batch) -> Tensor:
         features, labels = batch
         logits = self(features).float()
-        losses = torch.stack([self.loss(*pair) for pair in zip(logits, labels, strict=True)])
+        losses = self._losses(logits, labels)
         with torch.no_grad():
             correct, seen = (logits.argmax(2) == labels).sum(1), torch.full_like(losses, labels.shape[1])
             self._train_sums += torch.stack([losses * labels.shape[1], correct, seen], 1)
@@ -170,8 +171,7 @@ class StackedClassifier(Classifier):
         features, labels = batch
         logits = self(features).float()
         labels = labels.expand(logits.shape[:2])
-        losses = [F.cross_entropy(*pair, reduction="sum") for pair in zip(logits, labels, strict=True)]
-        self._score_loss += torch.stack(losses)
+        self._score_loss += torch.vmap(partial(F.cross_entropy, reduction="sum"))(logits, labels)
         self._scored.append(logits.argmax(2))
         self._labels.append(labels)
         if self.keeps_probabilities:
@@ -219,6 +219,20 @@ class StackedClassifier(Classifier):
         assert isinstance(self.model, ProbeStack)
         head: Any = self.classifiers[i].model
         self.model.copy_to(head, i)
+
+
+def map_over_heads(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """The losses (heads,) of logits (heads, n, classes) and labels (heads, n), in few operations.
+
+    By torch.vmap where it takes `loss`, else head by head. The gradients are the same bits; the value may differ in
+    its last bit, since means are summed in another order.
+    """
+    one_by_one = lambda logits, labels: torch.stack([*map(loss, logits, labels)])  # noqa: E731
+    try:
+        torch.vmap(loss)(torch.zeros(2, 2, 2), torch.zeros(2, 2, dtype=torch.int64))
+    except Exception:  # of a user's loss, whatever it does that vmap does not take
+        return one_by_one
+    return torch.vmap(loss)
 
 
 class StackClock(L.Callback):

@@ -20,6 +20,7 @@ from seedspread.training.build import Header, build_run, silence_libraries
 from seedspread.training.callbacks.butterfly import Butterfly
 from seedspread.training.callbacks.checkpoints import PATHS, Checkpoints, find_checkpoint
 from seedspread.training.callbacks.seed_record import SeedRecord
+from seedspread.training.epoch_loop import EpochLoop
 from seedspread.training.loggers import close_logger, open_logger
 from seedspread.training.ranks import other_ranks
 
@@ -93,6 +94,7 @@ def fit(
         plugins=[*plugins] or None,
         **({"devices": [device.index]} if one else {}),
     )
+    trainer.fit_loop.epoch_loop = EpochLoop(trainer)
     if leases:
         leases.progress = partial(measure_progress, trainer, time.monotonic(), recorder)
     try:

@@ -99,22 +99,25 @@ def reseed(stream: Stream, *key: int) -> None:
 
 
 def generator_states() -> dict[str, Any]:
-    """The states of all global generators, in types that `torch.load(weights_only=True)` reads."""
+    """The states of the global generators, in types that `torch.load(weights_only=True)` reads.
+
+    Of CUDA that of the current device, on which this process trains: another one may resume.
+    """
     state: dict[str, Any] = np.random.get_state(legacy=False)
     return {
         "python": random.getstate(),
         "numpy": {**state, "state": {**state["state"], "key": state["state"]["key"].tolist()}},
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
     }
 
 
 def restore_generator_states(states: dict[str, Any]) -> None:
-    """Restore what `generator_states` returned; of CUDA devices as many as this machine has."""
+    """Restore what `generator_states` returned; CUDA's on the current device."""
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
     state = states["numpy"]
     np.random.set_state({**state, "state": {**state["state"], "key": np.array(state["state"]["key"], np.uint32)}})
     torch.set_rng_state(states["torch"])
-    for device, state in zip(range(torch.cuda.device_count()), states["cuda"], strict=False):
-        torch.cuda.set_rng_state(state, device)
+    if states["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"][0])

@@ -21,6 +21,8 @@ class Butterfly(L.Callback):
     `header["flipped"]` names it. A run that resumes after the flip does not flip again.
     """
 
+    every_step = False  # it looks at the first step of a fit alone
+
     def __init__(self, epoch: int, header: Header) -> None:
         self.epoch, self.header = epoch, header
 

@@ -35,6 +35,8 @@ class Checkpoints(L.Callback):
     of metrics within an epoch, to Lightning's own checkpoints as well.
     """
 
+    every_step = False  # a run of steps ends where `is_due`
+
     def __init__(self, path: Path, every_minutes: float | None, every_n_epochs: int | None, keep: bool) -> None:
         self.path, self.every_minutes, self.every_n_epochs, self.keep = path, every_minutes, every_n_epochs, keep
         self._last = time.monotonic()
@@ -73,11 +75,14 @@ class Checkpoints(L.Callback):
             return  # accumulated gradients are not saved
         if scored_every and math.isfinite(scored_every) and steps % int(scored_every) == 0:
             return
-        overdue = self.every_minutes is not None and time.monotonic() - self._last >= 60 * self.every_minutes
-        overdue = trainer.strategy.broadcast(overdue)  # of rank 0: all ranks save, or none
-        if self._epoch_is_due or overdue:
+        if trainer.strategy.broadcast(self.is_due()):  # of rank 0: all ranks save, or none
             self._write(trainer, self.path)
             self._last, self._epoch_is_due = time.monotonic(), False
+
+    def is_due(self) -> bool:
+        """Whether a checkpoint follows the next step that allows one."""
+        overdue = self.every_minutes is not None and time.monotonic() - self._last >= 60 * self.every_minutes
+        return overdue or self._epoch_is_due
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         n = self.every_n_epochs

@@ -1,0 +1,129 @@
+"""Lightning's loop over the batches of an epoch, with many steps between two of its hooks.
+
+Lightning calls some forty hooks a step, for most of which nothing is there: a seventh of a small seed's time. Where no
+callback looks at single steps, `EpochLoop` takes a run of them itself, in Lightning's order of arithmetic and with its
+counters kept, so that the bits, `global_step` and the checkpoints are those of the loop that it replaces.
+"""
+
+import time
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.loops.fetchers import _DataFetcher
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.utilities import GradClipAlgorithmType
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+from seedspread.training.module import Classifier
+
+SECONDS = 30.0  # of a run of steps at most: a signal waits for its end
+STEP_HOOKS = (
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_before_zero_grad",
+    "on_train_batch_start",
+    "on_train_batch_end",
+)
+MODULE_HOOKS = (
+    *STEP_HOOKS,
+    *("backward", "optimizer_step", "optimizer_zero_grad", "lr_scheduler_step", "configure_gradient_clipping"),
+    *("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer"),
+)
+
+
+class EpochLoop(_TrainingEpochLoop):
+    """Takes the steps of an epoch in runs; the first of a fit, the last of an epoch and of a run are Lightning's own.
+
+    So are all steps where `find_observer` names something that looks at single steps.
+    """
+
+    def __init__(self, trainer: L.Trainer) -> None:
+        own = trainer.fit_loop.epoch_loop
+        super().__init__(trainer, own.min_steps, own.max_steps)
+        self._observer: str | None = ""  # not looked for yet
+        self._checkpoints: list[Any] = []
+
+    def advance(self, data_fetcher: _DataFetcher) -> None:
+        if self._observer == "":  # the first step of a fit
+            self._observer = find_observer(self.trainer)
+            self._checkpoints = [c for c in self.trainer.callbacks if hasattr(c, "is_due")]  # type: ignore[attr-defined]
+        elif self._observer is None:
+            self._take_run(data_fetcher)
+        super().advance(data_fetcher)
+
+    def teardown(self) -> None:
+        super().teardown()
+        self._observer = ""
+
+    def _take_run(self, data_fetcher: _DataFetcher) -> None:
+        """Take steps up to the last of the epoch, to one that scoring or a checkpoint follows, or for `SECONDS`."""
+        trainer: Any = self.trainer
+        steps = min(trainer.num_training_batches, (trainer.val_check_batch or trainer.num_training_batches))
+        ends = time.monotonic() + SECONDS
+        while (self.batch_idx + 2) % steps and self.batch_idx + 2 < trainer.num_training_batches:
+            if self.max_steps != -1 and self.global_step + 1 >= self.max_steps:
+                return
+            if trainer.received_sigterm or time.monotonic() > ends or any(c.is_due() for c in self._checkpoints):
+                return
+            self._take_step(next(data_fetcher)[0])
+
+    def _take_step(self, batch: Any) -> None:
+        """One step as Lightning takes it, with its counters: forward, zero the gradient, backward, clip, update."""
+        trainer: Any = self.trainer
+        module, optimizer, plugin = trainer.lightning_module, trainer.optimizers[0], trainer.precision_plugin
+        progress, accumulate = self.automatic_optimization.optim_progress.optimizer, trainer.accumulate_grad_batches
+        self.batch_progress.increment_ready()
+        self.batch_progress.increment_started()
+        if batch[0].device != module.device:
+            batch = trainer.strategy.batch_to_device(batch)
+        with plugin.train_step_context():
+            loss = module.training_step(batch)
+        if self.batch_idx % accumulate == 0:
+            progress.zero_grad.increment_ready()
+            progress.zero_grad.increment_started()
+            optimizer.zero_grad()
+            progress.zero_grad.increment_completed()
+        (loss / accumulate if accumulate > 1 else loss).backward()
+        if not self._should_accumulate():
+            progress.step.increment_ready()
+            if trainer.gradient_clip_val:
+                algorithm = trainer.gradient_clip_algorithm or GradClipAlgorithmType.NORM
+                plugin.clip_gradients(optimizer, trainer.gradient_clip_val, algorithm)
+            optimizer.step()
+            progress.step.increment_completed()
+            self._batches_that_stepped += 1
+        self.batch_progress.increment_processed()
+        self.update_lr_schedulers("step", update_plateau_schedulers=False)
+        self.batch_progress.increment_completed()
+
+
+def find_observer(trainer: Any) -> str | None:
+    """What needs each step of a fit for itself, by name; None where steps may be taken in runs.
+
+    That is another module than the project's own, a callback with a hook of `STEP_HOOKS` that does not say
+    `every_step = False`, several processes, a scaled precision, a profiler, and schedules of scoring by other counts
+    than those of an epoch.
+    """
+    module, plugin = trainer.lightning_module, trainer.precision_plugin
+    if not isinstance(module, Classifier):
+        return type(module).__name__
+    for hook in MODULE_HOOKS:
+        if is_overridden(hook, module, L.LightningModule):
+            return f"{type(module).__name__}.{hook}"
+    for callback in trainer.callbacks:
+        for hook in STEP_HOOKS:
+            if getattr(callback, "every_step", True) and is_overridden(hook, callback, L.Callback):
+                return f"{type(callback).__name__}.{hook}"
+    if trainer.world_size > 1 or len(trainer.optimizers) != 1:
+        return "several processes or optimizers"
+    scaled = isinstance(plugin, MixedPrecision) and plugin.scaler is not None
+    if type(plugin) not in (Precision, MixedPrecision) or scaled:
+        return f"trainer.precision={plugin.precision}"
+    if not isinstance(trainer.profiler, PassThroughProfiler) or trainer._detect_anomaly:
+        return "a profiler"
+    counted = trainer.check_val_every_n_epoch is not None and trainer._val_check_time_interval is None
+    whole = isinstance(trainer.num_training_batches, int) and (trainer.val_check_batch or 1) != float("inf")
+    return None if counted and whole else "trainer.val_check_interval"
