@@ -70,8 +70,19 @@ def test_missing_packages_are_answered_with_the_extra_that_installs_them(monkeyp
         check_train_extra()
 
 
+SCRIPT = """
+import random
+import seedspread as ss
+
+def train(seed):
+    return {"rmse": random.random()}
+
+assert len(ss.sweep(train, range(3), study="function", jobs=2).final) == 3
+"""
+
+
 @pytest.mark.slow
-def test_the_wheel_in_a_fresh_environment_compares_and_reports_without_torch(tmp_path):
+def test_the_wheel_in_a_fresh_environment_does_all_but_training_without_torch(tmp_path):
     def run(*command: object, code: int = 0) -> str:
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         found = subprocess.run(
@@ -105,5 +116,12 @@ def test_the_wheel_in_a_fresh_environment_compares_and_reports_without_torch(tmp
         add_seed(study, seed, accuracy)
     assert "index.html" in run(binaries / "seedspread", "report", "study=dots")
     assert (tmp_path / "results" / "dots" / "report" / "histogram.svg").stat().st_size
+    (tmp_path / "script.py").write_text(SCRIPT)
+    assert "function, 3 seeds: rmse" in run(binaries / "python", "script.py")
+    program = ["echo", '{"rmse": {seed}}']
+    printed = run(binaries / "seedspread", "run", "seed=0,1", "study=program", "report=false", "--", *program)
+    assert "program, 2 seeds: rmse" in printed
+    assert "seed 1: identical" in run(binaries / "seedspread", "reproduce", "study=program", "seed=1")
+    assert run(binaries / "seedspread", "reproduce", "study=dots", "seed=1", code=1).startswith("error: training needs")
     refused = run(binaries / "seedspread", "train", "experiment=digits", code=1)
     assert refused.startswith("error: training needs ") and refused.count("\n") == 1 and "[train]" in refused

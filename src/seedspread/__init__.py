@@ -7,7 +7,7 @@
     ss.compare(scores, other_scores).verdict                        # "better", "worse", "equivalent", "not shown" ...
     ss.Decision("plain", "mine", worth=0.2).add(seed, 90.1, 90.4)   # pair by pair, until .outcome is decided
     ss.seeds_needed(std=0.23, difference=0.1)                       # 84
-    ss.statistics.std_interval(scores.final)                     # functions of arrays
+    ss.statistics.std_interval(scores.final)                         # functions of arrays
 
 What a name needs is imported when it is first used: torch, Lightning and matplotlib come in where they work.
 """
@@ -33,39 +33,16 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 __all__ = [
-    "Decision",
-    "InputError",
-    "Scores",
-    "Streams",
-    "Study",
-    "achieved_power",
-    "compare",
-    "detectable_difference",
-    "record",
-    "seed_everything",
-    "seeded",
-    "seeds_needed",
-    "statistics",
-    "streams",
-    "sweep",
-    "train",
-    "write_report",
-]
+    "Decision", "InputError", "Scores", "Streams", "Study", "achieved_power", "compare", "detectable_difference",
+    "record", "seed_everything", "seeded", "seeds_needed", "statistics", "streams", "sweep", "train", "write_report",
+]  # fmt: skip
 _MODULES = {
-    "commands.functions": ["sweep"],
-    "commands.train": ["train"],
-    "config.errors": ["InputError"],
-    "config.streams": ["Streams"],
-    "decide.decision": ["Decision"],
-    "decide.verdict": ["compare"],
-    "records.scores": ["Scores"],
-    "records.study": ["Study"],
-    "report.study_page": ["write_report"],
-    "scripts.generators": ["seed_everything", "streams"],
-    "scripts.recorder": ["record"],
-    "training.seeding": ["seeded"],
-    "statistics.power": ["achieved_power", "detectable_difference", "seeds_needed"],
-}
+    "commands.functions": ["sweep"], "commands.train": ["train"], "config.errors": ["InputError"],
+    "config.streams": ["Streams"], "decide.decision": ["Decision"], "decide.verdict": ["compare"],
+    "records.scores": ["Scores"], "records.study": ["Study"], "report.study_page": ["write_report"],
+    "scripts.generators": ["seed_everything", "streams"], "scripts.recorder": ["record"],
+    "statistics.power": ["achieved_power", "detectable_difference", "seeds_needed"], "training.seeding": ["seeded"],
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,12 @@ import json
 import os
 import time
 
+import numpy as np
 import pytest
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.util.tensor_util import make_tensor_proto
 from torch.utils.tensorboard import SummaryWriter
 
 from seedspread.config.errors import InputError
@@ -210,8 +215,52 @@ def test_events_of_tensorboard_and_of_folders_within(read, tmp_path):
 
     found = read(events="runs/{seed}", writes=writes)
     assert found["steps"] == [0, 10] and found["epochs"] is None
-    assert found["curves"] == {"val/loss": [2.0, 1.0], "acc": [None, 0.5], "test/val/loss": [0.25, 0.125]}
+    assert found["curves"] == {"val/loss": [2.0, 1.0], "test/val/loss": [0.25, 0.125]}
+    assert found["final"] == {"val/loss": 1.0, "test/val/loss": 0.125, "acc": 0.5}
     assert read(events="runs/4", writes=lambda: events(tmp_path / "runs" / "4"))["final"] == {"val/loss": 1.0}
+
+
+def test_events_that_are_tensors_as_tensorflow_2_writes_them(read, tmp_path):
+    """`tf.summary.scalar` and Keras's callback log tensors, which TensorBoard does not count among its scalars."""
+
+    def writes():
+        values = [("epoch_loss", step, np.float64(1 / (3 + step))) for step in range(3)]
+        values += [("epoch_acc", step, np.float32(step / 4)) for step in range(3)]
+        writer = EventFileWriter(str(tmp_path / "runs" / "validation"))
+        for tag, step, value in values:
+            summary = Summary(value=[Summary.Value(tag=tag, tensor=make_tensor_proto(value))])
+            writer.add_event(Event(step=step, wall_time=step, summary=summary))
+        writer.close()
+
+    found = read(events="runs", writes=writes)
+    assert found["steps"] == [0, 1, 2]
+    assert found["curves"] == {
+        "validation/epoch_loss": [1 / 3, 1 / 4, 1 / 5],
+        "validation/epoch_acc": [0, 0.25, 0.5],
+    }
+
+
+def test_the_epochs_that_lightning_logs_are_no_metric(read, tmp_path):
+    def writes():
+        with SummaryWriter(tmp_path / "runs") as writer:
+            for epoch, loss in enumerate((2.0, 1.0)):
+                writer.add_scalar("val/loss", loss, 10 * epoch + 9)
+                writer.add_scalar("epoch", epoch, 10 * epoch + 9)
+
+    found = read(events="runs", writes=writes)
+    assert (found["epochs"], found["steps"], found["curves"]) == ([0, 1], [9, 19], {"val/loss": [2, 1]})
+
+
+def test_torn_and_ambiguous_events_are_failures_of_their_seed(read, tmp_path):
+    def tear():
+        events(tmp_path / "torn")
+        (file,) = (tmp_path / "torn").iterdir()
+        file.write_bytes(file.read_bytes()[:-3])
+
+    with pytest.raises(FailedError, match="torn: its last event"):
+        read(events="torn", writes=tear)
+    with pytest.raises(FailedError, match="val/loss is 2 and 3 at step 0"):
+        read(events="twice", writes=lambda: [events(tmp_path / "twice", (loss, 1)) for loss in (2, 3)])
 
 
 def test_events_of_an_earlier_run_do_not_count(read, tmp_path):

@@ -30,7 +30,8 @@ COMMANDS = {
 
 PROGRAMS = {"run"}  # commands that run what follows --
 TEXTS = ("seed", "regex", "file", "events")  # keys of theirs that Hydra's grammar would take apart
-TRAINING = {"batch_size", "reproduce", "sources", "train", "tune"}  # commands that train
+TRAINING = {"batch_size", "sources", "train", "tune"}  # commands that need the extra `train`
+MODULES = {*TRAINING, "decide", "reproduce"}  # that import the user's modules; these two need the extra at times
 
 
 def usage() -> str:
@@ -84,7 +85,7 @@ def main() -> None:
         arguments, program = split_program(arguments)
         if name in TRAINING:
             check_train_extra()
-        if name in TRAINING or name == "decide":  # which without training decides on files
+        if name in MODULES:
             arguments += _use_working_directory(arguments)
         if name in PROGRAMS:
             from seedspread.config.overrides import quote_text  # noqa: PLC0415

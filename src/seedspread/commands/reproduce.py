@@ -12,6 +12,7 @@ from seedspread.commands.console import plain_errors
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
+from seedspread.config.extras import check_train_extra
 from seedspread.config.identity import find_differences
 from seedspread.config.schema import Reproduce
 from seedspread.records.record import Status
@@ -43,6 +44,9 @@ def main(cfg: DictConfig) -> None:
             raise InputError(
                 f"study={study.name}: it was imported from logs, which do not say how to train a seed again"
             )
+        of_program = "command" in study.config
+        if not of_program:
+            check_train_extra()
         if cfg.n is None:
             seeds = [cfg.seed]
         else:
@@ -54,7 +58,7 @@ def main(cfg: DictConfig) -> None:
             seeds = sorted(np.random.default_rng().choice(there, cfg.n, replace=False).tolist())
         different, places = 0, [cfg["with"]] if isinstance(cfg["with"], str) else list(cfg["with"] or [])
         for seed in seeds:
-            comparison = _run_again(study, seed) if "command" in study.config else reproduce(study, seed, places)
+            comparison = _run_again(study, seed) if of_program else reproduce(study, seed, places)
             print(comparison.describe(seed), flush=True)
             different += bool(comparison.differing)
     if different:

@@ -133,19 +133,28 @@ def _read_matches(recorder: Recorder, pattern: str, text: str, name: str) -> Non
 
 def _read_events(recorder: Recorder, folder: Path, written: Collection[Path]) -> None:
     """The scalars of every event file that was written; those of an inner folder by its name: train/loss."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415 - a second
+    from seedspread.records.logs.tensorboard import read_tensorboard  # noqa: PLC0415 - a second
 
-    found = 0
-    for file in sorted(file for file in written if "tfevents" in file.name and file.is_relative_to(folder)):
-        events = EventAccumulator(str(file), size_guidance={"scalars": 0})
-        events.Reload()
-        inner = "" if file.parent in (folder, folder.parent) else f"{file.parent.relative_to(folder)}/"
-        for name in events.Tags()["scalars"]:
-            for event in events.Scalars(name):
-                recorder.add(event.step, None, {}, {f"{inner}{name}": event.value})
-                found += 1
-    if not found:
+    files = sorted(file for file in written if "tfevents" in file.name and file.is_relative_to(folder))
+    try:
+        runs = read_tensorboard(files)
+    except InputError as error:
+        raise FailedError(str(error), f"{error}\n") from error
+    if not any(run.final for run in runs):
         raise FailedError(f"{folder} has no scalars of TensorBoard", f"{folder} has no scalars of TensorBoard\n")
+    count_epochs = all(run.epochs is not None for run in runs)
+    for run in runs:
+        place = Path(run.source)
+        inner = "" if place in (folder, folder.parent) else f"{place.relative_to(folder)}/"
+        for name, value in run.final.items():
+            curve = run.curves.get(name, [])
+            if not curve:  # logged once, as what is tested in the end
+                recorder.add(None, None, {}, {f"{inner}{name}": value})
+            for i, point in enumerate(curve):
+                if point is not None:
+                    epoch = run.epochs[i] if count_epochs and run.epochs else None
+                    step = run.steps[i] if run.steps is not None else None
+                    recorder.add(step, epoch, {}, {f"{inner}{name}": point})
 
 
 def _parse_json_line(line: str) -> dict[str, Any]:
