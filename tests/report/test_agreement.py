@@ -83,7 +83,7 @@ def test_the_unstable_examples_are_those_of_most_disagreement(labelled):
     given = dict(zip(*np.unique(labels[:, first], return_counts=True), strict=True))
     assert row[0] == names[first] and row[1] == "abcd"[truth[first]] and row[3] == f"{100 * differ[first]:.2f} %"
     assert {part.rpartition(" ")[0] for part in str(row[2]).split(", ")} == {
-        f"{'abcd'[label]} {count}" for label, count in given.items()
+        f"{'abcd'[label]}: {count}" for label, count in given.items()
     }
 
 

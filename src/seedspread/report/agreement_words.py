@@ -295,7 +295,7 @@ def unstable_table(found: Agreement) -> Table:
         if found.only_right:
             said = f"right {found.counts[example, 1]:,} ×, wrong {found.counts[example, 0]:,} ×"
         else:
-            said = ", ".join(f"{found.class_names[k]} {n:,} ×" for k, n in given_labels(found, example))
+            said = ", ".join(f"{found.class_names[k]}: {n:,} ×" for k, n in given_labels(found, example))
         known = found.truth is not None and not found.only_right
         true = found.class_names[int(found.truth[example])] if known and found.truth is not None else ""
         rows.append([name or f"{position:,}", true, said, percent(found.churn.by_example[example])])
