@@ -130,9 +130,7 @@ def test_a_stopped_extraction_resumes_after_its_last_shard(extraction, monkeypat
     assert not (entry / "manifest.json").exists()
     assert len(json.loads((entry / "progress.json").read_text())["train"]["shards"]) == 2
     before = len(batches)
-    monkeypatch.setattr(
-        FeatureExtractor, "start", lambda self, crops: batches.append(len(crops)) or begin(self, crops)
-    )
+    monkeypatch.setattr(FeatureExtractor, "start", lambda self, crops: batches.append(len(crops)) or begin(self, crops))
     found = extraction.load_or_extract()
     assert sum(batches[before:]) == 1 + 12 * 3 + 7  # the rest of the pictures, and those to score
     assert contents(entry) == contents(only_entry(whole))
