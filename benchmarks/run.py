@@ -1,9 +1,10 @@
-"""Seeds a machine trains in an hour, against three rivals, and where the time goes: `make bench`.
+"""Seeds a machine trains in an hour, against three rivals, and where the time goes: `make bench`, 15 minutes.
 
 Whole seeds, set-up and scoring included, in processes of one thread each (on a GPU: one process) that take turns:
 ours, the recipe as a plain fp32 loop, and through stock Lightning with torchvision's transforms (benchmarks/rivals.py).
-Then whole sweeps against Hydra's stock sweeper, what a seed costs as work grows, and the step by itself
-(benchmarks/step.py). Prints tables and writes all of it, with hardware and versions, as JSON.
+Then whole sweeps against Hydra's stock sweeper. With `--part growth step`: what a seed costs as work grows, and the
+step by itself (benchmarks/step.py). Prints tables of medians with their range and writes all of it, with hardware and
+versions, as JSON.
 """
 
 import argparse
@@ -104,6 +105,7 @@ def in_parts() -> Clock:
     from seedspread.data.loader import ScoreLoader, TrainLoader
     from seedspread.records.study import Study
     from seedspread.training import build
+    from seedspread.training.epoch_loop import EpochLoop
     from seedspread.training.module import Classifier
 
     clock = Clock()
@@ -111,6 +113,7 @@ def in_parts() -> Clock:
     for loader in (TrainLoader, ScoreLoader):
         clock.watch(loader, "__iter__", "data")
     for owner, name in (
+        (EpochLoop, "_take_step"),
         (Classifier, "training_step"),
         (torch.Tensor, "backward"),
         (Classifier, "on_train_epoch_start"),
@@ -169,7 +172,7 @@ def train_rival(name: str, overrides: list[str], seeds: int) -> dict[str, Any]:
 
 
 def one_seed(title: str, overrides: list[str], rounds: int, seeds: int) -> dict[str, Any]:
-    """Ours and the rivals, taking turns."""
+    """Ours and the rivals, taking turns; stock Lightning, far behind and slow to wait for, once."""
     found: dict[str, list[dict[str, Any]]] = {"ours": [], **{name: [] for name in RIVALS}}
 
     def run(name: str, parts: bool = False) -> Any:
@@ -177,20 +180,21 @@ def one_seed(title: str, overrides: list[str], rounds: int, seeds: int) -> dict[
         return child("benchmarks.run", "--child", arguments, environment=HUGE_PAGES if name == "ours" else {})
 
     parts = run("ours", parts=True)
-    for _ in range(rounds):
+    for turn in range(rounds):
         for name, runs in found.items():
-            if (told := run(name)) is not None:
+            if (turn == 0 or name != "stock Lightning") and (told := run(name)) is not None:
                 runs.append(told)
     if not found["ours"]:
         return {}
-    seconds = {n: statistics.median(s for run in runs for s in run["seconds"]) for n, runs in found.items() if runs}
+    every = {name: [s for run in runs for s in run["seconds"]] for name, runs in found.items()}
+    seconds = {name: statistics.median(each) for name, each in every.items() if each}
     accuracy = {n: statistics.mean(a for run in runs for a in run["accuracies"]) for n, runs in found.items() if runs}
     print(f"{title}, {'one process on a GPU' if GPU else 'one thread'}, {rounds} turns of {seeds} seeds, medians")
     for name, each in seconds.items():
         ratio = f"{each / seconds['ours']:5.2f} x ours"
         learnt = f"  accuracy {100 * accuracy[name]:.1f} %" if "digits" in title else ""
-        print(f"  {name:16} {each:8.3f} s a seed  {3600 / each:7.0f} seeds/h  {ratio}{learnt}")
-    measured = {"what": title, "seconds": seconds, "accuracy": accuracy}
+        print(f"  {name:16} {each:8.3f} s a seed ({spread(every[name])})  {3600 / each:7.0f} seeds/h  {ratio}{learnt}")
+    measured = {"what": title, "seconds": seconds, "range": every, "accuracy": accuracy}
     if parts is not None:
         spent = parts["parts"]
         whole = sum(spent.values())
@@ -235,8 +239,13 @@ def whole_sweeps(title: str, overrides: list[str], seeds: int, rounds: int) -> d
     print(f"{title}: {seeds} seeds on the whole machine, start-up included, medians of {rounds}")
     for name, seconds in medians.items():
         rate = f"{3600 * seeds / seconds:6.0f} seeds/h  {seconds / medians.get('ours', nan):5.2f} x ours"
-        print(f"  {name:22} {seconds:7.1f} s  {rate}", flush=True)
-    return {"what": title, "seeds": seeds, "seconds": medians}
+        print(f"  {name:22} {seconds:7.1f} s ({spread(took[name])})  {rate}", flush=True)
+    return {"what": title, "seeds": seeds, "seconds": medians, "range": took}
+
+
+def spread(seconds: list[float]) -> str:
+    """The smallest and the largest of them."""
+    return f"{min(seconds):.2f} to {max(seconds):.2f}"
 
 
 def growth(counts: list[int], small: list[str]) -> dict[str, Any]:
@@ -310,7 +319,7 @@ def main() -> None:
     step.deadline = time.monotonic() + options.limit
     small = SMALL if options.small else []
     rounds = 1 if options.small else options.rounds
-    wanted = options.part or ["seed", "sweep", "growth", "step"]
+    wanted = options.part or ["seed", "sweep"]
     measured: dict[str, Any] = {
         "machine": describe_machine(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -324,7 +333,7 @@ def main() -> None:
             for title, overrides in (reversed(sizes) if GPU else sizes)  # there the last is what matters most
         ],
         "sweep": lambda: [
-            whole_sweeps(title, [*overrides, *small], 2 if small else seeds, rounds)
+            whole_sweeps(title, [*overrides, *small], 2 if small else seeds, min(rounds, 2))
             for (title, overrides), seeds in zip(sizes, (20, 6), strict=False)
         ],
         "growth": lambda: growth([2, 4] if small else [10, 100, 1000], small),
