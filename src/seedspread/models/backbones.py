@@ -5,6 +5,7 @@ The pretrained head is removed and its weights are dropped by name; all other we
 
 import difflib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ class Backbone:
             hint = f"did you mean {', '.join(near)}?" if near else f"{self.library}.list_models() lists them"
             raise InputError(f"backbone.name={self.name}: {self.library} has no such network; {hint}")
 
-    @property
+    @cached_property  # timm copies its whole config each time, which takes as long as a small crop
     def transform(self) -> Transform:
         """The transform, from the library where it is not set; InputError where the library does not have it either."""
         known = _published_settings(self.name, self.library, self.size)
