@@ -7,6 +7,7 @@
     ss.compare(scores, other_scores).verdict                        # "better", "worse", "equivalent", "not shown" ...
     ss.Decision("plain", "mine", worth=0.2).add(seed, 90.1, 90.4)   # pair by pair, until .outcome is decided
     ss.seeds_needed(std=0.23, difference=0.1)                       # 84
+    ss.assert_reproducible(train, seed=0)                           # two calls, bit for bit; else: where they part
     ss.statistics.std_interval(scores.final)                         # functions of arrays
 
 What a name needs is imported when it is first used: torch, Lightning and matplotlib come in where they work.
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seedspread import statistics
+    from seedspread.audit.callback import TraceCallback
+    from seedspread.audit.function import assert_reproducible
     from seedspread.commands.functions import sweep
     from seedspread.commands.train import train
     from seedspread.config.errors import InputError
@@ -33,10 +36,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 __all__ = [
-    "Decision", "InputError", "Scores", "Streams", "Study", "achieved_power", "compare", "detectable_difference",
-    "record", "seed_everything", "seeded", "seeds_needed", "statistics", "streams", "sweep", "train", "write_report",
+    "Decision", "InputError", "Scores", "Streams", "Study", "TraceCallback", "achieved_power", "assert_reproducible",
+    "compare", "detectable_difference", "record", "seed_everything", "seeded", "seeds_needed", "statistics", "streams",
+    "sweep", "train", "write_report",
 ]  # fmt: skip
 _MODULES = {
+    "audit.callback": ["TraceCallback"], "audit.function": ["assert_reproducible"],
     "commands.functions": ["sweep"], "commands.train": ["train"], "config.errors": ["InputError"],
     "config.streams": ["Streams"], "decide.decision": ["Decision"], "decide.verdict": ["compare"],
     "records.scores": ["Scores"], "records.study": ["Study"], "report.study_page": ["write_report"],

@@ -98,7 +98,7 @@ DAEMONS = {
 @pytest.mark.parametrize("end", [f"{SAY}; exit 0", "exit 3", "sleep 600"])
 def test_nothing_of_it_is_left(run, tmp_path, monkeypatch, daemon, end):
     """After success, failure and timeout: children that are deaf to SIGTERM, in sessions of their own, orphans."""
-    monkeypatch.setattr("seedspread.scripts.program.KEEPER", hasty_keeper(tmp_path))
+    monkeypatch.setattr("seedspread.scripts.kept.KEEPER", hasty_keeper(tmp_path))
     script = f"({DAEMONS[daemon]}) > /dev/null 2>&1 & sleep 0.3; {end}"
     if "exit 0" in end:
         assert run("bash", "-c", script)["final"] == {"acc": 0.5}

@@ -18,6 +18,7 @@ COMMANDS = {
     "compare": "is one study better than another, and how sure is that",
     "decide": "is one better than another: train both until it is decided",
     "reproduce": "train a recorded seed again and compare every bit",
+    "audit": "does the seed of a program do what you think: seedspread audit -- CMD {seed}",
     "luck": "how much of a study's spread is luck with the test set",
     "agree": "do the seeds of a study give the same answers",
     "power": "how many seeds show a difference",
@@ -28,8 +29,9 @@ COMMANDS = {
     "batch_size": "the batch size that trains fastest here",
 }
 
-PROGRAMS = {"run"}  # commands that run what follows --
-TEXTS = ("seed", "regex", "file", "events")  # keys of theirs that Hydra's grammar would take apart
+PROGRAMS = {"run", "audit"}  # commands that run what follows --
+SEVERAL = {"run": " 'seed=range(0,20)'"}
+TEXTS = ("seed", "regex", "file", "events", "resume", "folder")  # keys of theirs that Hydra's grammar would take apart
 TRAINING = {"batch_size", "sources", "train", "tune"}  # commands that need the extra `train`
 MODULES = {*TRAINING, "decide", "reproduce"}  # that import the user's modules; these two need the extra at times
 
@@ -87,12 +89,19 @@ def main() -> None:
             check_train_extra()
         if name in MODULES:
             arguments += _use_working_directory(arguments)
+        if name == "audit" and not program:
+            from seedspread.commands.audit import split_training  # noqa: PLC0415
+
+            own, program = split_training(arguments[1:])
+            arguments = [name, *own]
         if name in PROGRAMS:
             from seedspread.config.overrides import quote_text  # noqa: PLC0415
 
             word = next((a for a in arguments[1:] if "=" not in a and not a.startswith("-")), None)
             if word is not None and not program:
-                raise InputError(f"{word}: put -- before the program: seedspread run 'seed=range(0,20)' -- {word} ...")
+                raise InputError(
+                    f"{word}: put -- before the program: seedspread {name}{SEVERAL.get(name, '')} -- {word} ..."
+                )
             several = {"-m", "--multirun"}  # of train; here seeds are several without it
             arguments = [arguments[0], *(quote_text(a, TEXTS) for a in arguments[1:] if a not in several)]
         if name == "import":

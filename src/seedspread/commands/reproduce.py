@@ -1,5 +1,6 @@
 """Train recorded seeds again and compare every bit: `seedspread reproduce study=digits seed=3`."""
 
+import shlex
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,6 +9,8 @@ import hydra
 import numpy as np
 from omegaconf import DictConfig
 
+from seedspread.audit.difference import find_difference
+from seedspread.audit.trace import Trace
 from seedspread.commands.console import plain_errors
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
@@ -17,6 +20,7 @@ from seedspread.config.identity import find_differences
 from seedspread.config.schema import Reproduce
 from seedspread.records.record import Status
 from seedspread.records.study import Study, study_folder
+from seedspread.report.audit_words import describe_difference
 from seedspread.scripts.program import Program
 from seedspread.scripts.script import FailedError
 from seedspread.scripts.worker import run_seed
@@ -58,11 +62,36 @@ def main(cfg: DictConfig) -> None:
             seeds = sorted(np.random.default_rng().choice(there, cfg.n, replace=False).tolist())
         different, places = 0, [cfg["with"]] if isinstance(cfg["with"], str) else list(cfg["with"] or [])
         for seed in seeds:
-            comparison = _run_again(study, seed) if of_program else reproduce(study, seed, places)
-            print(comparison.describe(seed), flush=True)
-            different += bool(comparison.differing)
+            if cfg.locate:
+                lines, differs = _locate(study, seed, places)
+            else:
+                found = _run_again(study, seed) if of_program else reproduce(study, seed, places)
+                lines, differs = found.describe(seed), bool(found.differing)
+            print(lines, flush=True)
+            different += differs
     if different:
         sys.exit(1)
+
+
+def _locate(study: Study, seed: int, places: list[str]) -> tuple[str, bool]:
+    """Train a seed again, and say where it first differs: from the trace that it kept, else from a second run now."""
+    if "command" in study.config:
+        typed = shlex.join(study.config["command"])
+        raise InputError(
+            f"study={study.name}: its seeds are of a program: seedspread audit 'seeds=[{seed},{seed + 1}]' -- {typed}"
+        )
+    kept = study.trace_path(seed)
+    with TemporaryDirectory() as scratch:
+        one = kept if kept.is_dir() else Path(scratch, "one")
+        if one != kept:
+            reproduce(study, seed, places, one)
+        found = reproduce(study, seed, places, Path(scratch, "other"))
+        before, now = (Trace.read(folder).main for folder in (one, Path(scratch, "other")))
+        difference = find_difference(before, now)
+    what = "its trace and now" if one == kept else "two runs now"
+    said = describe_difference(difference, min(before.steps, now.steps), what)
+    differs = bool(found.differing) or difference is not None
+    return "\n  ".join([found.describe(seed), said]), differs
 
 
 def _run_again(study: Study, seed: int) -> Reproduction:

@@ -438,6 +438,7 @@ class Train(Schema):
     overwrite: bool = key("train a seed again that has its record", identity=False)
     metric: Metric = key("what a seed is scored by; study.yaml keeps it", identity=False)
     ckpt_path: str | None = key("checkpoint to resume from", identity=False, file=True)
+    trace: bool = key("keep a trace of each seed, by which `reproduce locate=true` finds a difference", identity=False)
     checkpoint: Checkpoint = key("checkpoints of a long seed, from which it resumes", identity=False)
     examples: Examples = key("what a seed records of each test example", identity=False)
     jobs: int | Auto = key(
@@ -664,7 +665,23 @@ class Reproduce(Schema):
     study: str | int | None = key("study to reproduce")
     seed: int | None = key("recorded seed to train again", **SEED)
     n: int | None = key("how many recorded seeds, drawn at random each time", least=1)
+    locate: bool = key("say where it first differs: from its trace, which trace=true keeps, else between two runs now")
     with_: str | list[str] | None = key("places on this machine: \"with=['data.source=PATH']\"")
+
+
+class Audit(Schema):
+    """Traces of a program, and what follows from them."""
+
+    results: str = key("folder of all studies; audits lie in its folder audits/")
+    folder: str | None = key("traces and page; null: RESULTS/audits/ and the name of the program")
+    steps: int = key("steps of the optimizer after which each run is ended", least=1)
+    seeds: list[float] = key("two seeds: the first is run twice, the other once")
+    workers: list[float] = key("numbers of DataLoader workers to run the first seed with as well: workers=[0,2,4]")
+    resume: str | None = key(
+        "command that resumes a run: {seed} and {folder} stand for those of the run that was ended"
+    )
+    timeout: str | float | None = key("time after which a run is ended: 90s, 30m, 4h; null: none")
+    traces: str | list[str] | None = key("two folders of traces to compare instead: traces=[A,B]")
 
 
 SCHEMAS: dict[str, type[Schema]] = {
@@ -674,6 +691,7 @@ SCHEMAS: dict[str, type[Schema]] = {
     "compare": Compare,
     "decide": Decide,
     "reproduce": Reproduce,
+    "audit": Audit,
     "luck": Luck,
     "agree": Agree,
     "power": Power,

@@ -255,6 +255,10 @@ class Study:
     def checkpoint_path(self, seed: int) -> Path:
         return self.folder / "checkpoints" / f"{seed:06d}.ckpt"
 
+    def trace_path(self, seed: int) -> Path:
+        """The folder of the trace that `trace=true` keeps of a seed."""
+        return self.folder / "traces" / f"{seed:06d}"
+
     def move_to_damaged(self, path: Path) -> Path:
         """Move a damaged file to damaged/; return its new place."""
         aside = self.folder / "damaged"

@@ -4,9 +4,6 @@ import hashlib
 import os
 import shlex
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +13,12 @@ from typing import Any
 from seedspread.config.errors import InputError
 from seedspread.records.metric import Metric
 from seedspread.scripts.generators import SEED_VARIABLE
+from seedspread.scripts.kept import explain_exit, read_errors, run_kept
 from seedspread.scripts.output import Places, list_files, read_output
 from seedspread.scripts.recorder import RECORD_VARIABLE, Recorder
 from seedspread.scripts.script import THREAD_VARIABLES, FailedError
 
-KEEPER = Path(__file__).with_name("keeper.py")
 FOLDER_VARIABLE = "SEEDSPREAD_FOLDER"
-LINES_KEPT = 100  # of stderr, in the traceback of a failure
 
 
 @dataclass(frozen=True)
@@ -85,28 +81,11 @@ class Program:
 
     def _execute(self, seed: int, folder: Path, recorded: Path) -> None:
         """Run the program to its end, or to that of its time. Raises FailedError."""
-        with (folder / "stdout.txt").open("wb") as out, (folder / "stderr.txt").open("wb") as err:
-            arguments = [fill(argument, seed, folder) for argument in self.arguments]
-            keeper = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(KEEPER), str(os.getpid()), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                env={**os.environ, **self._environment(seed, folder, recorded)},
-                start_new_session=True,  # whoever kills the group of this process leaves it to end the program
-            )
-            try:
-                code, late = keeper.wait(self.timeout), False
-            except subprocess.TimeoutExpired:
-                keeper.terminate()
-                code, late = keeper.wait(), True
-            except BaseException:  # Ctrl-C
-                keeper.terminate()
-                keeper.wait()
-                raise
-        said = (folder / "stderr.txt").read_text(errors="replace").splitlines()[-LINES_KEPT:]
+        arguments = [fill(argument, seed, folder) for argument in self.arguments]
+        code, late = run_kept(arguments, folder, self._environment(seed, folder, recorded), self.timeout)
+        said = read_errors(folder)
         if late or code:
-            reason = f"timeout: it ran longer than {self.timeout:g} s" if late else _explain_exit(code, said)
+            reason = f"timeout: it ran longer than {self.timeout:g} s" if late else explain_exit(code, said)
             raise FailedError(reason, "\n".join([shlex.join(self.arguments), *said, reason, ""]))
 
     def _environment(self, seed: int, folder: Path, recorded: Path) -> dict[str, str]:
@@ -165,10 +144,3 @@ def find_files(arguments: Sequence[str]) -> list[Path]:
 def _hash_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
-
-
-def _explain_exit(code: int, said: Sequence[str]) -> str:
-    if code < 0:
-        return f"signal {signal.Signals(-code).name}"
-    last = next((line.strip() for line in reversed(said) if line.strip()), "")
-    return f"exit code {code}" + (f": {last[:200]}" if last else "")

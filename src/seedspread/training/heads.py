@@ -49,6 +49,8 @@ def stack_size(cfg: DictConfig) -> int:
         jointly.append("callbacks=gradient_norms")
     if cfg.get("butterfly") is not None:
         jointly.append(f"butterfly={cfg.butterfly}")
+    if cfg.get("trace"):
+        jointly.append("trace=true")
     if cfg.stack == "auto":
         return SEEDS_IN_A_STACK if plain and not jointly and cfg.trainer.accelerator == "gpu" else 1
     if (size := cfg.stack) > 1 and not plain:

@@ -1,9 +1,11 @@
 """Train recorded seeds again and compare bit for bit: `seedspread reproduce study=digits seed=3`, or `n=5`."""
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -126,8 +128,8 @@ def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> D
     return cfg
 
 
-def reproduce(study: Study, seed: int, more: Sequence[str] = ()) -> Reproduction:
-    """Train a recorded seed again in a temporary folder and compare.
+def reproduce(study: Study, seed: int, more: Sequence[str] = (), trace: Path | None = None) -> Reproduction:
+    """Train a recorded seed again in a temporary folder and compare; its trace goes to `trace`, where one is wanted.
 
     Raises InputError where the seed has no result to compare with.
     """
@@ -148,8 +150,11 @@ def reproduce(study: Study, seed: int, more: Sequence[str] = ()) -> Reproduction
             cfg.results = scratch
             cfg.examples = {"probabilities": "float16" if "probabilities" in kept else None}
             cfg.trainer.default_root_dir = scratch
+            cfg.trace = trace is not None
         cfg, again = open_study(cfg)
         now = train_seed(cfg, again, seed)
+        if trace is not None:
+            shutil.copytree(again.trace_path(seed), trace)
         comparison = compare_records(before, now, study.metric)
         same = before.predictions_sha256 is None
         with suppress(*DAMAGED):

@@ -1,6 +1,7 @@
 """Train one seed of a study in this process."""
 
 import math
+import shutil
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -24,6 +25,8 @@ from seedspread.training.epoch_loop import EpochLoop
 from seedspread.training.loggers import close_logger, open_logger
 from seedspread.training.ranks import other_ranks
 
+TRACE = "seedspread.audit.callback.TraceCallback"  # by its name: of a room above this one
+
 
 def train_seed(
     cfg: DictConfig, study: Study, seed: int, leases: Worker | None = None, replaces: str | None = None
@@ -41,7 +44,7 @@ def train_seed(
     checkpoint = find_checkpoint(cfg, study, module, header)
     recorder = SeedRecord(study, header, started, replaces=replaces, probabilities=bool(cfg.examples.probabilities))
     checkpoints = Checkpoints(study.checkpoint_path(seed), **cfg.checkpoint)
-    callbacks = [recorder, checkpoints, *build_butterfly(cfg, header)]
+    callbacks = [recorder, checkpoints, *build_butterfly(cfg, header), *build_trace(cfg, study, seed)]
     with other_ranks(cfg.trainer.devices, train_rank, cfg, study, seed, checkpoint) as plugins:
         tested = fit(cfg, module, data, callbacks, device, checkpoint, leases, [recorder], plugins)
     record = recorder.write(module, tested)
@@ -66,6 +69,15 @@ def train_rank(
 def build_butterfly(cfg: DictConfig, header: Header) -> list[L.Callback]:
     """The callback that flips a bit, where the config says when; `header` then says of which weight."""
     return [] if cfg.get("butterfly") is None else [Butterfly(cfg.butterfly, header)]
+
+
+def build_trace(cfg: DictConfig, study: Study, seed: int) -> list[L.Callback]:
+    """The callback that traces the seed, where the config says so; a trace of before is replaced."""
+    if not cfg.get("trace"):
+        return []
+    folder = study.trace_path(seed)
+    shutil.rmtree(folder, ignore_errors=True)
+    return [instantiate({"_target_": TRACE, "folder": str(folder)})]
 
 
 def fit(

@@ -1,0 +1,187 @@
+"""Does what alters the examples at random follow the seed, and is it new each time?"""
+
+from collections.abc import Iterable
+
+from seedspread.audit.examples_seen import ExamplesSeen
+from seedspread.audit.finding import Finding, Source, Verdict
+from seedspread.audit.runs import Runs
+from seedspread.audit.seeding import explain_unseeded
+from seedspread.audit.trace import Batch, Process
+
+SOURCE = Source.AUGMENTATION
+OFTEN = 0.5  # of the batches
+WORKER_FIX = "worker_init_fn=lambda worker: numpy.random.seed(torch.initial_seed() % 2**32)"
+Key = tuple[int, int, int, str]  # epoch, worker, number of the batch, generator
+
+
+def judge_augmentation(runs: Runs) -> list[Finding]:
+    """What loaders make of the examples; without a loader, what is drawn before each training step."""
+    loader = runs.first.main.training_loader
+    ours, same, others = (trace.batches_of(loader) for trace in (runs.first, runs.again, runs.other))
+    if loader is None or not ours:
+        return _judge_draws(runs)
+    if not any(batch.drawn for batch in ours) and not _changes(ours):
+        return _judge_still(ours, same, others, runs)
+    found = [*_find_unseeded(runs, ours, same), *_find_repeats(ours), *_find_fixed(ours, others)]
+    return found or [Finding(SOURCE, Verdict.VARIES, f"drawn anew for another seed, from {_name(ours)}")]
+
+
+def _name(batches: Iterable[Batch]) -> str:
+    names = sorted({name.partition("@")[0] for batch in batches for name in batch.drawn})
+    return ", ".join(names) or "a generator that is not seen"
+
+
+def _states(batches: Iterable[Batch]) -> dict[Key, str]:
+    return {(b.epoch, b.worker, b.number, name): state for b in batches for name, state in b.drawn.items()}
+
+
+def _contents(batches: Iterable[Batch]) -> dict[tuple[int, int], int]:
+    """The hash of each example by epoch and index."""
+    return {(b.epoch, i): row for b in batches for i, row in zip(b.indices or (), b.rows, strict=False)}
+
+
+def _changes(batches: Iterable[Batch]) -> bool:
+    """Whether an example is another in another epoch."""
+    seen: dict[int, int] = {}
+    return any(seen.setdefault(index, row) != row for (_, index), row in _contents(batches).items())
+
+
+def _share(one: dict, other: dict) -> float | None:
+    """The share of equal values of common keys; None without such keys."""
+    common = one.keys() & other.keys()
+    return sum(one[key] == other[key] for key in common) / len(common) if common else None
+
+
+def _judge_still(ours: list[Batch], same: list[Batch], others: list[Batch], runs: Runs) -> list[Finding]:
+    """Examples that a loader gives as they are; a module or the program may still alter batches."""
+    later = _judge_draws(runs)
+    if any(finding.verdict not in (Verdict.NONE, Verdict.UNKNOWN) for finding in later):
+        return later
+    if ours and all(batch.indices is not None for batch in ours):
+        if (
+            (share := _share(_contents(ours), _contents(same))) is not None
+            and share < 1
+            and len({b.epoch for b in ours}) > 1
+        ):
+            return [Finding(SOURCE, Verdict.UNKNOWN, "the data themselves differ between two runs of one seed")]
+        return [Finding(SOURCE, Verdict.NONE, "nothing was drawn while the examples were made")]
+    return [Finding(SOURCE, Verdict.UNKNOWN, "no generator that is seen was drawn from while the examples were made")]
+
+
+def _find_unseeded(runs: Runs, ours: list[Batch], same: list[Batch]) -> list[Finding]:
+    before, after = _states(ours), _states(same)
+    unequal = sorted({key[3] for key in before.keys() & after.keys() if before[key] != after[key]})
+    if unequal:
+        name = unequal[0]
+        cause, fix = explain_unseeded(runs.first.main, name)
+        if any(batch.worker >= 0 for batch in ours):
+            cause, fix = (
+                f"workers draw from {name}, whose seed differs between the runs",
+                "torch.manual_seed(seed) first",
+            )
+        evidence = f"the state of {name.partition('@')[0]} differs before the same batch in two runs of one seed"
+        return [Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{SOURCE}.unseeded", cause, fix)]
+    share = _share(_contents(ours), _contents(same))
+    if not unequal and share is not None and share < 1 and _changes(ours):
+        evidence = f"{100 * (1 - share):.0f} % of the examples differ between two runs of one seed"
+        cause = "a generator that is made without a seed while examples are made"
+        return [Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{SOURCE}.unseeded", cause, "give it a seed")]
+    return []
+
+
+def _find_repeats(ours: list[Batch]) -> list[Finding]:
+    found = []
+    by_worker: dict[tuple[int, int], set[tuple[str, str]]] = {}
+    by_epoch: dict[int, set[tuple[str, str]]] = {}
+    for batch in ours:
+        drawn = {(name.partition("@")[0], state) for name, state in batch.drawn.items()}
+        by_worker.setdefault((batch.epoch, batch.worker), set()).update(drawn)
+        by_epoch.setdefault(batch.epoch, set()).update(drawn)
+    pairs = [(a, b) for a in by_worker for b in by_worker if a[0] == b[0] and a[1] < b[1]]
+    repeated = [by_worker[a] & by_worker[b] for a, b in pairs]
+    if any(repeated):
+        name = next(iter(sorted(next(both for both in repeated if both))))[0]
+        evidence = f"{sum(map(bool, repeated))} of {len(pairs)} pairs of workers draw the same numbers from {name}"
+        cause = f"each worker seeds {name} alike, or has a copy of one generator"
+        found.append(Finding(SOURCE, Verdict.WORKERS, evidence, f"{SOURCE}.workers", cause, WORKER_FIX))
+    epochs = sorted(by_epoch)
+    again = [e for i, e in enumerate(epochs) if i and by_epoch[e] & set().union(*(by_epoch[o] for o in epochs[:i]))]
+    drawing = [e for e in epochs if by_epoch[e]]
+    if again:
+        evidence = f"{len(again)} of {len(epochs) - 1} later epochs draw numbers that an epoch before drew"
+        cause = "a generator is seeded again each epoch, or workers get copies of one state"
+        fix = "seed with the epoch as well, or with torch.initial_seed() in workers"
+        found.append(Finding(SOURCE, Verdict.EPOCHS, evidence, f"{SOURCE}.epochs", cause, fix))
+    elif len(epochs) > 1 and not _changes(ours) and _recurs(ours):
+        cached = drawing and len(drawing) < len(epochs)
+        evidence = f"in all {len(epochs)} epochs each example is the same" + (
+            ", and only the first draws random numbers" if cached else ", though random numbers are drawn"
+        )
+        cause = "what was drawn once is stored" if cached else "each example is drawn from a seed of its own"
+        kind = f"{SOURCE}.{'cached' if cached else 'epochs'}"
+        found.append(Finding(SOURCE, Verdict.EPOCHS, evidence, kind, cause, "store examples before they are altered"))
+    return found
+
+
+def _recurs(batches: list[Batch]) -> bool:
+    counts: dict[int, int] = {}
+    for _, index in _contents(batches):
+        counts[index] = counts.get(index, 0) + 1
+    return max(counts.values(), default=0) > 1
+
+
+def _find_fixed(ours: list[Batch], others: list[Batch]) -> list[Finding]:
+    states, content = _share(_states(ours), _states(others)), _share(_contents(ours), _contents(others))
+    same_content = content == 1 and _changes(ours)
+    if (states is None or states < OFTEN) and not same_content:
+        return []
+    evidence = f"the numbers drawn from {_name(ours)} are the same for both seeds"
+    if same_content:
+        evidence = "each example is altered alike for both seeds"
+    cause = "what alters examples is seeded with a constant"
+    return [Finding(SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", cause, WORKER_FIX)]
+
+
+def _judge_draws(runs: Runs) -> list[Finding]:
+    """Draws of the training process itself between steps, where they come with at least half of the batches."""
+    first, again, other = runs.mains
+    name = _find_regular(first)
+    if name is None:
+        if ExamplesSeen.of(first).recur or ExamplesSeen.of(first).is_one_batch:
+            return [Finding(SOURCE, Verdict.NONE, "the examples come again unchanged")]
+        return [Finding(SOURCE, Verdict.UNKNOWN, "no example came twice, and nothing was seen to draw for each batch")]
+    ours, same, others = (_list_states(process, name) for process in (first, again, other))
+    shown = name.partition("@")[0]
+    if not _agree(ours, same):
+        cause, fix = explain_unseeded(first, name)
+        evidence = f"the state of {shown} differs before the same batch in two runs of one seed"
+        return [Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{SOURCE}.unseeded", cause, fix)]
+    found = []
+    if len(set(ours)) <= OFTEN * len(ours):
+        evidence = f"{shown} has only {len(set(ours))} states before {len(ours)} batches"
+        cause, fix = "a generator is seeded again each epoch", "seed once, before training"
+        found.append(Finding(SOURCE, Verdict.EPOCHS, evidence, f"{SOURCE}.epochs", cause, fix))
+    if _agree(ours, others):
+        evidence = f"{shown} has the same states before all batches for both seeds"
+        cause, fix = f"{shown} is seeded with a constant", "seed it with the seed of the run"
+        found.append(Finding(SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", cause, fix))
+    return found or [Finding(SOURCE, Verdict.VARIES, f"what {shown} draws for each batch is other for another seed")]
+
+
+def _find_regular(process: Process) -> str | None:
+    """The generator that is drawn from before most training passes, apart from what dropout draws."""
+    counts: dict[str, int] = {}
+    for forward in process.training:
+        for name in forward.moved:
+            counts[name] = counts.get(name, 0) + 1
+    often = [name for name, n in counts.items() if n >= max(2, OFTEN * len(process.training))]
+    return max(often, key=lambda name: counts[name], default=None)
+
+
+def _list_states(process: Process, name: str) -> list[str]:
+    return [f.states[name] for f in process.training if name in f.moved and name in f.states]
+
+
+def _agree(one: list[str], other: list[str]) -> bool:
+    n = min(len(one), len(other))
+    return one[:n] == other[:n]

@@ -1,0 +1,66 @@
+"""Are the training examples themselves the same in two runs of one seed: data and split?"""
+
+from seedspread.audit.examples_seen import ExamplesSeen, overlap
+from seedspread.audit.finding import Finding, Source, Verdict
+from seedspread.audit.runs import Runs
+from seedspread.audit.seeding import find_changing, list_seedings
+from seedspread.audit.trace import Trace
+
+SOURCE = Source.DATA
+FIX = "generator=torch.Generator().manual_seed(seed) of random_split, random_state=seed of train_test_split"
+
+
+def judge_data(runs: Runs) -> Finding:
+    """Which examples train, as a loader's subset or as the set of all that were seen."""
+    loader = runs.first.main.training_loader
+    splits = [_split_of(trace, loader) for trace in (runs.first, runs.again, runs.other)]
+    if splits[0] is not None:
+        if splits[0] != splits[1]:
+            evidence = "other examples train in two runs of one seed"
+            return Finding(SOURCE, Verdict.UNSEEDED, evidence, "split.unseeded", _explain(runs), FIX)
+        if splits[0] != splits[2]:
+            return Finding(SOURCE, Verdict.VARIES, "other examples train for another seed")
+        return Finding(SOURCE, Verdict.FIXED, "the same examples train for every seed")
+    sets = [_find_set(trace, loader) for trace in (runs.first, runs.again, runs.other)]
+    ours, same, others = sets
+    if ours is None or same is None:
+        why = "no example came twice unchanged within the traced steps"
+        return Finding(SOURCE, Verdict.UNKNOWN, why)
+    if ours != same:
+        shared = overlap(ours, same)
+        kind, what = ("split", "other examples train") if shared > 0.02 else ("data", "the data are others")
+        evidence = f"{what} in two runs of one seed: they share {100 * shared:.0f} %"
+        return Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{kind}.unseeded", _explain(runs), FIX)
+    if others is None or ours != others:
+        return Finding(SOURCE, Verdict.VARIES, "other examples train for another seed")
+    return Finding(SOURCE, Verdict.FIXED, "the same examples train for every seed")
+
+
+def _explain(runs: Runs) -> str:
+    changing = find_changing(runs.first.main, runs.again.main)
+    if changing is not None:
+        return f"{changing.caller} seeds with another value in each run"
+    if not list_seedings(runs.first.main):
+        return "no call seeds a generator"
+    return "the split is drawn before its generator is seeded, or from one that is not"
+
+
+def _split_of(trace: Trace, loader: int | None) -> str | None:
+    found = [event[2].get("split") for event in trace.main.of("loader") if event[1] == loader]
+    return found[0] if found else None
+
+
+def _find_set(trace: Trace, loader: int | None) -> set[int] | None:
+    """The hashes of all training examples, where nothing alters them at random and all were seen."""
+    batches = trace.batches_of(loader) if loader is not None else []
+    if batches:
+        by_index: dict[int, set[int]] = {}
+        for batch in batches:
+            for index, row in zip(batch.indices or (), batch.rows, strict=False):
+                by_index.setdefault(index, set()).add(row)
+        seen = [row for batch in batches for row in batch.rows]
+        if any(len(rows) > 1 for rows in by_index.values()) or not ExamplesSeen([tuple(seen)]).recur:
+            return None
+        return set(seen)
+    seen_by_module = ExamplesSeen.of(trace.main)
+    return seen_by_module.all if seen_by_module.recur else None

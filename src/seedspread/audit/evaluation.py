@@ -1,0 +1,72 @@
+"""Is evaluation free of dropout, and of the generators that training draws from?"""
+
+from seedspread.audit.finding import Finding, Source, Verdict
+from seedspread.audit.runs import Runs
+from seedspread.audit.trace import Process, Trace
+
+SOURCE = Source.EVALUATION
+
+
+def judge_evaluation(runs: Runs) -> list[Finding]:
+    """The forward passes between training steps that no step takes a gradient of."""
+    main = runs.first.main
+    if not main.evaluation:
+        return [Finding(SOURCE, Verdict.UNKNOWN, f"no evaluation was seen within {main.steps} steps")]
+    found = []
+    active = [forward for forward in main.evaluation if forward.dropout and forward.during]
+    if active:
+        evidence = f"{', '.join(active[0].dropout)} in {len(active)} of {len(main.evaluation)} evaluation passes"
+        cause = "the network is in training mode while it is evaluated"
+        found.append(
+            Finding(
+                SOURCE, Verdict.ACTIVE, evidence, f"{SOURCE}.dropout", cause, "model.eval() before, model.train() after"
+            )
+        )
+    shared = sorted(_drawn_by_evaluation(runs.first) & _drawn_by_training(runs.first))
+    if shared:
+        names = ", ".join(name.partition("@")[0] for name in shared)
+        evidence = f"training and evaluation both draw from {names}: another number of evaluations is another training"
+        cause = "one generator serves both"
+        fix = "a generator of its own for evaluation"
+        found.append(Finding(SOURCE, Verdict.SHARED, evidence, f"{SOURCE}.shared", cause, fix))
+    return found or [
+        Finding(SOURCE, Verdict.NONE, f"{len(main.evaluation)} evaluation passes draw nothing that training draws")
+    ]
+
+
+def _drawn_by_evaluation(trace: Trace) -> set[str]:
+    main = trace.main
+    found: set[str] = set()
+    for forward in main.evaluation:
+        found |= forward.moved
+        if not forward.dropout:
+            found |= forward.during
+    for loader in _evaluation_loaders(main):
+        found |= _drawn_by_loader(trace, loader)
+    return found
+
+
+def _drawn_by_training(trace: Trace) -> set[str]:
+    main = trace.main
+    found: set[str] = set()
+    for forward in main.training:
+        found |= forward.moved | forward.during
+    if main.training_loader is not None:
+        found |= _drawn_by_loader(trace, main.training_loader)
+        numbered = (e for e in main.of("order") if int(e[1].partition(":")[0]) == main.training_loader)
+        found |= {name for event in numbered for name in event[3]}
+    return found
+
+
+def _drawn_by_loader(trace: Trace, loader: int) -> set[str]:
+    """What its examples draw in the training process, and the generator that it was given.
+
+    The seed that every loader draws from torch's generator as a pass begins counts for none: it cannot be avoided.
+    """
+    found = {name for batch in trace.batches_of(loader) if batch.worker < 0 for name in batch.drawn}
+    numbered = [event for event in trace.main.of("order") if int(event[1].partition(":")[0]) == loader]
+    return found | {name for event in numbered for name in event[3] if "@" in name}
+
+
+def _evaluation_loaders(main: Process) -> set[int]:
+    return {f.loader for f in main.evaluation if f.loader is not None} - {main.training_loader}

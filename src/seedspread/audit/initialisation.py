@@ -1,0 +1,40 @@
+"""Do the initial weights follow the seed?"""
+
+from seedspread.audit.finding import Finding, Source, Verdict
+from seedspread.audit.runs import Runs
+from seedspread.audit.seeding import explain_unseeded, list_seedings
+
+SOURCE = Source.INITIALISATION
+
+
+def judge_initialisation(runs: Runs) -> Finding:
+    """The initial weights of two runs of one seed, and of another seed."""
+    first, again, other = (process.weights() for process in runs.mains)
+    if not first:
+        return Finding(SOURCE, Verdict.UNKNOWN, "no module with parameters was seen in a forward pass")
+    unequal = [key for key in first if first[key] != again.get(key)]
+    if unequal:
+        calls = [call for call in list_seedings(runs.first.main) if call.generator == "torch"]
+        cause, fix = explain_unseeded(runs.first.main, "torch")
+        late = bool(calls) and calls[0].drawn
+        evidence = f"{len(unequal)} of {len(first)} initial tensors differ between two runs of one seed"
+        if late:
+            cause = f"the network is built before {calls[0].caller} seeds torch"
+            fix = f"build it after {calls[0].function}"
+        return Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{SOURCE}.{'late' if late else 'unseeded'}", cause, fix)
+    constant = {(event[1], name) for event in runs.first.main.of("weights") for name in event[4]}
+    drawn = [key for key in first if key not in constant]
+    if not drawn:
+        return Finding(SOURCE, Verdict.NONE, "all initial weights are constants")
+    same = [key for key in drawn if first[key] == other.get(key)]
+    if len(same) < len(drawn):
+        held = f"; {len(same)} are the same for every seed" if same else ""
+        return Finding(SOURCE, Verdict.VARIES, f"{len(drawn) - len(same)} of {len(drawn)} drawn tensors vary{held}")
+    if any(True for _ in runs.first.main.of("load")):
+        return Finding(SOURCE, Verdict.FIXED, "all initial weights are the same for both seeds: they were loaded")
+    evidence = f"all {len(drawn)} drawn tensors are the same for both seeds"
+    calls = [call for call in list_seedings(runs.first.main) if call.generator == "torch"]
+    cause = f"{calls[0].caller} seeds torch with {calls[0].value}, whatever the seed" if calls else ""
+    return Finding(
+        SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", cause, "torch.manual_seed(seed) before it is built"
+    )

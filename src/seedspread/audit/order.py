@@ -1,0 +1,179 @@
+"""Does the order of the examples follow the seed?"""
+
+from itertools import pairwise
+from typing import Any
+
+from seedspread.audit.examples_seen import ExamplesSeen, overlap
+from seedspread.audit.finding import Finding, Source, Verdict
+from seedspread.audit.runs import Runs
+from seedspread.audit.seeding import explain_unseeded, list_seedings
+from seedspread.audit.trace import Process
+
+SOURCE = Source.ORDER
+FEW = 8  # examples, of which an order says little
+Passes = dict[int, list[Any]]
+
+
+def judge_order(runs: Runs) -> list[Finding]:
+    """The order in which a sampler, or the program itself, takes the training examples."""
+    first, again, other = runs.mains
+    loader = first.training_loader
+    if loader is not None:
+        ours, same, others = (process.orders(loader) for process in (first, again, other))
+        if _holds_indices(ours):
+            return _judge_indices(runs, ours, same, others)
+        if ours and any(batch.worker >= 0 for batch in runs.first.batches_of(loader)):
+            return _judge_streams(runs, loader)
+    return [_judge_rows(runs)]
+
+
+def _holds_indices(passes: Passes) -> bool:
+    batches = [batch for one in passes.values() for batch in one]
+    return bool(batches) and all(isinstance(batch, list) for batch in batches) and any(any(b) for b in batches)
+
+
+def _judge_indices(runs: Runs, ours: Passes, same: Passes, others: Passes) -> list[Finding]:
+    if not _agree(ours, same):
+        return [_unseeded(runs.first.main, "the indices that the sampler draws differ between two runs of one seed")]
+    flat = [_flatten(ours[epoch]) for epoch in sorted(ours)]
+    sequential = all(indices == sorted(indices) for indices in flat)
+    if sequential:
+        return [Finding(SOURCE, Verdict.NONE, "the examples are taken in their order, not shuffled")]
+    found = []
+    if _agree(ours, others):
+        found.append(_fixed(runs.first.main, "the sampler draws the same indices for both seeds"))
+    again = [one for one, later in pairwise(flat) if _is_prefix(one, later)]
+    if again:
+        evidence = f"{len(again)} of {len(flat) - 1} later epochs take the examples in the order of the one before"
+        cause = "the sampler begins each epoch from one state"
+        fix = "sampler.set_epoch(epoch) of a DistributedSampler, or a generator that is not seeded again each epoch"
+        found.append(Finding(SOURCE, Verdict.EPOCHS, evidence, f"{SOURCE}.epochs", cause, fix))
+    return found or [Finding(SOURCE, Verdict.VARIES, "the sampler draws other indices for another seed")]
+
+
+def _flatten(batches: list[Any]) -> list[int]:
+    return [index for batch in batches for index in (batch if isinstance(batch, list) else [batch])]
+
+
+def _is_prefix(one: list[int], other: list[int]) -> bool:
+    n = min(len(one), len(other))
+    return n >= FEW and one[:n] == other[:n]
+
+
+def _agree(one: Passes, other: Passes) -> bool:
+    """Whether two runs take the same batches, as far as both go."""
+    pairs = [(a, b) for e in one.keys() & other.keys() for a, b in zip(one[e], other[e], strict=False)]
+    return all(a == b for a, b in pairs)
+
+
+def _judge_streams(runs: Runs, loader: int) -> list[Finding]:
+    """Batches of workers without indices: of a data set that is iterated over."""
+    made = [{(b.epoch, b.worker, b.number): b.rows for b in t.batches_of(loader)} for t in _traces(runs)]
+    ours, same, others = made
+    if any(ours[key] != same[key] for key in ours.keys() & same.keys()):
+        return [_unseeded(runs.first.main, "the batches that workers make differ between two runs of one seed")]
+    shared = ours.keys() & others.keys()
+    if shared and all(ours[key] == others[key] for key in shared):
+        return [Finding(SOURCE, Verdict.FIXED, "workers make the same batches for both seeds")]
+    return [Finding(SOURCE, Verdict.VARIES, "workers make other batches for another seed")]
+
+
+def _traces(runs: Runs) -> tuple[Any, Any, Any]:
+    return runs.first, runs.again, runs.other
+
+
+def _judge_rows(runs: Runs) -> Finding:
+    """The examples as the network receives them, and the permutations that were drawn."""
+    ours, same, others = (ExamplesSeen.of(process) for process in runs.mains)
+    if not ours.batches:
+        return _judge_permutations(runs) or Finding(SOURCE, Verdict.UNKNOWN, "no training batch was seen")
+    if ours.is_one_batch:
+        return Finding(SOURCE, Verdict.NONE, "each step takes all examples")
+    if not ours.recur:
+        return _judge_permutations(runs) or _judge_batches(runs, ours, same, others)
+    if ours.sequence[: len(same.sequence)] != same.sequence[: len(ours.sequence)]:
+        if overlap(ours.all, same.all) > 0.98 or ours.by_appearance != same.by_appearance:
+            return _unseeded(runs.first.main, "the examples come in another order in two runs of one seed")
+    elif (found := _judge_permutations(runs)) is not None:
+        return found
+    if ours.repeats and others.repeats and ours.sequence != others.sequence and overlap(ours.all, others.all) < 0.5:
+        return Finding(SOURCE, Verdict.NONE, "each epoch takes the examples in one order: not shuffled, or once")
+    if ours.sequence == others.sequence:
+        if ours.repeats:
+            return Finding(SOURCE, Verdict.NONE, "each epoch of both seeds takes the examples in one order")
+        return _fixed(runs.first.main, "the examples come in the same order for both seeds")
+    if overlap(ours.all, others.all) > 0.5 or ours.by_appearance != others.by_appearance:
+        return Finding(SOURCE, Verdict.VARIES, "the examples come in another order for another seed")
+    return Finding(SOURCE, Verdict.UNKNOWN, "the seeds have other data")
+
+
+def _judge_batches(runs: Runs, ours: ExamplesSeen, same: ExamplesSeen, others: ExamplesSeen) -> Finding:
+    """Batches of examples that never come again: order and augmentation are not told apart."""
+    if _common(ours, same) < 1:
+        return _unseeded(runs.first.main, "the training batches differ between two runs of one seed")
+    if _common(ours, others) == 1 and not any(forward.moved for forward in runs.first.main.training[1:]):
+        return Finding(SOURCE, Verdict.NONE, "both seeds take the same batches, and nothing is drawn for them")
+    if _common(ours, others) == 1:
+        evidence = "the training batches are the same for both seeds; no example came twice"
+        return Finding(SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", *_why_fixed(runs.first.main))
+    return Finding(SOURCE, Verdict.VARIES, "other batches for another seed; no example came twice")
+
+
+def _common(one: ExamplesSeen, other: ExamplesSeen) -> float:
+    pairs = list(zip(one.batches, other.batches, strict=False))
+    return sum(a == b for a, b in pairs) / len(pairs) if pairs else 1.0
+
+
+def _judge_permutations(runs: Runs) -> Finding | None:
+    """Permutations that were drawn now and then while it trained; None where there are none."""
+    drawn = [_list_permutations(process) for process in runs.mains]
+    ours, same, others = drawn
+    if not ours:
+        return None
+    where = ours[0][3]
+    if [event[2] for event in ours] != [event[2] for event in same][: len(ours)]:
+        return _unseeded(runs.first.main, f"the permutations drawn at {where} differ between two runs of one seed")
+    hashes = [event[2] for event in ours]
+    found = [event[2] for event in others][: len(ours)] == hashes
+    if found:
+        return _fixed(runs.first.main, f"the permutations drawn at {where} are the same for both seeds")
+    if len(hashes) > 1 and len(set(hashes)) == 1:
+        evidence = f"the permutation drawn at {where} is the same each time"
+        cause, fix = "a generator is seeded again before each", "seed once, before training"
+        return Finding(SOURCE, Verdict.EPOCHS, evidence, f"{SOURCE}.epochs", cause, fix)
+    return Finding(SOURCE, Verdict.VARIES, f"other permutations are drawn at {where} for another seed")
+
+
+def _list_permutations(process: Process) -> list[Any]:
+    """As the fields of the commonest place, where it draws in fewer than half of the steps: an order, no mixing."""
+    events = [event[1:] for event in process.of("permutation") if event[2] >= FEW and "DataLoader" not in event[1]]
+    places: dict[str, list[Any]] = {}
+    for event in events:
+        places.setdefault(event[3], []).append(event)
+    rare = [found for found in places.values() if 2 * len(found) <= max(process.steps, 2)]
+    return max(rare, key=lambda found: (len(found), found[0][1]), default=[])
+
+
+def _unseeded(process: Process, evidence: str) -> Finding:
+    cause, fix = "", ""
+    for generator in _order_generators(process):
+        cause, fix = explain_unseeded(process, generator)
+        break
+    return Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{SOURCE}.unseeded", cause, fix)
+
+
+def _order_generators(process: Process) -> list[str]:
+    moved = [name for event in process.of("order") for name in event[3]]
+    moved += [name for event in process.of("pass") for name in event[4]]
+    moved += [name for forward in process.training for name in forward.moved]
+    return sorted(set(moved), key=lambda name: -moved.count(name))
+
+
+def _fixed(process: Process, evidence: str) -> Finding:
+    return Finding(SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", *_why_fixed(process))
+
+
+def _why_fixed(process: Process) -> tuple[str, str]:
+    calls = [call for call in list_seedings(process) if call.value is not None]
+    seeded = f"a generator is seeded with a constant, or an order was stored ({calls[-1].caller})" if calls else ""
+    return seeded, "seed what draws the order with the seed of the run"

@@ -1,0 +1,76 @@
+"""What the traces show of calls that seed: by which line, with which value, and what was drawn before them."""
+
+from dataclasses import dataclass
+
+from seedspread.audit.trace import Event, Process
+
+
+@dataclass(frozen=True)
+class Seeding:
+    """One call; `value` is None where the operating system chooses, `drawn` is whether its generator had been used."""
+
+    function: str
+    value: str | None
+    caller: str
+    generator: str
+    drawn: bool
+
+
+def list_seedings(process: Process) -> list[Seeding]:
+    """The calls of a process."""
+    found, moved = [], set()
+    for event in process.events:
+        if event[0] == "seed":
+            moved.update(event[5])
+            found.append(Seeding(event[1], event[2], event[3], event[4], event[4] in moved))
+        moved.update(_moved(event))
+    return found
+
+
+def _moved(event: Event) -> list[str]:
+    """The generators that an event shows to have been drawn from before or during it."""
+    if event[0] == "f":
+        return [*event[5], *event[8]]
+    if event[0] == "fit":
+        return [*event[4], *event[6]]
+    if event[0] == "order":
+        return [*event[3], *event[4]]
+    if event[0] == "pass":
+        return [*event[3], *event[4]]
+    return list(event[6]) if event[0] == "s" else []
+
+
+def find_changing(one: Process, other: Process) -> Seeding | None:
+    """The first call of the program that seeds with another value in another run of the same seed; None where none.
+
+    What the processes of loaders call follows from their seed, and is not asked about; nor is a state that is restored.
+    """
+    ours, theirs = ([c for c in list_seedings(p) if "set" not in c.function] for p in (one, other))
+    for a, b in zip(ours, theirs, strict=False):
+        if a.caller != b.caller or a.function != b.function:
+            return None
+        if a.value != b.value or a.value is None:
+            return a
+    return None
+
+
+def explain_unseeded(process: Process, generator: str) -> tuple[str, str]:
+    """The likely cause why draws of a generator differ between two runs of one seed, and the line to add."""
+    calls = [call for call in list_seedings(process) if call.generator == generator]
+    line = SEEDING_LINES.get(generator.partition(":")[0], "make it with a seed: numpy.random.default_rng(seed)")
+    if not calls:
+        return f"no call seeds the generator {generator}", line
+    if calls[0].drawn:
+        return f"it was drawn from before {calls[0].caller} seeds it ({calls[0].function})", f"earlier: {line}"
+    if calls[0].value is None:
+        return f"{calls[0].caller} makes it without a seed ({calls[0].function})", line
+    return "what it was seeded with, or what was drawn before, differs", line
+
+
+SEEDING_LINES = {
+    "python": "random.seed(seed)",
+    "numpy": "numpy.random.seed(seed)",
+    "torch": "torch.manual_seed(seed)",
+    "cuda": "torch.manual_seed(seed)",
+    "loader.generator@0": "generator=torch.Generator().manual_seed(seed)",
+}

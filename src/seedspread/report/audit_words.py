@@ -1,0 +1,69 @@
+"""What an audit found, in words: ten lines for a terminal, and the sentences of its page."""
+
+from seedspread.audit.audit import Audit
+from seedspread.audit.difference import Difference
+from seedspread.audit.finding import Finding, Source, Verdict
+from seedspread.audit.kernels import COMPUTED
+
+CHANGED = {
+    Source.INITIALISATION: "initial weights",
+    Source.DATA: "training examples",
+    Source.ORDER: "order",
+    Source.AUGMENTATION: "augmentation",
+    Source.DROPOUT: "dropout",
+}
+ANSWERS = {
+    Verdict.VARIES: "yes",
+    Verdict.NONE: "none seen",
+    Verdict.UNKNOWN: "cannot be said",
+    Verdict.UNSEEDED: "every run does",
+}
+
+
+def same_seed(audit: Audit) -> str:
+    """What one seed gives twice."""
+    return describe_difference(audit.located or audit.difference, audit.steps, "Same seed twice")
+
+
+def describe_difference(found: Difference | None, steps: int, what: str) -> str:
+    """Where two traces first differ."""
+    if found is None and not steps:
+        return f"{what}: cannot be said: no training step was seen"
+    if found is None:
+        return f"{what}: identical for all {steps} steps"
+    return f"{what}: first differ at step {found.step}{_place(found)}"
+
+
+def _place(found: Difference) -> str:
+    where = f", in `{found.where}`" if found.where else ""
+    return f"{where}: {COMPUTED[found.part]}" if found.part in COMPUTED else f", in {found.part}"
+
+
+def other_seed(audit: Audit) -> str:
+    """What another seed changes: of each source yes or no, in capitals where it should."""
+    answers = []
+    for source, name in CHANGED.items():
+        found = [finding for finding in audit.findings if finding.source == source]
+        if found:
+            worst = next((finding for finding in found if finding.verdict == Verdict.FIXED), found[0])
+            no = "NO" if worst.alarm else "no"
+            answers.append(f"{name} {no if worst.verdict == Verdict.FIXED else ANSWERS.get(worst.verdict, 'yes')}")
+    return f"Another seed changes: {', '.join(answers)}"
+
+
+def audit_lines(audit: Audit) -> list[str]:
+    """The lines for a terminal."""
+    lines = [same_seed(audit), other_seed(audit)]
+    for finding in audit.alarms:
+        lines.append(f"! {finding.source}: {finding.verdict}: {finding.evidence}")
+        lines.append(f"    likely: {finding.cause}" + (f"; add: {finding.fix}" if finding.fix else ""))
+    rest = [f for f in audit.findings if not f.alarm and f.source not in CHANGED]
+    lines += [f"  {finding.source}: {finding.verdict}: {finding.evidence}" for finding in rest]
+    return lines
+
+
+def summarise_alarms(alarms: list[Finding]) -> str:
+    """How many flaws there are."""
+    if not alarms:
+        return "The traces show no flaw."
+    return f"The traces show {len(alarms)} flaw{'s' if len(alarms) > 1 else ''}."
