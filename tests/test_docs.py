@@ -11,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 import seedspread as ss
+from seedspread.commands.audit import split_training
 from seedspread.commands.cli import COMMANDS, PROGRAMS, TEXTS, split_program
 from seedspread.config.check import check_config, known_keys
 from seedspread.config.compose import CONF
@@ -89,6 +90,10 @@ def test_command_lines_are_accepted(command, arguments, configs):
         return
     assert command in COMMANDS
     arguments = quote_overrides(arguments, ["baseline", "candidate"])
+    if command == "audit" and "--" not in arguments:
+        arguments, trained = split_training(arguments)
+        if overrides := trained[trained.index("train") + 3 :] if trained else []:  # past seed= and results=
+            test_command_lines_are_accepted("train", overrides, configs)
     if command in PROGRAMS:
         arguments = [quote_text(argument, TEXTS) for argument in split_program(arguments)[0]]
     if command == "import":

@@ -23,7 +23,7 @@ def _mark(path: Path):
     return pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in SLOW else [])
 
 
-@pytest.mark.parametrize("path", map(_mark, FLAWED))
+@pytest.mark.parametrize("path", [*map(_mark, FLAWED)])
 def test_a_flaw_is_named(path, tmp_path, zygote):
     wanted = expected_kind(path)
     found = audit(
@@ -34,7 +34,7 @@ def test_a_flaw_is_named(path, tmp_path, zygote):
     assert len({finding.kind for finding in found.alarms}) <= 4
 
 
-@pytest.mark.parametrize("path", map(_mark, CLEAN))
+@pytest.mark.parametrize("path", [*map(_mark, CLEAN)])
 def test_a_clean_program_raises_no_alarm(path, tmp_path, zygote):
     found = audit(path, tmp_path, zygote)
 
