@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# All that is to be measured on a GPU, in one call of at most 9 minutes: bash benchmarks/gpu.sh [FOLDER for the JSON files]
+# All that is to be measured on a GPU, in calls of at most 9 minutes: bash benchmarks/gpu.sh [FOLDER for the JSON files]
+# PARTS="bits step probe" names some of: bits profile seeds step workers probe sweep. What takes longest stands last. `sweep`
+# trains real seeds of cifar_short for as long as is left, where SOURCE=cifar10-images.tar.xz names the pictures.
 # Runs where torch, torchvision, lightning, scikit-learn, timm, optuna and rich are installed; Hydra may lie as wheels in
 # wheels/: pip wheel --no-deps -w wheels hydra-core==1.3.8 omegaconf==2.3.1 antlr4-python3-runtime==4.9.3
 # Without a GPU it runs at a small size. PYTHON=PATH names another Python; LIMIT=SECONDS and PATIENCE=10 give a slow
@@ -29,13 +31,43 @@ measure() {  # measure SECONDS NAME ARGUMENTS...: begin nothing after its share 
         { echo "not all of it ($?)"; lost=1; }
 }
 
-# A step, each trick alone: TFLOP/s, limits, the cost of determinism, half precisions, CUDA graphs, compilation.
-measure 190 "step" --part step --json "$out/step.json"
+wanted() { [[ " ${PARTS:-bits profile seeds step workers probe sweep} " == *" $1 "* ]] && echo "== $1 ($((ends - SECONDS)) s left)"; }
+
+# The same seed twice, beside another, and after a kill: equal weights. With deterministic=true nothing may raise.
+if wanted bits; then
+    here=$(mktemp -d)
+    if [ -n "$small" ]; then size="experiment=digits trainer=cpu" beside="jobs=2" name=digits; else
+        size="experiment=cifar_short trainer=gpu data.read._target_=benchmarks.rivals.random_pictures data.source=50000x10000"
+        beside="workers_per_gpu=2" name=cifar_short
+    fi
+    train() { "$python" -m src.train "$@" $size trainer.max_epochs=2 report=false >>"$here/log" 2>&1; }
+    train seed=0 results="$here/once" && train seed=0 results="$here/again" && train -m seed=0,1 "$beside" results="$here/beside"
+    train seed=0 checkpoint.every_minutes=1e-9 results="$here/killed" & killed=$!
+    until [ -e "$here/killed/$name/checkpoints/000000.ckpt" ] || ! kill -0 $killed 2>/dev/null; do sleep 0.05; done
+    pkill -KILL -f "results=$here/killed"; wait $killed
+    train seed=0 results="$here/killed"
+    train seed=0 trainer.deterministic=true results="$here/strict" || { tail -n 3 "$here/log"; lost=1; }
+    "$python" - "$here" "$name" >"$out/bits.json" <<'EOF' && cat "$out/bits.json" || { tail -n 3 "$here/log"; lost=1; }
+import json, pathlib, sys
+kinds = ("once", "again", "beside", "killed")
+records = {kind: json.loads((pathlib.Path(sys.argv[1]) / kind / sys.argv[2] / "seeds/000000.json").read_text()) for kind in kinds}
+hashes = {kind: record["weights_sha256"] for kind, record in records.items()}
+print(json.dumps({"equal": len(set(hashes.values())) == 1, "resumed": bool(records["killed"].get("resumed_from")), **hashes}))
+sys.exit(len(set(hashes.values())) > 1)
+EOF
+    rm -rf "$here"
+fi
+# Launches and operators of a step, the share of time in which the GPU is busy, the top 15 kernels.
+if wanted profile; then
+    "$python" -m benchmarks.step --profile --steps 30 ${small:+--widths 4 --batch 20} --json "$out/profile.json" || lost=1
+fi
 # Whole seeds of the three experiments against the rivals, with the shares of a seed.
-measure 190 "seeds" --part seed --json "$out/seeds.json"
+wanted seeds && measure 190 "whole seeds" --part seed --json "$out/seeds.json"
+# A step, each trick alone: TFLOP/s, limits, the cost of determinism, half precisions, CUDA graphs, compilation.
+wanted step && measure 190 "a step" --part step --json "$out/step.json"
 # Workers side by side on the one GPU, without and with NVIDIA's MPS.
-measure 80 "workers" --part workers --json "$out/workers.json"
-if [ -z "$small" ] && command -v nvidia-cuda-mps-control >/dev/null; then
+wanted workers && measure 80 "workers" --part workers --json "$out/workers.json"
+if wanted workers >/dev/null && [ -z "$small" ] && command -v nvidia-cuda-mps-control >/dev/null; then
     export CUDA_MPS_PIPE_DIRECTORY=$(mktemp -d) CUDA_MPS_LOG_DIRECTORY=$(mktemp -d)
     if nvidia-cuda-mps-control -d; then
         trap 'echo quit | nvidia-cuda-mps-control' EXIT
@@ -43,6 +75,16 @@ if [ -z "$small" ] && command -v nvidia-cuda-mps-control >/dev/null; then
         # Without a server they ran as before: no figure of MPS.
         echo "MPS servers: $(echo get_server_list | nvidia-cuda-mps-control | tr '\n' ' ')"
     fi
+fi
+# Extraction by the three backbones, stacked heads, batches of kept features.
+if wanted probe && [ -z "$small" ] && [ $((ends - SECONDS)) -gt 60 ]; then
+    timeout $((ends - SECONDS)) "$python" -m benchmarks.probe | tee "$out/probe.txt" || lost=1
+fi
+# Real seeds with all that is left: the same command on the next machine resumes the sweep.
+if wanted sweep && [ -z "$small" ] && [ -n "${SOURCE:-}" ] && [ $((ends - SECONDS)) -gt 30 ]; then
+    timeout -s INT $((ends - SECONDS)) "$python" -m src.train -m 'seed=range(0,2000)' experiment=cifar_short trainer=gpu \
+        report=false data.source="$SOURCE" results="$out/results"
+    tar -C "$out" -cf "$out/results.tar" results && rm -r "$out/results"
 fi
 echo "all of it in $out after $SECONDS s"
 exit $lost

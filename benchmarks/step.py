@@ -74,6 +74,35 @@ class EpochClock(L.Callback):
         EpochClock.latest.append(time.perf_counter() - self.began)
 
 
+class Profile(L.Callback):
+    """Profiles the steps of the second epoch: `latest` holds what was found."""
+
+    every_step = False
+    latest: ClassVar[dict[str, Any]] = {}
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            _wait()
+            self.profiler, self.began = torch.profiler.profile(), time.perf_counter()
+            self.profiler.start()
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            _wait()
+            wall = time.perf_counter() - self.began
+            self.profiler.stop()
+            steps, events = trainer.num_training_batches, self.profiler.key_averages()
+            key = "self_device_time_total" if GPU else "self_cpu_time_total"
+            busy = sum(event.self_device_time_total for event in events) / 1e6
+            Profile.latest = {
+                "ms_per_step": 1e3 * wall / steps,
+                "launches_per_step": sum(event.count for event in events if "LaunchKernel" in event.key) / steps,
+                "operators_per_step": sum(event.count for event in events if event.key.startswith("aten::")) / steps,
+                "busy_share": busy / wall,
+            }
+            print(events.table(sort_by=key, row_limit=15, max_name_column_width=60))
+
+
 def _wait() -> None:
     if GPU:
         torch.cuda.synchronize()
@@ -110,6 +139,18 @@ def _train_ours(overrides: list[str]) -> list[float]:
         train(composed([*overrides, f"results={results}", clock]))
     # Run as a script this file is another module than the one Hydra imported.
     return sys.modules["benchmarks.step"].EpochClock.latest
+
+
+def profile(width: int, batch: int, steps: int) -> dict[str, Any]:
+    """Print the top 15 operators of an epoch of `steps` steps, and return counts and shares of a step."""
+    from seedspread.commands.train import train
+
+    with tempfile.TemporaryDirectory() as results:
+        watch = "+callbacks.profile._target_=benchmarks.step.Profile"
+        train(composed([*recipe(width, batch, steps), f"results={results}", "trainer.max_epochs=2", watch]))
+    found = sys.modules["benchmarks.step"].Profile.latest
+    print(", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in found.items()), flush=True)
+    return {"width": width, "batch": batch, **found}
 
 
 def _train_plainly(overrides: list[str]) -> list[float]:
@@ -289,6 +330,7 @@ def main() -> None:
     parser.add_argument("--batch", type=count, default=500)
     parser.add_argument("--only", nargs="+", choices=["plain loop", *(ON_GPU if GPU else ON_CPU)], help="contenders")
     parser.add_argument("--json", type=Path, help="write what was measured there as well")
+    parser.add_argument("--profile", action="store_true", help="the operators of a step, instead")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--limits", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -296,6 +338,10 @@ def main() -> None:
         print(json.dumps(measure(*json.loads(options.child))))
     elif options.limits:
         print(json.dumps(limits(*json.loads(options.limits))))
+    elif options.profile:
+        profiled = [profile(width, options.batch, options.steps) for width in options.widths]
+        if options.json:
+            keep(options.json, profiled)
     else:
         found: list[dict[str, Any]] = []
         for width in options.widths:

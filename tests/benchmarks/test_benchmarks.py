@@ -133,6 +133,8 @@ def test_all_that_is_to_be_measured_on_a_gpu_runs_without_one(tmp_path):
     ran = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "figures").iterdir()}
+    bits, profile = found.pop("bits"), found.pop("profile")
+    assert bits["equal"] and bits["resumed"] and profile[0]["operators_per_step"] > 100
     assert all(part["machine"]["packages"]["torch"] and part["lost"] == [] for part in found.values())
     assert set(found["step"]["step"][0]["ms_per_step"]) == {"plain loop", *step.ON_CPU}
     assert [set(size["seconds"]) for size in found["seeds"]["seed"]] == 3 * [{"ours", *run.RIVALS}]

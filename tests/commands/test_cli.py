@@ -126,6 +126,14 @@ def test_configs_and_modules_of_the_working_directory_are_found(invoked, tmp_pat
     assert "mine" in invoked(main, "train", "--help")[1]
 
 
+def test_multirun_may_stand_after_an_override(invoked, tmp_path, cache):
+    code, out, err = invoked(
+        main, "train", "experiment=digits", "-m", "seed=0,1", "trainer.max_epochs=1", "trainer=cpu", "report=false",
+        f"data.cache={cache}", f"results={tmp_path}", "jobs=1",
+    )  # fmt: skip
+    assert code == 0 and out.startswith("digits: 2 seeds to train, 1 at once\n"), out + err
+
+
 def test_what_follows_two_dashes_is_refused_by_commands_that_run_no_program(invoked):
     code, _, err = invoked(main, "report", "study=digits", "--", "ls")
     assert code == 1 and "--: what follows it is a program of yours" in err

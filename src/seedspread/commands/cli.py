@@ -110,7 +110,8 @@ def main() -> None:
 
             typed = [quote_text(argument, ["seed_from"]) for argument in arguments[1:]]
             arguments = [name, *gather_paths(typed, "logs", [*Import.keys, "hydra"])]
-    sys.argv = [f"seedspread {name}", *arguments[1:]]
+    # argparse takes no override after -m where one stands before it.
+    sys.argv = [f"seedspread {name}", *sorted(arguments[1:], key=lambda word: word not in ("-m", "--multirun"))]
     module = f"{name}_" if keyword.iskeyword(name) else name
     command = import_module(f"seedspread.commands.{module}").main
     run_command(partial(command, program) if name in PROGRAMS else command)
