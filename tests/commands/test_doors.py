@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import CSVLogger
 import seedspread as ss
 from seedspread.commands import agree, luck
 from seedspread.commands.cli import main
+from seedspread.config.errors import InputError
 from seedspread.records.study import Study
 from tests.commands import one_module, one_network
 from tests.commands.estimators import forest, perceptron
@@ -82,3 +83,11 @@ def test_the_global_generator_of_numpy_makes_a_forest_the_same_in_any_process():
     two = ss.sweep(forest, [1, 3], study="two", jobs=2, report=False)
     hashes = [[record.predictions_sha256 for record in scores.finished] for scores in (one, two)]
     assert hashes[0] == hashes[1] and hashes[0][0] != hashes[0][1]
+
+
+@pytest.mark.parametrize("shared, says", [("loss", "both record, for example metric=loss"), ("mae", "share no metric")])
+def test_scores_by_different_metrics_are_refused_with_one_that_both_record(shared, says):
+    one = ss.sweep(lambda seed: {"rmse": seed, "loss": seed}, range(2), study="one", jobs=1, report=False)
+    two = ss.sweep(lambda seed: {"acc": seed / 9, shared: seed}, range(2), study="two", jobs=1, report=False)
+    with pytest.raises(InputError, match=says):
+        ss.compare(one, two)

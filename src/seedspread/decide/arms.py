@@ -130,8 +130,16 @@ def common_metric(found: Sequence[Arm]) -> Metric:
         assert one is not None
         assert other is not None
         if (one.name, one.direction, one.symbol) != (other.name, other.direction, other.symbol):
+            both = _recorded(named[0]) & _recorded(arm)
+            example = one.name if one.name in both or not both else min(both)
+            known = both or None in (named[0].study, arm.study)
             raise InputError(
-                f"{named[0].name} is scored by {one.describe()}, {arm.name} by {other.describe()}; name a metric that "
-                f"both record, for example metric={one.name}"
+                f"{named[0].name} is scored by {one.describe()}, {arm.name} by {other.describe()}; "
+                + (f"name a metric that both record, for example metric={example}" if known else "they share no metric")
             )
     return next((arm.metric for arm in named if arm.metric), SCORE)
+
+
+def _recorded(arm: Arm) -> set[str]:
+    """The metrics that every finished seed of an arm has a final value of."""
+    return set.intersection(*(set(record.final) for record in arm.study.finished)) if arm.study else set()

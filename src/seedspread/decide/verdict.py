@@ -15,6 +15,7 @@ import numpy as np
 from seedspread import statistics as st
 from seedspread.config.errors import InputError
 from seedspread.decide.arms import SCORE, Arm, Pairing, check_units, common_metric, pair_arms
+from seedspread.records.digits import Digits
 from seedspread.records.metric import Metric
 from seedspread.records.scores import Scores
 from seedspread.statistics import Array, Difference, Interval
@@ -68,6 +69,18 @@ class ArmComparison:
     p_equivalent: float
     metric: Metric
     more: str = ""
+
+    def __repr__(self) -> str:
+        found, digits = self.primary, self.digits()
+        return (
+            f"<{self.candidate.name} against {self.baseline.name}: {self.verdict}, {self.metric.name} "
+            f"{digits.signed(found.value)}{digits.difference_suffix} (95 % {digits.signed_interval(*found.interval)})>"
+        )
+
+    def digits(self, error: float | None = None) -> Digits:
+        """How differences are written: by the standard error of the difference, or another `error`."""
+        largest = max(float(np.abs(arm.scores).max()) for arm in (self.baseline, self.candidate))
+        return Digits.of_error(self.metric, self.primary.error if error is None else error, largest)
 
     @property
     def primary(self) -> Difference:
@@ -357,6 +370,8 @@ def compare(
     matters, in the scores' units: without it no arms are equivalent. Raises InputError where scores cannot be compared.
 
     >>> found = ss.compare([90.1, 90.4, 89.9, 90.2], [91.0, 91.3, 90.8, 91.1])
+    >>> found
+    <candidate against baseline: better, score +0.90 (95 % +0.54 to +1.26)>
     >>> found.verdict, round(found.p, 4)
     ('better', 0.0009)
     """

@@ -18,7 +18,6 @@ from seedspread.records.tables import column_name
 from seedspread.report.decision_words import WORDS, decision_digits, format_interval, verdict_line
 from seedspread.report.labels import describe_metric
 from seedspread.report.study_words import format_p_value
-from seedspread.report.verdict_words import comparison_digits
 from seedspread.search.judge import Judgement
 from seedspread.search.results import SearchResults
 from seedspread.search.space import DIGITS, Hyperparameter
@@ -71,14 +70,14 @@ def _on_the_test_set(j: Judgement) -> Iterator[str]:
         yield f"On the test set {j.decision.candidate} differs by the same amount on each seed: nothing is shown there."
         return
     if j.has_test_set:
-        d = comparison_digits(c)
+        d = c.digits()
         yield (
             f"On the test set the difference is {d.signed(c.primary.value)} (95 % "
             f"{d.signed_interval(*c.primary.interval)}; {format_p_value(c.primary.p)})."
         )
     if (e := c.examples) is None:
         return
-    d, k = comparison_digits(c, e.whole.error), j.chosen_on_test_among
+    d, k = c.digits(e.whole.error), j.chosen_on_test_among
     counted = f", and its p-value counts {k} times, for the trials that were compared on them" if k > 1 else ""
     yield (
         f"That is on these {e.count:,} test examples: on others the difference is {d.signed(e.whole.value)} (95 % "

@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from seedspread import statistics as st
 from seedspread.config.identity import find_differences, flatten
 from seedspread.decide.arms import SCORE, Arm
@@ -22,12 +20,6 @@ COLLAPSED = (
     "A seed has collapsed where it diverged, or where its score is worse than the median of its arm by more than 20 "
     "robust standard deviations: such seeds are in no other number here."
 )
-
-
-def comparison_digits(c: ArmComparison, error: float | None = None) -> Digits:
-    """How differences are written: by the standard error of the difference, or another `error`."""
-    largest = max(float(np.abs(arm.scores).max()) for arm in (c.baseline, c.candidate))
-    return Digits.of_error(c.metric, c.primary.error if error is None else error, largest)
 
 
 def unit(c: ArmComparison) -> str:
@@ -55,7 +47,7 @@ def deciding_test(c: ArmComparison) -> str:
 
 def verdict_sentence(c: ArmComparison) -> str:
     """The verdict in one sentence; where it is open, what these seeds could show and what decides, in two more."""
-    d = comparison_digits(c)
+    d = c.digits()
     adjusted = f", {format_p_value(c.p)} by Holm for {c.candidates} candidates" if c.candidates > 1 else ""
     direction = f"; {c.metric.better}" if c.metric.sign < 0 else ""
     evidence = (
@@ -97,7 +89,7 @@ def format_collapses(arm: Arm, what: str = "") -> str:
 
 def _what_more_seeds_can_do(c: ArmComparison) -> str:
     """The smallest difference that these seeds detect, and the command that decides with more of them."""
-    d = comparison_digits(c)
+    d = c.digits()
     able = f"These seeds detect differences of at least {d.plain(c.detectable)}{unit(c)} (power 80 %)."
     if not c.more:
         return able
@@ -142,7 +134,7 @@ def notes(c: ArmComparison) -> list[str]:
     if c.candidates > 1:
         found.append("Each interval is for one comparison; p-values by Holm allow for all.")
     if c.worth is not None and c.means_verdict in ("better", "worse"):
-        found.append(worth_note(c.worth, c.primary, comparison_digits(c)))
+        found.append(worth_note(c.worth, c.primary, c.digits()))
     for arm in (c.baseline, c.candidate):
         found += arm_notes(arm, f", P(candidate {sign_of_better(c)} baseline) is not")
     return found
@@ -173,7 +165,7 @@ def _example_notes(c: ArmComparison) -> list[str]:
         return ["The error by the choice of test examples is unknown: files of scores hold no predictions."]
     if c.examples is None:
         return ["The error by the choice of test examples is unknown: predictions on single examples are missing."]
-    e, d = c.examples, comparison_digits(c, c.examples.whole.error)
+    e, d = c.examples, c.digits(c.examples.whole.error)
     if e.same:
         text = f"Paired over test examples: both were scored on the same {e.count:,}."
     elif c.baseline.study.examples != c.candidate.study.examples:
@@ -185,7 +177,7 @@ def _example_notes(c: ArmComparison) -> list[str]:
             "examples (set same_examples=true if they do, for instance features of the same pictures)."
         )
     text += (
-        f" The choice of test examples adds a standard error of {comparison_digits(c, e.error).plain(e.error)} points, "
+        f" The choice of test examples adds a standard error of {c.digits(e.error).plain(e.error)} points, "
         f"which more seeds do not reduce: over other seeds and other examples the difference is "
         f"{d.signed(e.whole.value)} (95 % {d.signed_interval(*e.whole.interval)})"
     )
@@ -231,7 +223,7 @@ def setting_differences(baseline: Arm, candidate: Arm) -> list[tuple[str, str, s
 
 def comparison_rows(c: ArmComparison) -> list[tuple[str, str]]:
     """The table of every test: its name and its result, the deciding one first."""
-    d, u = comparison_digits(c), unit(c)
+    d, u = c.digits(), unit(c)
 
     def difference(found: Difference, d: Digits = d) -> str:
         return f"{d.signed(found.value)}{u} (95 % {d.signed_interval(*found.interval)}), {format_p_value(found.p)}"
@@ -256,8 +248,8 @@ def comparison_rows(c: ArmComparison) -> list[tuple[str, str]]:
         low, high = c.effect_interval
         table.append(("effect size, Hedges' g", f"{c.effect:+.2f} std (95 % {low:+.2f} to {high:+.2f})"))
     if e := c.examples:
-        how, whole = "paired" if e.same else "unpaired", comparison_digits(c, e.whole.error)
-        table.append((f"standard error by test examples, {how}", f"{comparison_digits(c, e.error).plain(e.error)}{u}"))
+        how, whole = "paired" if e.same else "unpaired", c.digits(e.whole.error)
+        table.append((f"standard error by test examples, {how}", f"{c.digits(e.error).plain(e.error)}{u}"))
         table.append(("difference over seeds and test examples", difference(e.whole, whole)))
     if not math.isnan(c.std_ratio):
         low, high = c.std_ratio_interval
