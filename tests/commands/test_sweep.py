@@ -338,7 +338,8 @@ def test_thirty_kills_lose_nothing_and_train_nothing_twice(tmp_path, cache, comm
 def test_several_seeds_end_with_their_summary_and_what_to_type_next(command, invoked, tmp_path):
     code, out, err = command("-m", "seed=range(0,3)", "jobs=1", *QUICK)
     lines = out.splitlines()
-    assert code == 0 and [line[:9] for line in lines[:3]] == [f"seed    {n}" for n in range(3)]
+    assert code == 0 and lines[0] == "digits: 3 seeds to train, 1 at once"
+    assert [line[:9] for line in lines[1:4]] == [f"seed    {n}" for n in range(3)]
     assert "digits, 3 seeds: accuracy" in out and "±" in out and "min" in out and "max" in out
     assert f"records in {tmp_path}/results/digits/seeds" in out
     assert not err
