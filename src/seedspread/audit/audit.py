@@ -56,7 +56,9 @@ def audit_program(
     )
     other = run("other", f"seed {other_seed}", Settings(other_seed))
     runs, found, located, surroundings = Runs(first, again, other), None, None, environment.SAME
-    if is_python_fixed():
+    if not first.main.steps:
+        surroundings = environment.UNSEEN
+    elif is_python_fixed():
         surroundings = environment.FIXED
     apart = find_difference(first.main, again.main)
     if apart is not None:

@@ -25,6 +25,7 @@ SAME = Finding(SOURCE, Verdict.SAME, "another PYTHONHASHSEED and another order o
 FIXED = Finding(
     SOURCE, Verdict.SAME, "another order of directories gives the same training; PYTHONHASHSEED is fixed where it ran"
 )
+UNSEEN = Finding(SOURCE, Verdict.UNKNOWN, "no training step was seen")
 UNKNOWN = Finding(SOURCE, Verdict.UNKNOWN, "two runs of one seed differ in one environment already")
 
 

@@ -72,10 +72,26 @@ def _judge_streams(runs: Runs, loader: int) -> list[Finding]:
     ours, same, others = made
     if any(ours[key] != same[key] for key in ours.keys() & same.keys()):
         return [_unseeded(runs.first.main, "the batches that workers make differ between two runs of one seed")]
+    if (copies := _find_copies(ours)) is not None:
+        return [copies]
     shared = ours.keys() & others.keys()
     if shared and all(ours[key] == others[key] for key in shared):
         return [Finding(SOURCE, Verdict.FIXED, "workers make the same batches for both seeds")]
     return [Finding(SOURCE, Verdict.VARIES, "workers make other batches for another seed")]
+
+
+def _find_copies(made: dict[tuple[int, int, int], tuple[int, ...]]) -> Finding | None:
+    """Workers that give the examples of other workers, in one pass."""
+    given: dict[tuple[int, int], set[int]] = {}
+    for (epoch, worker, _), rows in made.items():
+        given.setdefault((epoch, worker), set()).update(rows)
+    pairs = [(a, b) for a in given for b in given if a[0] == b[0] and a[1] < b[1]]
+    same = [pair for pair in pairs if overlap(given[pair[0]], given[pair[1]]) > 0.5]
+    if not same:
+        return None
+    evidence = f"{len(same)} of {len(pairs)} pairs of workers give the same examples"
+    cause, fix = "the stream is not split between workers", "split it by torch.utils.data.get_worker_info()"
+    return Finding(SOURCE, Verdict.WORKERS, evidence, f"{SOURCE}.workers", cause, fix)
 
 
 def _traces(runs: Runs) -> tuple[Any, Any, Any]:

@@ -58,6 +58,8 @@ def explain_unseeded(process: Process, generator: str) -> tuple[str, str]:
     """The likely cause why draws of a generator differ between two runs of one seed, and the line to add."""
     calls = [call for call in list_seedings(process) if call.generator == generator]
     line = SEEDING_LINES.get(generator.partition(":")[0], "make it with a seed: numpy.random.default_rng(seed)")
+    if generator.startswith(("generator of", "loader.generator")):
+        line = "torch.Generator().manual_seed(seed)"
     if not calls:
         return f"no call seeds the generator {generator}", line
     if calls[0].drawn:
@@ -72,5 +74,4 @@ SEEDING_LINES = {
     "numpy": "numpy.random.seed(seed)",
     "torch": "torch.manual_seed(seed)",
     "cuda": "torch.manual_seed(seed)",
-    "loader.generator@0": "generator=torch.Generator().manual_seed(seed)",
 }

@@ -40,6 +40,19 @@ class Patches:
             setattr(owner, name, original)
 
 
+def harmless(act: Callable[..., Any]) -> Callable[..., Any]:
+    """`act`, whose errors end no program: it returns None then."""
+
+    @functools.wraps(act)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return act(*args, **kwargs)
+        except Exception:
+            return None
+
+    return call
+
+
 def before_call(act: Callable[..., None]) -> Callable[[Any], Any]:
     """What makes a function call `act` with its arguments first."""
 

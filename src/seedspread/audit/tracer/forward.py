@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .calls import is_compiling
+from .calls import harmless, is_compiling
 from .hashes import hash_all, hash_rows, hash_value, is_tensor, pack_rows
 from .tracing import Tracing
 
@@ -83,9 +83,9 @@ def trace_modules(tracing: Tracing, torch: Any) -> list[Any]:
     passes = _Passes(tracing, torch)
     hooks = torch.nn.modules.module
     return [
-        hooks.register_module_forward_pre_hook(lambda module, args: passes.begin(module, args)),
+        hooks.register_module_forward_pre_hook(harmless(passes.begin)),
         hooks.register_module_forward_hook(
-            lambda module, args, kwargs, output: passes.end(module, args, kwargs, output),
+            harmless(passes.end),
             with_kwargs=True,
             always_call=True,
         ),

@@ -11,6 +11,8 @@ import sys
 from typing import Any
 from zlib import crc32
 
+from .hashes import outside_transforms
+
 MOST_KNOWN = 16  # generators besides the global ones
 MOST_OF_A_PLACE = 3  # that one line makes
 
@@ -33,7 +35,8 @@ def read_states() -> dict[str, str]:
 
 def hash_torch(generator: Any) -> str:
     """The hash of the state of a torch.Generator."""
-    return f"{crc32(generator.get_state().numpy()):08x}"
+    with outside_transforms():
+        return f"{crc32(generator.get_state().numpy()):08x}"
 
 
 def hash_numpy(generator: Any) -> str:
@@ -69,7 +72,7 @@ def library_of(value: Any) -> str | None:
         return "random"
     if module == "numpy" and kind.__name__ in ("RandomState", "Generator"):
         return "numpy"
-    return "torch" if module == "torch" and kind.__name__ == "Generator" else None
+    return "torch" if module == "torch" and kind.__name__ == "Generator" else None  # also one that is watched
 
 
 def find_held(value: Any, most: int = 8) -> dict[str, Any]:

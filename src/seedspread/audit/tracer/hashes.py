@@ -7,10 +7,11 @@ as integers into rows of 512 before: exact, and ten times as fast.
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -23,7 +24,8 @@ _DEEPEST = 8  # nests within nests
 def hash_value(value: Any) -> str:
     """The hash of tensors, arrays, numbers, texts, pictures, and of lists, dicts and objects of them."""
     try:
-        return f"{_feed(value, 0, 0):08x}"
+        with outside_transforms():
+            return f"{_feed(value, 0, 0):08x}"
     except Exception:  # a program is never stopped by what the tracer cannot read
         return UNKNOWN
 
@@ -32,8 +34,9 @@ def hash_all(values: Iterable[Any]) -> str:
     """One hash of several tensors, in their order; None among them counts."""
     try:
         crc = 0
-        for value in values:
-            crc = _feed(value, crc, 0)
+        with outside_transforms():
+            for value in values:
+                crc = _feed(value, crc, 0)
         return f"{crc:08x}"
     except Exception:
         return UNKNOWN
@@ -41,15 +44,19 @@ def hash_all(values: Iterable[Any]) -> str:
 
 def hash_rows(values: Iterable[Any]) -> list[int] | None:
     """A hash per example of a batch: of row i of all tensors that have as many rows as the first; None without any."""
-    try:
+    with contextlib.suppress(Exception), outside_transforms():
         found: list[int] | None = None
         for tensor in _find_tensors(values, 0):
             if len(tensor.shape) and (found is None or len(found) == tensor.shape[0]):
                 rows = _rows_of(tensor)
-                found = rows if found is None else [crc32(struct.pack("<II", a, b)) for a, b in zip(found, rows)]
+                found = rows if found is None else _join(found, rows)
         return found
-    except Exception:
-        return None
+    return None
+
+
+def _join(ones: list[int], others: list[int]) -> list[int]:
+    """A hash of each pair of hashes."""
+    return [(a * 0x9E3779B1 + b) & 0xFFFFFFFF for a, b in zip(ones, others)]
 
 
 def hash_examples(data: Any) -> list[int] | None:
@@ -60,22 +67,22 @@ def hash_examples(data: Any) -> list[int] | None:
     if not isinstance(data, list):
         return hash_rows([data])
     try:
-        if not all(isinstance(example, (tuple, list)) and len(example) == len(data[0]) for example in data):
+        if not set(map(type, data)) <= {tuple, list} or len(set(map(len, data))) > 1:
             return _hash_parts(data)
         found = [0] * len(data)
         for parts in zip(*data):
-            found = [crc32(struct.pack("<II", a, b)) for a, b in zip(found, _hash_parts(list(parts)))]
+            found = _join(found, _hash_parts(parts))
         return found
     except Exception:
         return None
 
 
-def _hash_parts(parts: list[Any]) -> list[int]:
+def _hash_parts(parts: Sequence[Any]) -> list[int]:
     """A hash of each; tensors of one shape are read at once, which takes a tenth of the time."""
     torch = sys.modules.get("torch")
-    if torch is not None and all(type(part) is torch.Tensor for part in parts):
+    if torch is not None and set(map(type, parts)) == {torch.Tensor}:
         if len({(part.shape, part.dtype) for part in parts}) == 1:
-            return _rows_of(torch.stack(parts))
+            return _rows_of(torch.stack(list(parts)))
         return [crc32(_bytes_of(part).cpu().numpy()) for part in parts]
     return [_feed(part, 0, 0) for part in parts]
 
@@ -126,14 +133,20 @@ def _feed(value: Any, crc: int, depth: int) -> int:
     raise TypeError
 
 
+def outside_transforms() -> contextlib.AbstractContextManager[Any]:
+    """Within the block tensors are plain ones: vmap and grad of torch.func would wrap the result of each operation."""
+    torch = sys.modules.get("torch")
+    if torch is None or torch._C._functorch.peek_interpreter_stack() is None:
+        return contextlib.nullcontext()
+    layers: Any = importlib.import_module("torch._functorch.pyfunctorch")
+    found: contextlib.AbstractContextManager[Any] = layers.temporarily_clear_interpreter_stack()
+    return found
+
+
 def _feed_tensor(tensor: Any, crc: int) -> int:
     functorch = sys.modules["torch"]._C._functorch
-    if functorch.is_functorch_wrapped_tensor(tensor):
-        while functorch.is_functorch_wrapped_tensor(tensor):
-            tensor = functorch.get_unwrapped(tensor)
-        layers = importlib.import_module("torch._functorch.pyfunctorch")
-        with layers.temporarily_clear_interpreter_stack():  # else each operation wraps it again
-            return _feed_tensor(tensor, crc)
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = functorch.get_unwrapped(tensor)
     flat = _bytes_of(tensor)
     if flat.numel() >= _LARGE:
         torch = sys.modules["torch"]

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from .generators import find_held, hash_generator
-from .hashes import hash_examples, hash_value, pack_rows
+from .generators import find_held, hash_generator, read_states
+from .hashes import hash_examples, hash_rows, hash_value, pack_rows
 from .tracing import Tracing
 
 _VARIABLE = "SEEDSPREAD_TRACE_PASS"  # how a worker process knows loader and pass: set while the workers start
@@ -110,7 +110,7 @@ def trace_loaders(tracing: Tracing, torch: Any) -> None:
     replace(iterator, "_next_index", draw_order)
     replace(iterator, "__next__", hand_over)
     for fetcher in (data._utils.fetch._MapDatasetFetcher, data._utils.fetch._IterableDatasetFetcher):
-        replace(fetcher, "__init__", _begin_fetching)
+        replace(fetcher, "__init__", _begin_fetching(tracing))
         replace(fetcher, "fetch", _tracing_fetch(tracing, data))
     if WORKERS in os.environ:
         replace(data.DataLoader, "__init__", lambda original: _with_workers(original, int(os.environ[WORKERS])))
@@ -136,7 +136,11 @@ def _describe(loader: Any) -> dict[str, Any]:
     return {"dataset": names[0], "sampler": names[1], "split": split, "batch": getattr(loader, "batch_size", None)}
 
 
-def _begin_fetching(original: Any) -> Any:
+def _begin_fetching(tracing: Tracing) -> Callable[[Any], Any]:
+    return lambda original: _make_fetcher_tracing(tracing, original)
+
+
+def _make_fetcher_tracing(tracing: Tracing, original: Any) -> Any:
     @functools.wraps(original)
     def make_fetcher(self: Any, dataset: Any, *args: Any, **kwargs: Any) -> None:
         original(self, dataset, *args, **kwargs)
@@ -150,7 +154,11 @@ def _begin_fetching(original: Any) -> Any:
 
         def note_and_collate(data: Any) -> Any:
             self._traced_data = hash_examples(data)
-            return collate(data)
+            before = read_states()
+            batch = collate(data)
+            if read_states() != before:  # it alters examples at random: they are what it gives
+                self._traced_data = hash_rows([batch])
+            return batch
 
         self.collate_fn = note_and_collate
         self._traced_held = find_held(dataset)
@@ -165,13 +173,14 @@ def _tracing_fetch(tracing: Tracing, data: Any) -> Callable[[Any], Any]:
             watched = {id(one) for one in tracing.watch.known.values()}
             others = {name: one for name, one in self._traced_held.items() if id(one) not in watched}
             held = {f"{name}@{tracing.watch.number(one)}": one for name, one in others.items()}
-            tracing.watch.look()
+            worker = data.get_worker_info()
+            if worker is not None:  # else one looked when the order was drawn, a moment ago
+                tracing.watch.look()
             before = {**tracing.watch.states, **{name: hash_generator(one) for name, one in held.items()}}
             batch = original(self, index)
             tracing.watch.look()
             after = {**tracing.watch.states, **{name: hash_generator(one) for name, one in held.items()}}
             drawn = {name: state for name, state in before.items() if after.get(name, state) != state}
-            worker = data.get_worker_info()
             place = -1 if worker is None else worker.id
             shown = index if isinstance(index, list) and all(type(i) is int for i in index) else None
             rows = pack_rows(self._traced_data)

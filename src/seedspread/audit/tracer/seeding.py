@@ -97,7 +97,32 @@ def trace_torch(tracing: Tracing, torch: Any) -> None:
     _trace_permutation(tracing, torch, "randperm", "torch.randperm")
     with contextlib.suppress(Exception):  # torch.jit.script knows it by its identity
         torch.jit._builtins._get_builtin_table()[id(torch.randperm)] = "aten::randperm"
+    tracing.patches.replace(torch, "Generator", lambda original: _make_watched(tracing, original))
     tracing.patches.replace(torch.nn.Module, "load_state_dict", before_call(lambda *_, **__: _note_load(tracing)))
+
+
+def _make_watched(tracing: Tracing, original: Any) -> Any:
+    """torch.Generator with its objects watched; those that torch makes itself are objects of it as before."""
+
+    class Kind(type(original)):  # type: ignore[misc]
+        def __instancecheck__(cls, value: object) -> bool:
+            return isinstance(value, original)
+
+    class Generator(original, metaclass=Kind):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self.traced_name = f"generator of {find_caller()}"
+            tracing.watch.know(self.traced_name, self)
+
+        def manual_seed(self, seed: int) -> Any:
+            name = "torch.Generator.manual_seed"
+            tracing.writer.write("seed", name, repr(seed)[:LONGEST_SEED], find_caller(), self.traced_name, [])
+            tracing.watch.look()
+            original.manual_seed(self, seed)
+            tracing.watch.look()
+            return self
+
+    Generator.__module__, Generator.__qualname__ = "torch", "Generator"  # it is pickled as that
+    return Generator
 
 
 def _note_load(tracing: Tracing) -> None:

@@ -6,7 +6,7 @@ import functools
 import importlib
 from typing import Any
 
-from .calls import is_compiling
+from .calls import harmless, is_compiling
 from .hashes import hash_all, hash_value
 from .tracing import Tracing
 
@@ -89,6 +89,6 @@ def trace_steps(tracing: Tracing, torch: Any) -> list[Any]:
     tracing.patches.replace(torch.autograd, "grad", make)
     optimizers = importlib.import_module("torch.optim.optimizer")
     return [
-        optimizers.register_optimizer_step_pre_hook(steps.before),
-        optimizers.register_optimizer_step_post_hook(steps.after),
+        optimizers.register_optimizer_step_pre_hook(harmless(steps.before)),
+        optimizers.register_optimizer_step_post_hook(harmless(steps.after)),
     ]

@@ -10,6 +10,8 @@ import threading
 import time
 from typing import Any
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+
 
 class Writer:
     """Writes events; a process that is forked from this one writes a file of its own."""
@@ -19,7 +21,7 @@ class Writer:
 
     def write(self, kind: str, *fields: Any) -> None:
         """Append one event."""
-        line = json.dumps([kind, *fields], separators=(",", ":")) + "\n"
+        line = _ENCODER.encode([kind, *fields]) + "\n"
         with contextlib.suppress(OSError), self._lock:
             if self._pid != os.getpid():
                 self._open()
@@ -30,7 +32,7 @@ class Writer:
         name = f"{time.time_ns()}-{self._pid}.jsonl"
         self._file = os.open(os.path.join(self.folder, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         start = {"pid": self._pid, "parent": os.getppid(), "python": sys.version.split()[0], "rank": find_rank()}
-        os.write(self._file, (json.dumps(["start", start], separators=(",", ":")) + "\n").encode())
+        os.write(self._file, (_ENCODER.encode(["start", start]) + "\n").encode())
 
     def forget_file(self) -> None:
         """In a child right after a fork: the lock may be held by a thread that is not here."""
