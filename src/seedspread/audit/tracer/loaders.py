@@ -87,7 +87,11 @@ def trace_loaders(tracing: Tracing, torch: Any) -> None:
             held = getattr(self, "_traced_generators", {})
             states = {name: hash_generator(one) for name, one in held.items()}
             before = tracing.watch.look()
-            index = original(self)
+            try:
+                index = original(self)
+            except StopIteration:
+                tracing.watch.look()  # what a sampler draws as it ends is its own
+                raise
             moved = tracing.watch.look()
             moved += [name for name, one in held.items() if hash_generator(one) != states[name]]
             shown = index if isinstance(index, list) and all(type(i) is int for i in index) else hash_value(index)

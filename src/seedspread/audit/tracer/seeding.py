@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import random
+import sys
 from typing import Any
 
 from .calls import before_call, find_caller, is_compiling
@@ -111,7 +112,8 @@ def _make_watched(tracing: Tracing, original: Any) -> Any:
     class Generator(original, metaclass=Kind):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self.traced_name = f"generator of {find_caller()}"
-            tracing.watch.know(self.traced_name, self)
+            if not sys._getframe(1).f_globals.get("__name__", "").startswith("torch."):  # as a sampler's own
+                tracing.watch.know(self.traced_name, self)
 
         def manual_seed(self, seed: int) -> Any:
             name = "torch.Generator.manual_seed"
