@@ -126,16 +126,14 @@ def test_the_tables_of_decisions_are_printed_and_drawn(tmp_path, monkeypatch, ca
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="measures for minutes where there is a GPU")
-def test_all_that_is_to_be_measured_on_a_gpu_runs_without_one(tmp_path):
+def test_what_is_to_be_measured_on_a_gpu_runs_without_one(tmp_path):
+    """Its first parts; the others are benchmarks of their own, which take minutes."""
     script = ["bash", str(ROOT / "benchmarks" / "gpu.sh"), "figures"]
     # Its limits are for a lent GPU; here other tests share the cores.
     environment = {**os.environ, "PYTHON": sys.executable, "LIMIT": "5000", "PATIENCE": "10"}
+    environment["PARTS"] = "bits profile"
     ran = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "figures").iterdir()}
-    bits, profile = found.pop("bits"), found.pop("profile")
+    bits, profile = found["bits"], found["profile"]
     assert bits["equal"] and bits["resumed"] and profile[0]["operators_per_step"] > 100
-    assert all(part["machine"]["packages"]["torch"] and part["lost"] == [] for part in found.values())
-    assert set(found["step"]["step"][0]["ms_per_step"]) == {"plain loop", *step.ON_CPU}
-    assert [set(size["seconds"]) for size in found["seeds"]["seed"]] == 3 * [{"ours", *run.RIVALS}]
-    assert set(found["workers"]["workers"]) == {"1", "2", "4", "8"}
