@@ -60,7 +60,7 @@ format: setup  ## put the code into ruff's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## seeds an hour against rivals, 15 minutes: table and logs/bench.json
+bench: setup  ## seeds an hour against rivals: table and logs/bench.json
 	$(BIN)/python -m benchmarks.run
 
 cifar-short: setup  ## the paper's 22 epochs; SEEDS="range(0,10000)", EXTRA="data.source=PATH"

@@ -1,4 +1,4 @@
-"""Seeds a machine trains in an hour, against three rivals, and where the time goes: `make bench`, 15 minutes.
+"""Seeds a machine trains in an hour, against three rivals, and where the time goes: `make bench`.
 
 Whole seeds, set-up and scoring included, in processes of one thread each (on a GPU: one process) that take turns:
 ours, the recipe as a plain fp32 loop, and through stock Lightning with torchvision's transforms (benchmarks/rivals.py).
