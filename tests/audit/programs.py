@@ -60,7 +60,7 @@ def expected_kind(path: Path) -> str:
     return found[1]
 
 
-def audit(path: Path, folder: Path, zygote: Zygote | None, steps: int = 60) -> Audit:
+def audit(path: Path, folder: Path, zygote: Zygote | None, steps: int = 60, workers: Sequence[int] = ()) -> Audit:
     """The audit of a program; without a zygote in processes of its own."""
     command = command_of(path)
     resume = " ".join([*command, "--resume"]) if "--resume" in path.read_text() else None
@@ -68,4 +68,4 @@ def audit(path: Path, folder: Path, zygote: Zygote | None, steps: int = 60) -> A
         program = TracedProgram.of(command, folder, steps)
     else:
         program = ForkedProgram(tuple(command), folder, steps, zygote=zygote)
-    return audit_program(program, resume=resume)
+    return audit_program(program, workers=workers, resume=resume)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from seedspread.audit.finding import Source, Verdict
+from seedspread.commands.cli import main
 from tests.audit.programs import GALLERY, Zygote, audit, expected_kind
 
 FLAWED = sorted(GALLERY.glob("flawed/*.py"))
@@ -26,9 +28,8 @@ def _mark(path: Path):
 @pytest.mark.parametrize("path", [*map(_mark, FLAWED)])
 def test_a_flaw_is_named(path, tmp_path, zygote):
     wanted = expected_kind(path)
-    found = audit(
-        path, tmp_path, None if wanted == "environment.hash" else zygote
-    )  # no fork has a hash seed of its own
+    # No fork has a hash seed of its own.
+    found = audit(path, tmp_path, None if wanted == "environment.hash" else zygote)
 
     assert wanted in {finding.kind for finding in found.alarms}
     assert len({finding.kind for finding in found.alarms}) <= 4
@@ -40,6 +41,27 @@ def test_a_clean_program_raises_no_alarm(path, tmp_path, zygote):
 
     assert not found.alarms
     assert found.difference is None and found.steps
+
+
+def test_whether_the_number_of_workers_matters_is_said(tmp_path, zygote, invoked):
+    """Draws of torch in a data set follow the worker, those of an example's own generator do not."""
+    for name, matters in (("plain_loop", None), ("workers", True)):
+        folder = tmp_path / name
+        found = audit(GALLERY / f"clean/{name}.py", folder, zygote, workers=[2, 3])
+        of_workers = [f for f in found.findings if f.source == Source.WORKERS]
+        if matters is None:
+            assert {f.verdict for f in of_workers} <= {Verdict.SAME, Verdict.UNKNOWN}
+        else:
+            assert [f.verdict for f in of_workers] == [Verdict.SAME, Verdict.DIFFERS]
+            assert of_workers[1].kind == "number of workers.differs" and "3 workers" in of_workers[1].evidence
+
+    traces = [folder / run / "trace" for run in ("first", "again", "workers-3")]
+    code, out, _ = invoked(main, "audit", f"traces=[{traces[0]},{traces[1]}]")
+    assert code == 0 and out.startswith("Two traces: identical for all 12 steps")
+    code, out, _ = invoked(main, "audit", f"traces=[{traces[0]},{traces[2]}]")
+    assert code == 1 and out.startswith("Two traces: first differ at step 2, in the batch")
+    code, _, err = invoked(main, "audit", f"traces={traces[0]}")
+    assert code == 1 and err == "error: traces: two folders, for example traces=[here/trace,there/trace]"
 
 
 def test_the_gallery_is_large():

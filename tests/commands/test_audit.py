@@ -30,6 +30,18 @@ def test_keys_of_training_are_a_program():
 
 
 @pytest.mark.slow
+def test_a_module_of_ones_own_is_audited_as_it_is_trained(start, tmp_path):
+    module = "seedspread.examples.diabetes"
+    given = [f"module._target_={module}.DiabetesRegressor", f"data._target_={module}.DiabetesData"]
+    given += ["metric.name=val/rmse", "trainer.max_epochs=2", "trainer=cpu", "steps=20"]
+    done = start("seedspread", "audit", *given, cwd=tmp_path)
+    out, err = done.communicate()
+
+    assert not done.returncode, out + err
+    assert "Same seed twice: identical for all 18 steps" in out and "initial weights yes" in out and "order yes" in out
+
+
+@pytest.mark.slow
 def test_a_flaw_is_an_exit_code_and_a_page(start, tmp_path):
     program = GALLERY / "flawed/numpy_in_transform.py"
     done = start("seedspread", "audit", "--", sys.executable, str(program), "--seed", "{seed}", cwd=tmp_path)

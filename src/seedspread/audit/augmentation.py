@@ -17,7 +17,7 @@ Key = tuple[int, int, int, str]  # epoch, worker, number of the batch, generator
 def judge_augmentation(runs: Runs) -> list[Finding]:
     """What loaders make of the examples; without a loader, what is drawn before each training step."""
     loader = runs.first.main.training_loader
-    ours, same, others = (trace.batches_of(loader) for trace in (runs.first, runs.again, runs.other))
+    ours, same, others = (trace.batches_of(loader) for trace in runs.traces)
     if loader is None or not ours:
         return _judge_draws(runs)
     if not any(batch.drawn for batch in ours) and not _changes(ours):

@@ -68,7 +68,7 @@ def _agree(one: Passes, other: Passes) -> bool:
 
 def _judge_streams(runs: Runs, loader: int) -> list[Finding]:
     """Batches of workers without indices: of a data set that is iterated over."""
-    made = [{(b.epoch, b.worker, b.number): b.rows for b in t.batches_of(loader)} for t in _traces(runs)]
+    made = [{(b.epoch, b.worker, b.number): b.rows for b in t.batches_of(loader)} for t in runs.traces]
     ours, same, others = made
     if any(ours[key] != same[key] for key in ours.keys() & same.keys()):
         return [_unseeded(runs.first.main, "the batches that workers make differ between two runs of one seed")]
@@ -92,10 +92,6 @@ def _find_copies(made: dict[tuple[int, int, int], tuple[int, ...]]) -> Finding |
     evidence = f"{len(same)} of {len(pairs)} pairs of workers give the same examples"
     cause, fix = "the stream is not split between workers", "split it by torch.utils.data.get_worker_info()"
     return Finding(SOURCE, Verdict.WORKERS, evidence, f"{SOURCE}.workers", cause, fix)
-
-
-def _traces(runs: Runs) -> tuple[Any, Any, Any]:
-    return runs.first, runs.again, runs.other
 
 
 def _judge_rows(runs: Runs) -> Finding:

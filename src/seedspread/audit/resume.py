@@ -6,13 +6,10 @@ from seedspread.audit.trace import Event, Process, Trace
 
 SOURCE = Source.RESUME
 CAUSES = {
-    Part.BATCH: (
-        "the states of the generators that draw order and augmentation, or the place in the epoch",
-        "restored",
-    ),
-    Part.DRAWS: ("the state of the generator that dropout draws from", "restored"),
-    Part.UPDATE: ("the state of the optimizer or of its schedule", "restored"),
-    Part.OUTPUT: ("buffers, as the statistics of batch normalisation,", "restored"),
+    Part.BATCH: "the states of the generators that draw order and augmentation, or the place in the epoch",
+    Part.DRAWS: "the state of the generator that dropout draws from",
+    Part.UPDATE: "the state of the optimizer or of its schedule",
+    Part.OUTPUT: "buffers, as the statistics of batch normalisation,",
 }
 
 
@@ -39,12 +36,12 @@ def judge_resume(whole: Trace, resumed: Trace) -> Finding:
     compared = 0
     for one, other in zip(a, b, strict=False):
         if (found := compare_events(one, other)) is not None:
-            what, how = CAUSES.get(found[0], ("something that the trace does not see", "restored"))
+            cause = f"{CAUSES.get(found[0], 'something that the trace does not see')} is not restored"
             evidence = f"resumed after step {step}: {found[0]} differs {compared} steps later"
             fix = (
                 "save and load: torch.get_rng_state(), numpy.random.get_state(), random.getstate(), optimizer, schedule"
             )
-            return Finding(SOURCE, Verdict.DIFFERS, evidence, f"{SOURCE}.differs", f"{what} is not {how}", fix)
+            return Finding(SOURCE, Verdict.DIFFERS, evidence, f"{SOURCE}.differs", cause, fix)
         compared += one[0] == "o"
     if not compared:
         return Finding(SOURCE, Verdict.UNKNOWN, f"resumed after step {step}, and no step of both runs follows")

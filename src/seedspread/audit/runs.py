@@ -14,6 +14,12 @@ class Runs:
     other: Trace
 
     @property
+    def traces(self) -> tuple[Trace, Trace, Trace]:
+        """All three."""
+        return self.first, self.again, self.other
+
+    @property
     def mains(self) -> tuple[Process, Process, Process]:
         """Their training processes."""
-        return self.first.main, self.again.main, self.other.main
+        first, again, other = self.traces
+        return first.main, again.main, other.main

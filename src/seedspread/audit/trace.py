@@ -53,16 +53,13 @@ class Process:
     events: list[Event]
 
     @cached_property
+    def start(self) -> dict[str, Any]:
+        """What the process is: its pid, that of its parent, its rank; empty where a damaged trace does not say."""
+        return next((event[1] for event in self.events if event[0] == "start"), {})
+
+    @property
     def rank(self) -> int | None:
-        return next((event[1].get("rank") for event in self.events if event[0] == "start"), None)
-
-    @cached_property
-    def pid(self) -> int:
-        return next((event[1]["pid"] for event in self.events if event[0] == "start"), 0)
-
-    @cached_property
-    def parent(self) -> int:
-        return next((event[1]["parent"] for event in self.events if event[0] == "start"), -1)
+        return self.start.get("rank")
 
     def of(self, *kinds: str) -> Iterator[Event]:
         """The events of some kinds, in their order."""
@@ -120,7 +117,7 @@ class Process:
                 expected = usual.get((ends[step], root), 0) if step < len(ends) else 0
                 is_extra = left[root] > expected and self.boundary != "f"
                 silent = not forward.gradients and not forward.training and root in learned
-                if (is_extra and not self._is_followed_by_backward(i)) or silent:
+                if (is_extra and not self._is_followed_by_backward[i]) or silent:
                     found[i] = True
                 left[root] -= 1
         return found
@@ -134,11 +131,9 @@ class Process:
                 counts.setdefault((end, root), Counter())[here[root]] += 1
         return {key: min(n for n in seen if seen[n] == max(seen.values())) for key, seen in counts.items()}
 
-    def _is_followed_by_backward(self, i: int) -> bool:
-        return self._followed[i]
-
     @cached_property
-    def _followed(self) -> list[bool]:
+    def _is_followed_by_backward(self) -> list[bool]:
+        """Of each forward pass, whether a backward pass comes before the next."""
         found: list[bool] = []
         for event in self.events:
             if event[0] == "f":
@@ -228,7 +223,7 @@ class Trace:
         """The batches that one rank or its workers made."""
         found = []
         for process in self.processes:
-            if process is not rank and process.parent != rank.pid:
+            if process is not rank and process.start.get("parent") != rank.start.get("pid", 0):
                 continue
             for _, place, number, worker, indices, rows, drawn in process.of("s"):
                 loader, epoch = map(int, (place or "0:0").split(":"))

@@ -34,7 +34,8 @@ def main(arguments: Sequence[str]) -> None:
     def run(cfg: DictConfig) -> None:
         with plain_errors():
             check_config(cfg, Audit)
-            has_flaw = _compare_traces(cfg.traces) if cfg.traces else _audit(cfg, arguments)
+            places = [cfg.traces] if isinstance(cfg.traces, str) else cfg.traces
+            has_flaw = _compare_traces(places) if places else _audit(cfg, arguments)
         if has_flaw:
             sys.exit(1)
 
