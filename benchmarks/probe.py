@@ -37,7 +37,7 @@ from seedspread.models.linear_probe import LinearProbe, ProbeStack
 from seedspread.records.record import Status
 from seedspread.records.study import Study
 from seedspread.training import hardware
-from seedspread.training.heads import map_over_heads
+from seedspread.training.heads import losses_of_heads
 from seedspread.training.worker import prepare, train_job
 
 ACCELERATOR = resolve.resolve_accelerator("auto")
@@ -220,7 +220,7 @@ def _steps(heads: int) -> dict[str, Callable[[], None]]:
 
     def together() -> None:
         of_stack.zero_grad()
-        map_over_heads(F.cross_entropy)(stack(features), labels).sum().backward()
+        losses_of_heads(F.cross_entropy, stack(features), labels).sum().backward()
         of_stack.step()
 
     return {"alone": one_by_one, "stack": together}

@@ -1,6 +1,7 @@
 """Linear probes: seeds on kept features through the real path, alone, live and stacked."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from seedspread.config.resolve import resolve_config
 from seedspread.models.linear_probe import LinearProbe
 from seedspread.records.requests import stop_reason
 from seedspread.records.study import Study
-from seedspread.training.heads import StackedLoader, map_over_heads, stack_size
+from seedspread.training.heads import StackedLoader, losses_of_heads, stack_size
 from seedspread.training.losses import SharpAndSmoothed
 from seedspread.training.worker import train_stack
 from tests.conftest import SHARED
@@ -69,7 +70,8 @@ class Counter(TorchDispatchMode):
 def test_the_losses_of_a_stack_take_as_many_operators_as_one(loss):
     """A GPU waits for none of them: their number is the time of a step."""
     counts, found = {}, {}
-    for name, losses in (("mapped", map_over_heads(loss)), ("alone", lambda *pair: torch.stack([*map(loss, *pair)]))):
+    mapped, alone = partial(losses_of_heads, loss), lambda *pair: torch.stack([*map(loss, *pair)])
+    for name, losses in (("mapped", mapped), ("alone", alone)):
         torch.manual_seed(0)
         logits, labels = torch.randn(64, 20, 5, requires_grad=True), torch.randint(5, (64, 20))
         with Counter() as counter:
@@ -86,7 +88,7 @@ def test_a_loss_that_cannot_be_mapped_is_taken_head_by_head():
         return logits.sum() * float(labels.sum())
 
     logits, labels = torch.randn(3, 4, 2), torch.ones(3, 4, dtype=torch.int64)
-    assert torch.equal(map_over_heads(loss)(logits, labels), torch.stack([*map(loss, logits, labels)]))
+    assert torch.equal(losses_of_heads(loss, logits, labels), torch.stack([*map(loss, logits, labels)]))
 
 
 def test_a_schedule_by_step_is_the_same_in_a_stack(probe):

@@ -1,11 +1,13 @@
 """Waiting for the device makes a seed slow: it happens once an epoch."""
 
+import lightning as L
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from seedspread.commands.train import train
-from seedspread.training.module import Classifier
+from seedspread.training import run as training_run
+from seedspread.training.module import METRICS, Classifier
 
 # Operations whose result the host must see before it goes on.
 WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal")
@@ -23,6 +25,20 @@ class Waits(TorchDispatchMode):
         if name in WAITS:
             self.found.append(name)
         return func(*args, **(kwargs or {}))
+
+
+def test_callbacks_monitor_what_each_epoch_logs(small, monkeypatch):
+    """As EarlyStopping and ModelCheckpoint do, after scoring."""
+    seen, fit = [], training_run.fit
+
+    class Monitor(L.Callback):
+        def on_validation_end(self, trainer, module):
+            seen.append({name: float(trainer.callback_metrics[name]) for name in METRICS})
+
+    monkeypatch.setattr(training_run, "fit", lambda c, m, d, cb, *rest: fit(c, m, d, [*cb, Monitor()], *rest))
+    record = train(small("seed=0"))
+    for name in METRICS:
+        assert [metrics[name] for metrics in seen] == pytest.approx(record.curves[name], rel=1e-6)
 
 
 @pytest.mark.parametrize("granularity", ["chunk", "image"])

@@ -43,12 +43,13 @@ class EpochLoop(_TrainingEpochLoop):
     def __init__(self, trainer: L.Trainer) -> None:
         own = trainer.fit_loop.epoch_loop
         super().__init__(trainer, own.min_steps, own.max_steps)
-        self._observer: str | None = ""  # not looked for yet
+        self._observer: str | None = None
+        self._has_begun = False
         self._checkpoints: list[Any] = []
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
-        if self._observer == "":  # the first step of a fit
-            self._observer = find_observer(self.trainer)
+        if not self._has_begun:
+            self._has_begun, self._observer = True, find_observer(self.trainer)
             self._checkpoints = [c for c in self.trainer.callbacks if hasattr(c, "is_due")]  # type: ignore[attr-defined]
         elif self._observer is None:
             self._take_run(data_fetcher)
@@ -56,7 +57,7 @@ class EpochLoop(_TrainingEpochLoop):
 
     def teardown(self) -> None:
         super().teardown()
-        self._observer = ""
+        self._has_begun = False
 
     def _take_run(self, data_fetcher: _DataFetcher) -> None:
         """Take steps up to the last of the epoch, to one that scoring or a checkpoint follows, or for `SECONDS`."""

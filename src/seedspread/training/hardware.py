@@ -46,7 +46,7 @@ def claim_slot(folder: Path | None = None) -> int:
     raise AssertionError("unreachable: itertools.count is infinite")
 
 
-def make_repeatable(accelerator: str, threads: int, deterministic: bool | str = "warn") -> None:
+def make_repeatable(accelerator: str, threads: int, deterministic: bool | str) -> None:
     """Let this process train with `threads` CPU threads and, on a GPU, with deterministic kernels.
 
     `deterministic` is the Trainer's; features are extracted before there is one. The bits of a result depend on the

@@ -150,7 +150,6 @@ class StackedClassifier(Classifier):
         super().__init__(stack, first.loss, first.optimizer, first.schedule, first.keeps_probabilities)
         self.classifiers, self.recorders = list(classifiers), list(recorders)
         self.tested: list[dict[str, float]] = [{} for _ in recorders]
-        self._losses = map_over_heads(first.loss)
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
@@ -159,7 +158,7 @@ class StackedClassifier(Classifier):
     def training_step(self, batch: Batch) -> Tensor:
         features, labels = batch
         logits = self(features).float()
-        losses = self._losses(logits, labels)
+        losses = losses_of_heads(self.loss, logits, labels)
         with torch.no_grad():
             correct, seen = (logits.argmax(2) == labels).sum(1), torch.full_like(losses, labels.shape[1])
             self._train_sums += torch.stack([losses * labels.shape[1], correct, seen], 1)
@@ -173,7 +172,7 @@ class StackedClassifier(Classifier):
         features, labels = batch
         logits = self(features).float()
         labels = labels.expand(logits.shape[:2])
-        self._score_loss += torch.vmap(partial(F.cross_entropy, reduction="sum"))(logits, labels)
+        self._score_loss += losses_of_heads(partial(F.cross_entropy, reduction="sum"), logits, labels)
         self._scored.append(logits.argmax(2))
         self._labels.append(labels)
         if self.keeps_probabilities:
@@ -223,18 +222,16 @@ class StackedClassifier(Classifier):
         self.model.copy_to(head, i)
 
 
-def map_over_heads(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+def losses_of_heads(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor) -> Tensor:
     """The losses (heads,) of logits (heads, n, classes) and labels (heads, n), in few operations.
 
     By torch.vmap where it takes `loss`, else head by head. The gradients are the same bits; the value may differ in
     its last bit, since means are summed in another order.
     """
-    one_by_one = lambda logits, labels: torch.stack([*map(loss, logits, labels)])  # noqa: E731
     try:
-        torch.vmap(loss)(torch.zeros(2, 2, 2), torch.zeros(2, 2, dtype=torch.int64))
-    except Exception:  # of a user's loss, whatever it does that vmap does not take
-        return one_by_one
-    return torch.vmap(loss)
+        return torch.vmap(loss)(logits, labels)
+    except RuntimeError:  # a loss that reads its values, or draws
+        return torch.stack([*map(loss, logits, labels)])
 
 
 class StackClock(L.Callback):
