@@ -24,7 +24,8 @@ COMMANDS = {
     "power": "how many seeds show a difference",
     "tune": "search an experiment's settings and judge the best on fresh seeds",
     "sources": "the spread that each source of randomness causes alone",
-    "import": "logs of Lightning, TensorBoard, W&B, MLflow or plain tables become a study",
+    "import": "logs of Lightning, TensorBoard, W&B, MLflow, plain tables, or an exported file become a study",
+    "export": "a study as one file, to publish it or to move it; seedspread import restores it",
     "status": "how far the studies are",
     "batch_size": "the batch size that trains fastest here",
 }

@@ -1,9 +1,13 @@
 """Logs that exist already become a study: `seedspread import lightning_logs/version_* study=old metric.name=val_loss`.
 
+So do files that `seedspread export` wrote: `seedspread import docs/studies/digits.parquet`.
+
 From files alone; neither torch nor Lightning is imported.
 """
 
 import shlex
+from collections.abc import Sequence
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
@@ -23,21 +27,41 @@ from seedspread.records.logs.table import Wanted
 from seedspread.records.metric import Metric
 from seedspread.records.progress import summarise_study
 from seedspread.records.study import Study, list_studies, study_folder
+from seedspread.records.study_file import is_study_file, read_study_file, restore_study
 
 SHOWN = 8  # metrics and settings in a line
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="import")
 def main(cfg: DictConfig) -> None:
-    """Import the logs that `cfg` names into a study, and write its report."""
+    """Import the logs or exported studies that `cfg` names, and write the report of a study of logs."""
     with plain_errors():
         check_config(cfg, Import)
-        study, new = import_logs(cfg)
-        if new and cfg.report:
-            from seedspread.report.study_page import write_report  # noqa: PLC0415 - matplotlib
+        paths = [Path(text).expanduser() for text in cfg.logs]
+        if any(exported := [is_study_file(path) for path in paths]):
+            if not all(exported):
+                raise InputError(f"{paths[exported.index(False)]} is no exported study: import it by itself")
+            study = _restore(paths, cfg)
+        else:
+            study, new = import_logs(cfg)
+            if new and cfg.report:
+                from seedspread.report.study_page import write_report  # noqa: PLC0415 - matplotlib
 
-            print(f"report in {write_report(study)[0]}")
+                print(f"report in {write_report(study)[0]}")
         _suggest(study)
+
+
+def _restore(paths: Sequence[Path], cfg: DictConfig) -> Study:
+    """The last of the studies in these files, all of which are restored; InputError where one cannot be."""
+    if cfg.study is not None and len(paths) > 1:
+        raise InputError(f"study={cfg.study}: {len(paths)} studies cannot have one name; leave it out")
+    for contents in [read_study_file(path) for path in paths]:
+        study, new = restore_study(contents, Path(cfg.results), None if cfg.study is None else str(cfg.study))
+        known = len(contents.records) - len(new)
+        print(summarise_study(study, study.scan()))
+        if known:
+            print(f"{known:,} of them {'was' if known == 1 else 'were'} there already, with the same results")
+    return study
 
 
 def import_logs(cfg: DictConfig) -> tuple[Study, list[int]]:

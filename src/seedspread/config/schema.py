@@ -646,7 +646,7 @@ class Import(Schema):
     logs: list[str] = key("files, folders and patterns, typed without logs=: what has no = , or is there")
     format: Literal["auto", "lightning", "tensorboard", "wandb", "mlflow", "table"] = key("of the logs; auto: as found")
     results: str = key("folder of all studies")
-    study: str | int | None = key("folder in results/ that the runs become")
+    study: str | int | None = key("folder in results/ that the runs become; null: of an exported study, its own name")
     metric: ImportedMetric = key("what a run is scored by, at its last step; study.yaml keeps it")
     seed_from: str | None = key(
         "setting or column that holds the seed, or a regular expression over the path with one group; "
@@ -658,6 +658,12 @@ class Import(Schema):
     ignore: list[str] = key("settings and metrics to leave out: ignore=[output_dir,run_name]")
     unequal_steps: bool = key("take runs of different lengths, as early stopping leaves them")
     report: bool = key("write the report after the import")
+
+
+class Export(Schema):
+    results: str = key("folder of all studies")
+    study: str | int | list[str] | None = key("study to export, or several: study=[ONE,OTHER]")
+    folder: str = key("folder of the files: STUDY.parquet for each study")
 
 
 class Reproduce(Schema):
@@ -700,4 +706,5 @@ SCHEMAS: dict[str, type[Schema]] = {
     "status": Status,
     "batch_size": BatchSize,
     "import": Import,
+    "export": Export,
 }

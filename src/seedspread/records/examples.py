@@ -10,7 +10,7 @@ A label takes one byte up to 256 classes, else two; a probability is a float16. 
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -29,8 +29,8 @@ class ExampleIndex:
     names: Array | None = None
 
     @classmethod
-    def read(cls, path: Path) -> "ExampleIndex":
-        """The index in `path`; raises one of DAMAGED where there is none."""
+    def read(cls, path: Path | BinaryIO) -> "ExampleIndex":
+        """The index in the file `path`; raises one of DAMAGED where there is none."""
         with np.load(path, allow_pickle=False) as stored:
             return cls(stored["labels"], stored["positions"], stored.get("names"))
 
