@@ -10,7 +10,7 @@ VIEWS ?=
 CIFAR_STUDIES = $(notdir $(patsubst %/study.yaml,%,$(wildcard $(RESULTS)/cifar_*/study.yaml)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup status report compare power tune demo test test-slow lint format bench cifar-short cifar-long imagenet-probe lock clean
+.PHONY: help setup status report compare power tune demo test test-slow lint format docs bench cifar-short cifar-long imagenet-probe lock clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -60,6 +60,9 @@ format: setup  ## put the code into ruff's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: setup  ## the site of docs/ and README.md: site/index.html; a link that leads nowhere is an error
+	$(BIN)/mkdocs build --config-file docs/mkdocs/mkdocs.yml
+
 bench: setup  ## seeds an hour against rivals: table and logs/bench.json
 	$(BIN)/python -m benchmarks.run
 
@@ -80,5 +83,5 @@ imagenet-probe: setup  ## the paper's second table by linear probes; IMAGENET=PA
 lock:  ## pin the packages of pyproject.toml anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header -o requirements.lock pyproject.toml
 
-clean:  ## remove .venv and caches; results/ and data/ stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean:  ## remove .venv, site/ and caches; results/ and data/ stay
+	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache .hypothesis
