@@ -186,7 +186,10 @@ class ScoreLoader:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for start in range(0, len(self.rows), self.batch_size):
             here = slice(start, start + self.batch_size)
-            yield torch.from_numpy(self.features[self.rows[here]]).to(self.device).float(), self.labels[here]
+            features = torch.from_numpy(self.features[self.rows[here]])
+            if self.device.type == "cuda":  # from memory that the device reads by itself: the host does not wait
+                features = features.pin_memory()
+            yield features.to(self.device, non_blocking=True).float(), self.labels[here]
 
 
 class FeatureData(L.LightningDataModule):

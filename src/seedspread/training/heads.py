@@ -146,8 +146,7 @@ class StackedClassifier(Classifier):
         heads: Any = [classifier.model for classifier in classifiers]
         if not all(isinstance(head, LinearProbe) for head in heads):
             raise InputError("stack: only the heads of model=linear_probe train in one step; set stack=1")
-        stack = ProbeStack(heads).to(heads[0].weight.device)
-        super().__init__(stack, first.loss, first.optimizer, first.schedule, first.keeps_probabilities)
+        super().__init__(ProbeStack(heads), first.loss, first.optimizer, first.schedule, first.keeps_probabilities)
         self.classifiers, self.recorders = list(classifiers), list(recorders)
         self.tested: list[dict[str, float]] = [{} for _ in recorders]
 
