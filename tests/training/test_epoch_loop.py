@@ -103,13 +103,33 @@ def test_what_looks_at_single_steps_is_named(small, monkeypatch, overrides, name
     assert found == [name]
 
 
+class Scorer(L.Callback):
+    """Looks at each scored batch; `seen` are their numbers."""
+
+    def __init__(self) -> None:
+        self.seen = []
+
+    def on_validation_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        self.seen.append(batch_idx)
+
+
+def test_a_callback_that_looks_at_scored_batches_gets_each(small, monkeypatch):
+    fit, scorer = training_run.fit, Scorer()
+    one = train(small("study=one", "data.score_batch_size=200"))
+    monkeypatch.setattr(training_run, "fit", lambda c, m, d, cb, *rest: fit(c, m, d, [*cb, scorer], *rest))
+    assert same(one, train(small("study=other", "data.score_batch_size=200")))
+    assert scorer.seen == [0, 1, 2] * 2
+
+
 def test_a_signal_waits_for_no_more_than_a_run(small, monkeypatch):
     """With no time for a run each step is one: so the time is looked at in each."""
     monkeypatch.setattr("seedspread.training.epoch_loop.SECONDS", -1.0)
     calls, step = [], EpochLoop._take_step
-    monkeypatch.setattr(EpochLoop, "_take_step", lambda *given: calls.append(1) or step(*given))
+    monkeypatch.setattr(
+        EpochLoop, "_take_step", lambda *given, ends_run=False: calls.append(ends_run) or step(*given, ends_run)
+    )
     train(small())
-    assert not calls
+    assert all(calls) and len(calls) == 2 * 12 - 1
 
 
 def test_a_module_with_a_hook_of_its_own_is_named(small, monkeypatch):

@@ -9,6 +9,7 @@ from seedspread.config.streams import Streams
 from seedspread.data.augment import Augmentation
 
 PICTURES_AT_ONCE = 5000  # of an epoch that is augmented whole
+CACHED = 2**20  # bytes of an epoch's pictures that stay in a processor's cache
 
 
 class EpochOrder:
@@ -128,14 +129,14 @@ class TrainLoader(ShuffledLoader):
         return images if self.augment is None or draws is None else self.augment.apply(images, draws[chosen])
 
     def _prepare_all(self, draws: Tensor | None) -> Tensor:
-        """All pictures at once, in the order of the set: on a GPU a batch takes some fifteen kernels, the set too."""
+        """All pictures at once, in the order of the set, which takes as many operators as a batch."""
         parts = range(0, len(self.labels), PICTURES_AT_ONCE)
         return torch.cat([self._prepare(slice(begin, begin + PICTURES_AT_ONCE), draws) for begin in parts])
 
     def _has_room(self) -> bool:
-        """Whether this is a GPU with room for an epoch's pictures, twice while they are joined."""
-        device = self.images.device
-        return device.type == "cuda" and 4 * 4 * self.images.nbytes < torch.cuda.mem_get_info(device)[0]
+        """Whether a GPU has room for an epoch's pictures, twice while they are joined, or a processor's cache has."""
+        device, size = self.images.device, 4 * self.images.nbytes
+        return 4 * size < torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else size <= CACHED
 
 
 class ScoreLoader:

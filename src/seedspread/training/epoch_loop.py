@@ -6,14 +6,19 @@ counters kept, so that the bits, `global_step` and the checkpoints are those of 
 """
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
 from lightning.pytorch.loops.fetchers import _DataFetcher
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.trainer import call
+from lightning.pytorch.trainer.states import RunningStage, TrainerFn
 from lightning.pytorch.utilities import GradClipAlgorithmType
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from seedspread.training.module import Classifier
@@ -27,22 +32,27 @@ STEP_HOOKS = (
     "on_train_batch_start",
     "on_train_batch_end",
 )
+SCORE_HOOKS = ("on_validation_batch_start", "on_validation_batch_end")
 MODULE_HOOKS = (
     *STEP_HOOKS,
+    *SCORE_HOOKS,
     *("backward", "optimizer_step", "optimizer_zero_grad", "lr_scheduler_step", "configure_gradient_clipping"),
     *("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer"),
 )
 
 
 class EpochLoop(_TrainingEpochLoop):
-    """Takes the steps of an epoch in runs; the first of a fit, the last of an epoch and of a run are Lightning's own.
+    """Takes the steps of an epoch in runs; the first of a fit is Lightning's own, and the last of a run calls hooks.
 
-    So are all steps where `find_observer` names something that looks at single steps.
+    So are all steps Lightning's where `find_observer` names something that looks at single steps.
     """
 
     def __init__(self, trainer: L.Trainer) -> None:
         own = trainer.fit_loop.epoch_loop
         super().__init__(trainer, own.min_steps, own.max_steps)
+        self.val_loop: ScoringLoop = ScoringLoop(
+            trainer, TrainerFn.FITTING, RunningStage.VALIDATING, verbose=False, inference_mode=False
+        )
         self._observer: str | None = None
         self._has_begun = False
         self._checkpoints: list[Any] = []
@@ -50,33 +60,45 @@ class EpochLoop(_TrainingEpochLoop):
     def advance(self, data_fetcher: _DataFetcher) -> None:
         if not self._has_begun:
             self._has_begun, self._observer = True, find_observer(self.trainer)
+            self.val_loop.observer = find_observer(self.trainer, SCORE_HOOKS)
             self._checkpoints = [c for c in self.trainer.callbacks if hasattr(c, "is_due")]  # type: ignore[attr-defined]
-        elif self._observer is None:
+            super().advance(data_fetcher)
+        elif self._observer is not None:
+            super().advance(data_fetcher)
+        else:
             self._take_run(data_fetcher)
-        super().advance(data_fetcher)
+            batch = next(data_fetcher)[0]
+            self.batch_progress.is_last_batch = data_fetcher.done
+            self._take_step(batch, ends_run=True)
 
     def teardown(self) -> None:
         super().teardown()
         self._has_begun = False
 
     def _take_run(self, data_fetcher: _DataFetcher) -> None:
-        """Take steps up to the last of the epoch, to one that scoring or a checkpoint follows, or for `SECONDS`."""
+        """Take the steps before the last of a run: of the epoch, before scoring or a checkpoint, or after `SECONDS`."""
         trainer: Any = self.trainer
-        steps = min(trainer.num_training_batches, (trainer.val_check_batch or trainer.num_training_batches))
+        batches, done = trainer.num_training_batches, self.batch_idx + 2
+        scored_every = min(batches, trainer.val_check_batch or batches)
         ends = time.monotonic() + SECONDS
-        while (self.batch_idx + 2) % steps and self.batch_idx + 2 < trainer.num_training_batches:
+        for _ in range(min(-done % scored_every, batches - done)):
             if self.max_steps != -1 and self.global_step + 1 >= self.max_steps:
                 return
             if trainer.received_sigterm or time.monotonic() > ends or any(c.is_due() for c in self._checkpoints):
                 return
             self._take_step(next(data_fetcher)[0])
+            if not self._should_accumulate():
+                self._batches_that_stepped += 1  # after the last of a run Lightning counts
 
-    def _take_step(self, batch: Any) -> None:
+    def _take_step(self, batch: Any, ends_run: bool = False) -> None:
         """One step as Lightning takes it, with its counters: forward, zero the gradient, backward, clip, update."""
         trainer: Any = self.trainer
         module, optimizer, plugin = trainer.lightning_module, trainer.optimizers[0], trainer.precision_plugin
         progress, accumulate = self.automatic_optimization.optim_progress.optimizer, trainer.accumulate_grad_batches
         self.batch_progress.increment_ready()
+        if ends_run:
+            trainer._logger_connector.on_batch_start(batch)
+            call._call_callback_hooks(trainer, "on_train_batch_start", batch, self.batch_idx)
         self.batch_progress.increment_started()
         if batch[0].device != module.device:
             batch = trainer.strategy.batch_to_device(batch)
@@ -95,16 +117,47 @@ class EpochLoop(_TrainingEpochLoop):
                 plugin.clip_gradients(optimizer, trainer.gradient_clip_val, algorithm)
             optimizer.step()
             progress.step.increment_completed()
-            self._batches_that_stepped += 1
         self.batch_progress.increment_processed()
         self.update_lr_schedulers("step", update_plateau_schedulers=False)
+        if ends_run:
+            if self._num_ready_batches_reached():
+                self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
+            outputs = {"loss": loss.detach()}
+            call._call_callback_hooks(trainer, "on_train_batch_end", outputs, batch, self.batch_idx)
+            trainer._logger_connector.on_batch_end()
         self.batch_progress.increment_completed()
+        if ends_run:
+            trainer._logger_connector.update_train_step_metrics()
 
 
-def find_observer(trainer: Any) -> str | None:
+class ScoringLoop(_EvaluationLoop):
+    """Scores batch after batch without hooks between them, where `find_observer` names nothing that looks at them."""
+
+    observer: str | None = "a step of training"  # before which nothing is known of the callbacks
+
+    def _evaluation_step(self, batch: Any, batch_idx: int, dataloader_idx: int, dataloader_iter: Any) -> None:
+        if self.observer is not None:
+            super()._evaluation_step(batch, batch_idx, dataloader_idx, dataloader_iter)
+            return
+        trainer: Any = self.trainer
+        module = trainer.lightning_module
+        self.batch_progress.increment_ready()
+        self.batch_progress.increment_started()
+        if batch[0].device != module.device:
+            batch = trainer.strategy.batch_to_device(batch)
+        with trainer.precision_plugin.val_step_context():
+            module.validation_step(batch)
+        self.batch_progress.increment_processed()
+        self.batch_progress.increment_completed()
+        self._has_run = True
+        if not self.batch_progress.is_last_batch and trainer.received_sigterm:
+            raise SIGTERMException
+
+
+def find_observer(trainer: Any, hooks: Iterable[str] = STEP_HOOKS) -> str | None:
     """What needs each step of a fit for itself, by name; None where steps may be taken in runs.
 
-    That is another module than the project's own, a callback with a hook of `STEP_HOOKS` that does not say
+    That is another module than the project's own, a callback with one of the `hooks` that does not say
     `every_step = False`, several processes, a scaled precision, a profiler, and schedules of scoring by other counts
     than those of an epoch.
     """
@@ -115,7 +168,7 @@ def find_observer(trainer: Any) -> str | None:
         if is_overridden(hook, module, L.LightningModule):
             return f"{type(module).__name__}.{hook}"
     for callback in trainer.callbacks:
-        for hook in STEP_HOOKS:
+        for hook in hooks:
             if getattr(callback, "every_step", True) and is_overridden(hook, callback, L.Callback):
                 return f"{type(callback).__name__}.{hook}"
     if trainer.world_size > 1 or len(trainer.optimizers) != 1:
