@@ -80,6 +80,31 @@ def test_backticks_make_code_and_a_single_one_does_not():
     assert r"| `a\|b` |" in parts_to_markdown(Table(["x"], [["`a|b`"]]))
 
 
+def test_sections_have_addresses_that_github_gives_them_too():
+    sections = [Section('What is a "black swan"?', [], "Swans"), Section("a_b + c", []), Section("a_b + c", [])]
+    document = Document("t", sections=sections, up="../index.html")
+    assert document.anchors[:2] == ["what-is-a-black-swan", "a_b--c"] and len(set(document.anchors)) == 3
+    html = Reader(render_html(document, Path()).partition("</style>")[2])
+    assert html.tags.count("nav") == 1 and html.text.split()[:3] == ["All", "studies", "Swans"]
+    assert "<nav" not in render_html(Document("t", sections=sections[:1]), Path())
+
+
+def test_a_page_is_dark_on_a_dark_screen_alone_and_prints_no_navigation():
+    page = render_html(Document("t"), Path())
+    assert "@media screen and (prefers-color-scheme: dark)" in page and "nav { display: none }" in page
+    assert not re.search(r"url\(|@import|<script|<link", page)
+
+
+def test_pictures_keep_their_colours_on_a_dark_page(tmp_path):
+    for name in ("scores", "cats"):
+        (tmp_path / f"{name}.svg").write_text('<svg width="403.2pt" height="1pt"/>')
+    parts = [Figure("scores", "x", "a study"), Figure("cats", "y", pictures=True)]
+    page = render_html(Document("t", parts=parts), tmp_path)
+    assert (
+        '<figure><img alt="scores of a study" style="--inches: 5.6"' in page and '<figure class="pictures"><img' in page
+    )
+
+
 def test_every_part_is_rendered_in_both(tmp_path):
     (tmp_path / "scores.svg").write_text("<svg/>")
     parts = [

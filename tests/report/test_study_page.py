@@ -51,10 +51,12 @@ def test_every_file_is_there_and_the_page_needs_no_network(study):
         "seeds.csv",
         "seeds.parquet",
         "curves.parquet",
+        "summary.json",
     } <= names
     text = page.read_text()
     assert text.count('src="data:image/svg+xml;base64,') == len(figures) and not re.search(r'src="(?!data:)', text)
-    assert set(re.findall(r'href="([^"]+)"', text)) == {"https://arxiv.org/abs/2109.08203"}
+    addresses = set(re.findall(r'href="([^"#]+)"', text))
+    assert addresses == {"https://arxiv.org/abs/2109.08203", "../../index.html"}
 
 
 @pytest.mark.draws

@@ -9,6 +9,7 @@ their own: one of them hides a difference of means, and the difference in rates 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -52,11 +53,9 @@ class ArmComparison:
     paired: Difference | None
     correlation: float
     correlation_interval: Interval
-    p_permutation: float
+    permutations: st.Permutations | None
     improvement: float
     improvement_interval: Interval
-    dominance: float
-    dominated: float
     effect: float
     effect_interval: Interval
     std_ratio: float
@@ -81,6 +80,30 @@ class ArmComparison:
         """How differences are written: by the standard error of the difference, or another `error`."""
         largest = max(float(np.abs(arm.scores).max()) for arm in (self.baseline, self.candidate))
         return Digits.of_error(self.metric, self.primary.error if error is None else error, largest)
+
+    @cached_property
+    def p_permutation(self) -> float:
+        """The p of the permutation test; with that of the order it is most of a comparison's time, on demand."""
+        one, other = self.baseline.scores, self.candidate.scores
+        if self.pairing.places:
+            return st.sign_flip_test(one[self.pairing.places[0]], other[self.pairing.places[1]])
+        return (self.permutations or st.permute_arms(one, other)).p
+
+    @cached_property
+    def _orders(self) -> tuple[float, float]:
+        sign = self.metric.sign
+        one, other = sign * self.baseline.scores, sign * self.candidate.scores
+        return st.almost_stochastic_order(one, other, alpha=ALPHA / self.candidates / 2)
+
+    @property
+    def dominance(self) -> float:
+        """How far the candidate is from being stochastically larger than the baseline, from 0 to 1."""
+        return self._orders[0]
+
+    @property
+    def dominated(self) -> float:
+        """The same for the baseline over the candidate."""
+        return self._orders[1]
 
     @property
     def primary(self) -> Difference:
@@ -233,12 +256,11 @@ def _compare(
     effect, effect_interval = st.effect_size(one, other)
     ratio, ratio_interval = st.std_ratio(other, one)
     if pairs.places:
-        paired, p_permutation = st.paired_t_test(a, b), st.sign_flip_test(a, b)
+        paired, permutations = st.paired_t_test(a, b), None
         welch = st.welch_test(one, other, cautious=needs_caution(len(one), len(other)))
     else:
         paired = None
-        welch, p_permutation = unpaired_test(one, other)
-    dominance, dominated = st.almost_stochastic_order(sign * one, sign * other, alpha=ALPHA / candidates / 2)
+        welch, permutations = unpaired_test(one, other)
     return ArmComparison(
         baseline=baseline,
         candidate=candidate,
@@ -247,11 +269,9 @@ def _compare(
         paired=paired,
         correlation=r,
         correlation_interval=r_interval,
-        p_permutation=p_permutation,
+        permutations=permutations,
         improvement=improvement,
         improvement_interval=improvement_interval,
-        dominance=dominance,
-        dominated=dominated,
         effect=effect,
         effect_interval=effect_interval,
         std_ratio=ratio,
@@ -266,11 +286,10 @@ def _compare(
     )
 
 
-def unpaired_test(one: Array, other: Array) -> tuple[Difference, float]:
-    """Welch's test of two arms, and the p of its permutations, which in arms of unequal size it has to pass as well."""
-    permutations = st.permute_arms(one, other)
-    unequal = permutations if len(one) != len(other) else None
-    return st.welch_test(one, other, cautious=needs_caution(len(one), len(other)), permutations=unequal), permutations.p
+def unpaired_test(one: Array, other: Array) -> tuple[Difference, st.Permutations | None]:
+    """Welch's test of two arms, and its permutations, which in arms of unequal size it has to pass as well."""
+    unequal = st.permute_arms(one, other) if len(one) != len(other) else None
+    return st.welch_test(one, other, cautious=needs_caution(len(one), len(other)), permutations=unequal), unequal
 
 
 def needs_caution(one: int, other: int) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from seedspread.report.agreement import Agreement, SeedMap
@@ -16,18 +17,23 @@ from seedspread.report.drawing import (
     COLUMN,
     GREEN,
     GREY,
+    LEGEND_ROW,
     MANY,
     ORANGE,
     Drawing,
     draw_legend,
     escape_math,
+    legend_rows,
     save_figures,
+    write_title,
 )
 from seedspread.statistics import Array
 
 NUMBERED = 60  # seeds whose numbers stand in a map
-ACROSS = 6  # pictures in a row
+ACROSS = 4  # pictures in a row
+PICTURED = 5.3  # inches
 CELL = 96  # pixels of a picture's side
+PICTURES = "unstable_examples"
 LONGEST = 14  # letters of a label: more would touch the next picture's
 
 
@@ -40,23 +46,40 @@ class Drawn(NamedTuple):
 
 def seed_map(drawn: Drawn) -> Figure:
     """A map of seeds: the squared distance of two seeds stands for their churn, as far as a plane can show it."""
-    fig = Figure(figsize=(COLUMN * 1.3, COLUMN * 0.9))
-    ax = fig.add_axes((0.1, 0.1, 0.88, 0.83))
+    fig = Figure(figsize=(COLUMN, COLUMN * 0.9))
     if (seeds := drawn.seeds) is None:
         return fig
-    for (name, numbers), places, colour in zip(_groups(seeds), _split(seeds), _colours(seeds), strict=True):
+    groups = _groups(seeds)
+    head = 20 + LEGEND_ROW * (legend_rows([name for name, _ in groups]) if len(groups) > 1 else 0)
+    ax = fig.add_axes((0.15, 0.12, 0.83, 0.88 - head / 72 / fig.get_figheight()))
+    for (name, _), places, colour in zip(groups, _split(seeds), _colours(seeds), strict=True):
         ax.plot(*places.T, "o", color=colour, markersize=4, alpha=0.6, rasterized=len(places) > MANY, label=name)
-        if len(seeds.seeds) <= NUMBERED:
-            for (x, y), seed in zip(places.tolist(), numbers.tolist(), strict=True):
-                ax.annotate(f" {seed}", (x, y), fontsize="x-small", color=GREY, va="bottom")
-    if len(_groups(seeds)) > 1:
-        draw_legend(ax)
     ax.set_aspect("equal", "datalim")
+    if len(seeds.seeds) <= NUMBERED:
+        _number(ax, seeds)
+    if len(groups) > 1:
+        draw_legend(ax)
     for axis, share, which in zip((ax.xaxis, ax.yaxis), seeds.shares, ("first", "second"), strict=True):
         axis.set_label_text(f"{which} axis: {100 * share:.0f} % of all differences")
     thinned = f", {len(seeds.seeds):,} drawn at random" if len(seeds.seeds) < seeds.total else ""
-    ax.set_title(f"{seeds.total:,} seeds{thinned}")
+    write_title(ax, f"{seeds.total:,} seeds{thinned}")
     return fig
+
+
+def _number(ax: Axes, seeds: SeedMap) -> None:
+    """Write their numbers beside seeds, from the outer ones to the inner, where they cover no seed and no number."""
+    ax.apply_aspect()
+    dots = 72 / ax.figure.dpi * ax.transData.transform(seeds.places)  # in points
+    taken = [(x - 2, y - 2, x + 2, y + 2) for x, y in dots.tolist()]
+    order = np.argsort(-np.square(seeds.places - seeds.places.mean(axis=0)).sum(axis=1), kind="stable")
+    numbers = np.concatenate([numbers for _, numbers in seeds.groups])
+    for i in order.tolist():
+        text = str(numbers[i])
+        box = dots[i, 0] + 2.5, dots[i, 1] + 1, dots[i, 0] + 3 + 4.6 * len(text), dots[i, 1] + 8
+        if not any(box[0] < x1 and x0 < box[2] and box[1] < y1 and y0 < box[3] for x0, y0, x1, y1 in taken):
+            taken.append(box)
+            place = tuple(seeds.places[i])
+            ax.annotate(text, place, (2.5, 1.5), textcoords="offset points", fontsize=7, color=GREY)
 
 
 def _groups(seeds: SeedMap) -> list[tuple[str, Array]]:
@@ -88,7 +111,7 @@ def unstable_examples(drawn: Drawn) -> Figure:
     pictures = [] if found.pictures is None else found.pictures.pictures
     rows = math.ceil(len(pictures) / ACROSS)
     height, width = CELL * 1.95, CELL * 1.5
-    fig = Figure(figsize=(COLUMN * 1.55, COLUMN * 1.55 * rows * height / (ACROSS * width)))
+    fig = Figure(figsize=(PICTURED, PICTURED * rows * height / (ACROSS * width)))
     ax = fig.add_axes((0, 0, 1, 1))  # a layout to be found takes half a second
     # One image of all pictures: axes of their own take a second.
     canvas = np.full((round(rows * height), round(ACROSS * width), 3), 255, np.uint8)
@@ -98,7 +121,7 @@ def unstable_examples(drawn: Drawn) -> Figure:
             shown = _enlarge(picture)
             canvas[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
         true = "" if found.truth is None else escape_math(_name(found, int(found.truth[example])))
-        ax.text(left, top + CELL + 3, true and f"true: {true}", va="top", fontsize=8, fontweight="bold")
+        ax.text(left, top + CELL + 3, true and f"true: {true}", va="top", fontsize=7.5, fontweight="bold")
         shares = ((k, 100 * count / len(found.seeds)) for k, count in given_labels(found, example))
         given = escape_math("\n".join(f"{_name(found, k)}: {share:.0f} %" for k, share in shares))
         ax.text(left, top + CELL + 19, given, va="top", fontsize=7.5, color=GREY, linespacing=1.1)
@@ -125,10 +148,12 @@ def reliability(drawn: Drawn) -> Figure:
     below it. Dots are of all seeds together; the band is ± 1 std over seeds, drawn where half of them have at least ten
     examples in a bin. Below, the share of examples in each bin.
     """
-    fig = Figure(figsize=(COLUMN, COLUMN * 0.95))
-    ax, below = fig.add_axes((0.11, 0.36, 0.87, 0.58)), fig.add_axes((0.11, 0.1, 0.87, 0.2))
-    ax.plot([0, 100], [0, 100], color=GREY, linewidth=0.8, linestyle="--")
     known = [found for found in drawn.several if found.calibration is not None]
+    head = 20 + LEGEND_ROW * len(known)
+    fig = Figure(figsize=(COLUMN, COLUMN * 0.95))
+    top = 0.64 - head / 72 / fig.get_figheight()
+    ax, below = fig.add_axes((0.14, 0.36, 0.84, top)), fig.add_axes((0.14, 0.12, 0.84, 0.2))
+    ax.plot([0, 100], [0, 100], color=GREY, linewidth=0.8, linestyle="--")
     for i, (found, colour) in enumerate(zip(known, cycle((BLUE, ORANGE, GREEN, GREY)), strict=False)):
         assert found.calibration is not None
         curve = found.calibration.reliability
@@ -139,7 +164,7 @@ def reliability(drawn: Drawn) -> Figure:
         edges = np.linspace(0, 100, len(curve.share) + 1)
         width = edges[1] / (len(known) + 0.5)
         below.bar(edges[:-1] + (i + 0.25) * width, 100 * curve.share, width, align="edge", color=colour, alpha=0.7)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderpad=0.2, ncols=2)
+    draw_legend(ax)
     ax.set(xlim=(0, 100), ylim=(0, 100), ylabel="accuracy, %", xticklabels=[])
     below.set(xlim=(0, 100), xlabel="confidence of the predicted label, %", ylabel="examples, %")
     return fig
@@ -155,5 +180,5 @@ def draw_agreement(several: Sequence[Agreement], folder: Path) -> dict[str, str]
     if any(found.calibration is not None for found in several):
         figures["reliability"] = reliability
     if len(several) == 1 and several[0].pictures is not None:
-        figures["unstable_examples"] = unstable_examples
+        figures[PICTURES] = unstable_examples
     return save_figures(figures, Drawn(several, seeds), folder)

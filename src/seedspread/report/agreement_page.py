@@ -6,7 +6,7 @@ from pathlib import Path
 
 from seedspread.records.files import combined_folder, draft_folder, unwritable_error
 from seedspread.report.agreement import Agreement, BetweenStudies, in_common_terms
-from seedspread.report.agreement_figures import draw_agreement
+from seedspread.report.agreement_figures import PICTURES, draw_agreement
 from seedspread.report.agreement_words import (
     agreement_words,
     between_words,
@@ -25,7 +25,7 @@ MOST_PAIRS = 6  # of studies; of more only the first is compared with the others
 
 def agreement_section(several: Sequence[Agreement], captions: Mapping[str, str]) -> Section:
     """Do the seeds agree? Of one study all there is, of several their churn within and between; empty for none."""
-    return Section("Do the seeds agree?", agreement_parts(several, captions))
+    return Section("Do the seeds agree?", agreement_parts(several, captions), "Agreement")
 
 
 def agreement_parts(several: Sequence[Agreement], captions: Mapping[str, str]) -> list[Part]:
@@ -33,7 +33,8 @@ def agreement_parts(several: Sequence[Agreement], captions: Mapping[str, str]) -
     if not several:
         return []
     parts: list[Part]
-    drawn = {name: Figure(name, caption) for name, caption in captions.items()}
+    whose = " and ".join(f"{found.name}, {len(found.seeds):,} seeds" for found in several)
+    drawn = {name: Figure(name, caption, whose, name == PICTURES) for name, caption in captions.items()}
     if len(several) > 1:
         parts = [*map(Paragraph, side_by_side_words(several)), *side_by_side_tables(several)]
         return [*parts, *(drawn[name] for name in ("reliability", "seed_map") if name in drawn)]
@@ -42,8 +43,8 @@ def agreement_parts(several: Sequence[Agreement], captions: Mapping[str, str]) -
     parts += filter(None, [class_table(found), ensemble_table(several)])
     parts += [drawn[name] for name in ("reliability", "seed_map") if name in drawn]
     parts.append(Paragraph(unstable_words(found)))
-    if "unstable_examples" in drawn:
-        parts.append(drawn["unstable_examples"])
+    if PICTURES in drawn:
+        parts.append(drawn[PICTURES])
     elif len(found.unstable):
         parts.append(unstable_table(found))
     return parts

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from seedspread.records.files import draft_folder, unwritable_error
-from seedspread.report.drawing import BLUE, ORANGE, STYLE, escape_math, save_figure
+from seedspread.report.drawing import BLUE, COLUMN, ORANGE, ROW, STYLE, draw_legend, save_figure, write_title
 from seedspread.training.batch_size import Measurement  # noqa: TID253 - the type, without torch
 
 MIB = 2**20
@@ -26,7 +26,7 @@ def table_line(one: Measurement) -> str:
 @mpl.rc_context(STYLE)
 def draw_figure(found: Sequence[Measurement], choice: Measurement, name: str) -> Figure:
     """Pictures a second, and below peak memory, by batch size; the recommended one marked."""
-    fig = Figure(figsize=(5.6, 4.6), layout="constrained")
+    fig = Figure(figsize=(COLUMN, 1.5 * ROW), layout="constrained")
     top, below = fig.subplots(2, 1, sharex=True)
     batches = [one.batch for one in found]
     top.plot(batches, [one.rate for one in found], color=BLUE, marker=".")
@@ -40,8 +40,8 @@ def draw_figure(found: Sequence[Measurement], choice: Measurement, name: str) ->
     for ax, label in ((top, "pictures a second"), (below, "peak memory, MiB")):
         ax.set_ylim(0, 1.08 * ax.dataLim.ymax)
         ax.set_ylabel(label)
-    top.set_title(escape_math(name))
-    top.legend(loc="lower right")
+    draw_legend(top)
+    write_title(top, name)
     return fig
 
 

@@ -276,7 +276,7 @@ def butterfly_figure(found: Butterfly) -> figure.Figure:
     """Std and churn over the epoch of the flip, with 95 % intervals; bands for another seed."""
     metric = found.seeds.found.metric
     panels = 1 if found.seeds.churn is None else 2
-    fig = figure.Figure(figsize=(COLUMN * (1.4 if panels > 1 else 1), ROW), layout="constrained")
+    fig = figure.Figure(figsize=(COLUMN * (1.25 if panels > 1 else 1), ROW), layout="constrained")
     axes = fig.subplots(1, panels, squeeze=False)[0]
     unit = f", {metric.difference_symbol}" if metric.difference_symbol else ""
     _draw_over_epochs(axes[0], found, [(s.std, s.std_interval) for s in found.rows])

@@ -13,7 +13,7 @@ from seedspread.decide.decision import Contest, Decision
 from seedspread.records.files import draft_folder, unwritable_error
 from seedspread.report.decision_words import WORDS, Cost, level_note, notes, task_rows, verdict_line
 from seedspread.report.document import Bullets, Document, Figure, Part, Section, Table, write_document
-from seedspread.report.drawing import BLUE, GREY, ORANGE, STYLE, escape_math, save_figure
+from seedspread.report.drawing import BLUE, COLUMN, GREY, ORANGE, STYLE, draw_legend, save_figure, write_title
 from seedspread.report.labels import with_unit
 from seedspread.statistics import Outcome
 
@@ -71,11 +71,10 @@ def looks_table(contest: Contest) -> pd.DataFrame:
 
 def draw_decision(contests: Sequence[Contest]) -> Drawn:
     """The interval of each candidate over pairs of seeds, with 0, ± worth, and the look that decided."""
-    fig = Drawn(figsize=(6.4, 0.4 + 3.1 * len(contests)), layout="constrained")
+    fig = Drawn(figsize=(COLUMN * 1.1, 3.0 * len(contests)), layout="constrained")
     axes = fig.subplots(len(contests), 1, squeeze=False)[:, 0]
     for ax, contest in zip(axes, contests, strict=True):
         d = contest.overall
-        ax.set_title(f"{escape_math(d.candidate)} against {escape_math(d.baseline)}: {WORDS[d.outcome]}")
         ax.axhline(0, color="black", linewidth=0.8)
         if d.worth is not None:
             ax.axhspan(-d.worth, d.worth, color=GREY, alpha=0.12, linewidth=0, label="± worth")
@@ -83,8 +82,8 @@ def draw_decision(contests: Sequence[Contest]) -> Drawn:
         ax.set_xlabel("pairs of seeds")
         what = "difference" if d.metric.name in ("score", "val/acc") else f"difference of {d.metric.name}"
         ax.set_ylabel(with_unit(what, d.metric.difference_symbol))
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4)  # titles of two arms are long
+        draw_legend(ax)
+        write_title(ax, f"{d.candidate} against {d.baseline}: {WORDS[d.outcome]}")
     return fig
 
 

@@ -9,11 +9,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 TEMPLATES = Path(__file__).parent / "templates"
+COLUMN = 4.2  # inches: the width of a figure that a telephone shows in full, its text as large as the page's notes
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure whose files NAME.png and NAME.svg lie beside the page."""
+    """A figure whose files NAME.png and NAME.svg lie beside the page; `of` says whose it is, for who cannot see it.
+
+    Of `pictures` the colours are what is shown: a dark page leaves them as they are.
+    """
 
     name: str
     caption: str
+    of: str = ""
+    pictures: bool = False
+
+    @property
+    def alt(self) -> str:
+        return " ".join(filter(None, (self.name.replace("_", " "), self.of and f"of {self.of}")))
 
 
 @dataclass(frozen=True)
@@ -91,27 +102,89 @@ Part = Paragraph | Note | Bullets | Table | Figure | Code
 
 @dataclass(frozen=True)
 class Section:
+    """`short` is its name in the navigation, and of the answer at the top of the page that it explains."""
+
     title: str
     parts: Sequence[Part]
+    short: str = ""
+
+
+@dataclass(frozen=True)
+class AnswerLine:
+    """An answer in a few words, and what qualifies it; `of` names the study where a page has several."""
+
+    answer: str
+    detail: str = ""
+    of: str = ""
+    known: bool = True
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer at the top of a page, explained by the section of the same short name where there is one."""
+
+    short: str
+    lines: Sequence[AnswerLine]
 
 
 @dataclass(frozen=True)
 class Document:
-    """A page: its title, the answer in a sentence or two (`lead`), what stands below it, and sections."""
+    """A page: its title, the answer in a sentence or two (`lead`), answers in a strip, what stands below, and sections.
+
+    `up` is the address of the page that lists this one.
+    """
 
     title: str
     lead: Sequence[str] = ()
     parts: Sequence[Part] = ()
     sections: Sequence[Section] = ()
+    answers: Sequence[Answer] = ()
+    up: str = ""
+
+    @property
+    def anchors(self) -> list[str]:
+        """The address of each section on the page: the one that GitHub gives to its heading in Markdown."""
+        found: list[str] = []
+        for section in self.sections:
+            anchor = re.sub(r"[^\w -]", "", section.title.lower()).replace(" ", "-") or "section"
+            found.append(anchor if anchor not in found else f"{anchor}-{len(found)}")
+        return found
+
+    @property
+    def navigation(self) -> list[tuple[str, str]]:
+        """The short name and the address of each section; of several with one name the first."""
+        found: dict[str, str] = {}
+        for section, anchor in zip(self.sections, self.anchors, strict=True):
+            found.setdefault(section.short or section.title, anchor)
+        return list(found.items())
+
+    def anchor_of(self, answer: Answer) -> str:
+        """The address of the section that explains an answer; empty where there is none."""
+        anchor = dict(self.navigation).get(answer.short)
+        return f"#{anchor}" if anchor else ""
+
+
+class Drawing(NamedTuple):
+    """A figure within a page: its SVG in base64, and its width in inches."""
+
+    data: str
+    inches: float
 
 
 def render_html(document: Document, folder: Path) -> str:
     """The document as one HTML file, with its figures, NAME.svg in `folder`, as data within it."""
 
-    def figure_data(name: str) -> str:
-        return base64.b64encode((folder / f"{name}.svg").read_bytes()).decode()
+    def drawing(name: str) -> Drawing:
+        svg = (folder / f"{name}.svg").read_bytes()
+        width = re.search(rb'<svg[^>]* width="([\d.]+)pt"', svg[:2000])
+        return Drawing(base64.b64encode(svg).decode(), round(float(width[1]) / 72, 2) if width else COLUMN)
 
-    return _HTML.get_template("page.html.j2").render(document=document, figure_data=figure_data)
+    return render_page("page.html.j2", document=document, drawing=drawing)
+
+
+def render_page(template: str, **values: object) -> str:
+    """A template of HTML with these values, all of them escaped."""
+    return _HTML.get_template(template).render(**values)
 
 
 def render_markdown(document: Document) -> str:
@@ -153,6 +226,13 @@ def _inline_html(text: Text) -> Markup:
     return Markup("").join(Markup("<code>{}</code>").format(p) if i % 2 else escape(p) for i, p in enumerate(parts))
 
 
+def _number_html(text: Text) -> Markup:
+    """A cell that holds a number, which may break before a bracket alone."""
+    if isinstance(text, str):
+        return _inline_html(re.sub(r" (?!\()", "\u00a0", text))
+    return _inline_html(text)
+
+
 def _inline_markdown(text: Text, in_table: bool = False) -> Markup:
     if isinstance(text, tuple):
         return Markup("").join(_inline_markdown(part, in_table) for part in text)
@@ -179,3 +259,4 @@ def _environment(inline: object) -> Environment:
 
 
 _HTML, _MARKDOWN = _environment(_inline_html), _environment(_inline_markdown)
+_HTML.filters["number"] = _number_html

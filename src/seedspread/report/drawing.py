@@ -1,5 +1,7 @@
 """What all figures have in common: style, panels, bands, files."""
 
+import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -17,7 +19,9 @@ from seedspread.statistics import Array, Bands, Interval
 
 T = TypeVar("T")
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#5f5f5f"
-COLUMN, ROW = 5.6, 3.1  # inches
+COLUMN, ROW = 4.2, 2.5  # inches: text of 8 points is legible where a telephone shows a column in full
+LINE = 50  # letters across a column
+LEGEND_ROW = 11.5  # points
 MANY = 500  # points; more are drawn as pixels in an SVG
 STYLE: Any = {
     "axes.axisbelow": True,
@@ -27,12 +31,14 @@ STYLE: Any = {
     "axes.titlelocation": "left",
     "axes.titlesize": "medium",
     "figure.dpi": 110,
-    "font.size": 9,
+    "font.size": 8.5,
     "grid.color": "#e6e6e6",
     "legend.frameon": False,
-    "legend.fontsize": "small",
-    "savefig.dpi": 160,
+    "legend.fontsize": 8,
+    "savefig.dpi": 200,
     "svg.hashsalt": "seedspread",  # the same study gives the same file
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
 }
 
 
@@ -67,13 +73,43 @@ def escape_math(name: str) -> str:
     return name.replace("$", r"\$")
 
 
+def wrap_label(name: str, letters: int = 22) -> str:
+    """A name beside an axis, in lines so short that they leave room for what is drawn."""
+    return "\n".join(escape_math(line) for part in name.split("\n") for line in textwrap.wrap(part, letters))
+
+
 def set_title(ax: Axes, found: Findings, more: str = "") -> None:
-    ax.set_title(f"{escape_math(found.name)}, {found.n:,} seed{'s' * (found.n > 1)}{more}")
+    """Title the axes with study and seeds; above the legend, which is drawn before."""
+    write_title(ax, f"{found.name}, {found.n:,} seed{'s' * (found.n > 1)}{more}")
+
+
+def write_title(ax: Axes, title: str) -> None:
+    """Write a title above the legend, in as many lines as it takes."""
+    legend = ax.get_legend()
+    labels = [text.get_text() for text in legend.get_texts()] if legend else []
+    ax.set_title(escape_math(textwrap.fill(title, LINE)), pad=5 + LEGEND_ROW * legend_rows(labels))
+
+
+def legend_columns(labels: Sequence[str]) -> int:
+    """As many as fit into the width of a column."""
+    letters, most = [len(label) + 6 for label in labels], 1.1 * LINE
+    return len(labels) if sum(letters) <= most else max(1, min(len(labels), int(most / max(letters))))
+
+
+def legend_rows(labels: Sequence[str]) -> int:
+    """The lines of a legend of these labels."""
+    return math.ceil(len(labels) / legend_columns(labels)) if labels else 0
 
 
 def draw_legend(ax: Axes) -> None:
-    """Draw the legend beside the title, where it covers no data."""
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.985), ncols=4, borderpad=0, columnspacing=1.0, handlelength=1.4)
+    """Draw the legend above the axes, where it covers no data and crosses no title; none where nothing has a label."""
+    _, labels = ax.get_legend_handles_labels()
+    if not labels:
+        return
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(0.0, 0.985), ncols=legend_columns(labels),
+        borderpad=0, borderaxespad=0.4, columnspacing=1.0, handlelength=1.4, labelspacing=0.3,
+    )  # fmt: skip
 
 
 def use_log_ticks(axis: Axis, subs: Sequence[float] = (1, 2, 5)) -> None:
@@ -106,16 +142,16 @@ def draw_bands(ax: Axes, x: Array, band: Bands, around: Array | float = 0.0, see
 @mpl.rc_context(STYLE)
 def draw_dots(rows: Sequence[tuple[str, float, Interval, str]], what: str) -> Figure:
     """A row for each label, value, interval and colour: a dot, and a line for a known interval, on an axis from 0."""
-    fig = Figure(figsize=(COLUMN * 1.4, 1.1 + 0.42 * len(rows)), layout="constrained")
+    fig = Figure(figsize=(COLUMN * 1.1, 0.9 + 0.42 * len(rows)), layout="constrained")
     ax = fig.subplots()
     for row, (_, value, interval, colour) in enumerate(rows):
         if interval.is_known:
             ax.plot(interval, [row, row], color=colour, linewidth=2)
         ax.plot([value], [row], "o", color=colour)
-    ax.set_yticks(range(len(rows)), [escape_math(label) for label, *_ in rows])
+    ax.set_yticks(range(len(rows)), [wrap_label(label) for label, *_ in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xlim(left=0)
-    ax.set_xlabel(what)
+    ax.set_xlabel(textwrap.fill(what, LINE))
     return fig
 
 

@@ -5,12 +5,14 @@ The docstring of a figure is its caption on the page.
 
 import math
 from collections.abc import Sequence
+from itertools import permutations
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from seedspread import statistics as st
@@ -18,21 +20,24 @@ from seedspread.decide.arms import Arm
 from seedspread.records.metric import Metric
 from seedspread.report.drawing import (
     BLUE,
+    COLUMN,
     GREEN,
     GREY,
     MANY,
     ORANGE,
+    ROW,
     STYLE,
     draw_bands,
     draw_columns,
     draw_dots,
     draw_legend,
-    escape_math,
     make_panels,
     save_figures,
     set_title,
     use_integer_ticks,
     use_log_ticks,
+    wrap_label,
+    write_title,
 )
 from seedspread.report.findings import Findings, pair_scores
 from seedspread.report.labels import label, with_unit
@@ -40,6 +45,9 @@ from seedspread.report.study_words import TITLE_SEED
 from seedspread.statistics import Array
 
 MARKED_SEEDS = (0, 42, TITLE_SEED)
+FEW = 10  # seeds: fewer are dots, not bars
+MOST_BINS = 80
+LETTER = 0.0165  # of the width of a column's axes: a letter of a label
 LOSSES = ("val/loss", "train/loss")
 
 
@@ -53,14 +61,15 @@ def learning_curves(several: Sequence[Findings]) -> Figure:
     limits = []
     for (top, below), found in zip(axes.T, several, strict=True):
         points, band = found.points, st.bands(found.curves)
-        set_title(top, found)
         below.set_xlabel(found.scores.axis)
         top.set_ylabel(label(found.scores))
         below.set_ylabel(f"{found.digits.difference_suffix} from the mean".strip())
+        if len(points):
+            draw_bands(top, points, band, seeds=np.isfinite(found.curves).sum(axis=0))
+            draw_legend(top)
+        set_title(top, found)
         if not len(points):
             continue
-        draw_bands(top, points, band, seeds=np.isfinite(found.curves).sum(axis=0))
-        draw_legend(top)
         draw_bands(below, points, band, around=band.mean)
         use_integer_ticks(top, below)
         late = slice(-max(2, len(points) // 4), None)
@@ -76,78 +85,141 @@ def losses(several: Sequence[Findings]) -> Figure:
     shown = [name for name in LOSSES if any(len(found.scores.logged(name)[0]) for found in several)]
     fig, axes = make_panels(several, rows=len(shown))
     for column, found in zip(axes.T, several, strict=True):
-        set_title(column[0], found)
         for ax, name in zip(column, shown, strict=True):
             points, curves = found.scores.logged(name)
             ax.set_ylabel(label(found.scores, name))
             if len(points):
                 draw_bands(ax, points, st.bands(curves), seeds=np.isfinite(curves).sum(axis=0))
         draw_legend(column[0])
+        set_title(column[0], found)
         use_integer_ticks(*column)
         column[-1].set_xlabel(found.scores.axis)
     return fig
 
 
 def histogram(several: Sequence[Findings]) -> Figure:
-    """Final scores of all seeds with their density, the normal distribution of the same mean and std, and the
-    worst, best and well-known seeds.
+    """Final scores of all seeds, with their density and the normal distribution of the same mean and std at the scale
+    of the bars, and the worst, best and well-known seeds. Fewer than ten seeds are dots, one each.
     """
     # The paper's figures 2 and 3. Axes have the same width, so that spreads compare; the title counts the outliers.
     fig, axes = make_panels(several)
+    fig.set_figheight(1.25 * ROW)  # room for the labels of seeds
     bulks = [np.delete(found.scores.final, found.outliers) for found in several]
-    all_edges = [_edges(bulk, found.step) for found, bulk in zip(several, bulks, strict=True)]
+    all_edges = [bin_edges(bulk, found.step) for found, bulk in zip(several, bulks, strict=True)]
     half = max(max(0.6 * np.ptp(edges), 3 * found.step) for found, edges in zip(several, all_edges, strict=True))
     for ax, found, bulk, edges in zip(axes[0], several, bulks, all_edges, strict=True):
         middle = (edges[0] + edges[-1]) / 2
         low, high = found.scores.metric.limits
         ax.set_xlim(max(middle - half, low - found.step), min(middle + half, high + found.step))
-        ax.hist(bulk, bins=edges.tolist(), density=True, color=BLUE, alpha=0.3, linewidth=0)
-        if len(bulk) <= MANY:
-            ax.plot(bulk, np.zeros(len(bulk)), "|", color="black", markersize=9, clip_on=False)
-        if len(bulk) >= 5 and not st.is_constant(bulk):
+        if len(bulk) < FEW:
+            ax.plot(bulk, _stack(bulk, np.ptp(ax.get_xlim()) / 30), "o", color=BLUE, markersize=7, alpha=0.7)
+            ax.set_ylim(0, None)
+        else:
+            ax.hist(bulk, bins=edges.tolist(), color=BLUE, alpha=0.3, linewidth=0)
+        if FEW <= len(bulk) <= MANY:
+            places = np.unique(bulk)  # accuracies of many seeds lie on few places
+            ax.plot(places, np.zeros(len(places)), "|", color="black", markersize=7)
+        if len(bulk) >= FEW and not st.is_constant(bulk):
             left, right = ax.get_xlim()
-            x = np.linspace(left, right, 400)
-            ax.plot(x, stats.gaussian_kde(bulk)(x), color=BLUE, label="density")
+            x, area = np.linspace(left, right, 400), len(bulk) * (edges[1] - edges[0])
+            ax.plot(x, area * stats.gaussian_kde(bulk)(x), color=BLUE, label="density")
             normal = stats.norm(bulk.mean(), bulk.std(ddof=1)).pdf(x)
-            ax.plot(x, normal, color="black", linestyle="--", linewidth=1, label="normal")
+            ax.plot(x, area * normal, color="black", linestyle="--", linewidth=1, label="normal")
             draw_legend(ax)
         _mark_seeds(ax, found)
+        ax.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         ax.set_xlabel(f"final {label(found.scores)}")
-        ax.set_ylabel("density of seeds")
+        ax.set_ylabel("seeds")
         left = len(found.outliers)
         set_title(ax, found, f" ({left} outlier{'s' * (left > 1)} left out)" if left else "")
     return fig
 
 
-def _edges(scores: Array, step: float) -> Array:
-    """Bin edges (B + 1,); between the possible scores where these come in steps: others show an artificial comb."""
-    wanted = 2 * stats.iqr(scores) / np.cbrt(len(scores))  # Freedman and Diaconis 1981
-    if not step:
-        width = wanted or np.ptp(scores) or np.abs(scores).max() / 100 or 1.0
-        bins = min(MANY, max(1, math.ceil(np.ptp(scores) / width)))
-        return (scores.min() + scores.max() - width * bins) / 2 + width * np.arange(bins + 1)
-    width = step * max(1, round(wanted / step))
-    return np.arange(scores.min() - step / 2, scores.max() + step / 2 + width, width)
+def _stack(scores: Array, width: float) -> Array:
+    """Heights of dots so wide (S,): each stands on those that it would cover."""
+    heights = np.ones(len(scores))
+    for i in range(1, len(scores)):
+        below = heights[:i][np.abs(scores[:i] - scores[i]) < width]
+        heights[i] = below.max(initial=0.0) + 1
+    return heights
+
+
+def bin_edges(scores: Array, step: float) -> Array:
+    """Bin edges (B + 1,) at equal distances, at most MOST_BINS bins as wide as Freedman and Diaconis 1981 would.
+
+    Where scores come in steps, as accuracies do, each bin holds equally many possible scores: others show an artificial
+    comb. A `step` of 0 is one that is not known: scores of which some are equal are taken to come in their smallest.
+    """
+    wanted = 2 * stats.iqr(scores) / np.cbrt(len(scores))
+    if step := step or _smallest_step(scores):
+        width = step * max(1, round(wanted / step), math.ceil(np.ptp(scores) / step / MOST_BINS))
+        bins = math.ceil(round((np.ptp(scores) + step) / width, 6))
+        places = round((bins * width - np.ptp(scores)) / step) - 1  # possible scores beyond the extremes
+        return scores.min() - step * (0.5 + places // 2) + width * np.arange(bins + 1)
+    width = wanted or np.ptp(scores) or np.abs(scores).max() / 100 or 1.0
+    bins = min(MOST_BINS, max(1, math.ceil(np.ptp(scores) / width)))
+    width = max(width, np.ptp(scores) / bins)
+    return (scores.min() + scores.max() - width * bins) / 2 + width * np.arange(bins + 1)
+
+
+def _smallest_step(scores: Array) -> float:
+    """The distance of which all distances between scores are multiples; 0 where no two scores are equal."""
+    values = np.unique(scores)
+    if not 1 < len(values) < len(scores):
+        return 0.0
+    gaps = np.unique(np.diff(values))
+    step, rounding = float(gaps[0]), 0.02 * float(gaps[0])
+    for gap in gaps[1:].tolist():
+        larger, smaller = gap, step  # Euclid's algorithm
+        while smaller > rounding:
+            rest = larger % smaller
+            larger, smaller = smaller, rest if smaller - rest > rounding else 0.0
+        step = larger
+    return step
 
 
 def _mark_seeds(ax: Axes, found: Findings) -> None:
-    """Draw vertical lines at the worst, the best and well-known seeds, with labels at different heights."""
+    """Draw vertical lines at the worst, the best and well-known seeds, with labels that no line crosses."""
     s = found.scores
-    where = {seed: s.final[i] for i, seed in enumerate(s.seeds.tolist())}
+    where = {seed: float(s.final[i]) for i, seed in enumerate(s.seeds.tolist())}
     marks = [(s.worst, f"worst: seed {s.worst}", ORANGE), (s.best, f"best: seed {s.best}", ORANGE)]
     if s.worst == s.best:
         marks = [(s.best, f"seed {s.best}", ORANGE)]
     marks += [(seed, f"seed {seed}", GREEN) for seed in MARKED_SEEDS if seed in where and seed not in (s.worst, s.best)]
     low, high = ax.get_xlim()
     marks = [mark for mark in marks if low <= where[mark[0]] <= high]
+    texts = [f" {name}, {found.digits.plain(where[seed])} " for seed, name, _ in marks]
+    places = [(where[seed] - low) / (high - low) for seed, *_ in marks]
+    levels = arrange_labels(places, [LETTER * len(text) for text in texts])
     top = ax.get_ylim()[1]
-    ax.set_ylim(0, top * (1 + 0.13 * (len(marks) + 1)))
-    for level, (seed, name, colour) in enumerate(sorted(marks, key=lambda mark: where[mark[0]])):
-        height = top * (1.08 + 0.13 * level)
+    ax.set_ylim(0, top * (1 + 0.15 * (len(marks) + 0.6)))
+    for (seed, _, colour), text, (level, side) in zip(marks, texts, levels, strict=True):
+        height = top * (1.1 + 0.15 * level)
         ax.plot([where[seed]] * 2, [0, height], color=colour, linewidth=1, linestyle=":" if colour == GREEN else "-")
-        side = "right" if where[seed] > sum(ax.get_xlim()) / 2 else "left"
-        text = f" {name}, {found.digits.plain(where[seed])} "
-        ax.annotate(text, (where[seed], height), ha=side, va="center", fontsize="small", color=colour)
+        ax.annotate(text, (where[seed], height), ha=side, va="center", fontsize=8)
+
+
+def arrange_labels(places: Sequence[float], widths: Sequence[float]) -> list[tuple[int, str]]:
+    """A level, 0 the lowest, and where it is anchored, for each label of `widths` at lines that reach up to it.
+
+    Places and widths are shares of the axes. A label that is anchored "left" stands right of its line, and within the
+    axes; it crosses no line that reaches higher. Where no order of the levels allows that, labels may cross.
+    """
+    for order in permutations(range(len(places))):  # from the highest: at most five
+        taller: list[float] = []
+        found: dict[int, tuple[int, str]] = {}
+        for rank, i in enumerate(order):
+            x, level = places[i], len(places) - 1 - rank
+            if x + widths[i] <= min([1.0, *(other for other in taller if other > x)]):
+                found[i] = level, "left"
+            elif x - widths[i] >= max([0.0, *(other for other in taller if other < x)]):
+                found[i] = level, "right"
+            else:
+                break
+            taller.append(x)
+        if len(found) == len(places):
+            return [found[i] for i in range(len(places))]
+    return [(i, "right" if place > 0.5 else "left") for i, place in enumerate(places)]
 
 
 @draw_columns(share=True)
@@ -186,11 +258,13 @@ def as_seeds_are_added(found: Findings, top: Axes, below: Axes) -> None:
     below.set_ylim(bottom=0)
     below.set_ylabel(with_unit("std", found.scores.metric.difference_symbol))
     below.set_xlabel("seeds, in the order of their numbers")
-    if found.n > 200:
-        top.set_xscale("log")
-        below.set_xscale("log")
-    else:
-        use_integer_ticks(top, below)
+    for ax in (top, below):
+        if found.n > 200:
+            ax.set_xscale("log")
+            use_log_ticks(ax.xaxis, (1,))
+        else:
+            use_integer_ticks(ax)
+    below.set_xlim(top.get_xlim())  # there is no std of one seed
 
 
 def _thin_counts(n: int) -> Array:
@@ -257,7 +331,7 @@ def luck(found: Findings, top: Axes, below: Axes) -> None:
 def spreads(several: Sequence[Findings]) -> Figure:
     """Standard deviation over seeds of each study; orange: a probe on a pretrained backbone."""
     rows = [
-        (f"{found.name}, {found.n:,} seeds", found.std, found.std_interval, ORANGE if found.pretrained else BLUE)
+        (f"{found.name}\n{found.n:,} seeds", found.std, found.std_interval, ORANGE if found.pretrained else BLUE)
         for found in several
     ]
     metric = several[0].scores.metric
@@ -269,7 +343,7 @@ def spreads(several: Sequence[Findings]) -> Figure:
 def arms_figure(several: Sequence[Arm], metric: Metric) -> Figure:
     """Scores of every arm, the baseline first, with their density, and above them the mean with its 95 % interval."""
     fig = _draw_arms(several, metric, [GREY, *[BLUE] * (len(several) - 1)])
-    fig.axes[0].set_title("each seed, density, and the mean with its 95 % interval")
+    write_title(fig.axes[0], "each seed, density, and the mean with its 95 % interval")
     return fig
 
 
@@ -282,12 +356,12 @@ def reference_figure(several: Sequence[Arm], metric: Metric, number: float, std:
     if std:
         ax.axvspan(number - std, number + std, color=GREY, alpha=0.15, linewidth=0)
     ax.axvline(number, color="black", linestyle="--", linewidth=1.2)
-    ax.set_title(f"each seed, the mean with its {100 * level:.0f} % interval, and {name}")
+    write_title(ax, f"each seed, the mean with its {100 * level:.0f} % interval, and {name}")
     return fig
 
 
 def _draw_arms(several: Sequence[Arm], metric: Metric, colours: Sequence[str], level: float = 0.95) -> Figure:
-    fig = Figure(figsize=(6.4, 0.9 + 0.85 * len(several)), layout="constrained")
+    fig = Figure(figsize=(COLUMN * 1.1, 0.9 + 0.85 * len(several)), layout="constrained")
     ax = fig.subplots()
     for row, (arm, colour) in enumerate(zip(several, colours, strict=True)):
         if arm.n >= 5 and not st.is_constant(arm.scores):
@@ -299,7 +373,7 @@ def _draw_arms(several: Sequence[Arm], metric: Metric, colours: Sequence[str], l
         ax.plot(interval, [row + 0.22] * 2, color=ORANGE, linewidth=2)
         ax.plot([arm.scores.mean()], [row + 0.22], "o", color=ORANGE, markersize=4)
     collapsed = [f"\n{arm.collapsed:,} more collapsed" if arm.collapsed else "" for arm in several]
-    labels = [f"{escape_math(a.name)}\n{a.n:,} seeds{more}" for a, more in zip(several, collapsed, strict=True)]
+    labels = [wrap_label(f"{a.name}\n{a.n:,} seeds{more}", 18) for a, more in zip(several, collapsed, strict=True)]
     ax.set_yticks(range(len(several)), labels)
     ax.set_ylim(len(several) - 0.5, -0.75)
     study = next((arm.study for arm in several if arm.study), None)

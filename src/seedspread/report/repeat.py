@@ -23,7 +23,8 @@ def how_to_repeat(scores: Scores) -> Section:
     config = yaml.safe_dump(scores.study.config, sort_keys=False, allow_unicode=True).rstrip()
     whole = Code(config, "yaml", summary=f"The whole config (digest {scores.study.digest[:12]})")
     title = f"Where {scores.name} comes from" if scores.study.is_imported else f"How to repeat {scores.name}"
-    return Section(title, [commands(scores), Table(["", ""], list(_facts(scores))), whole])
+    short = "Source" if scores.study.is_imported else "Repeat"
+    return Section(title, [commands(scores), Table(["", ""], list(_facts(scores))), whole], short)
 
 
 def commands(scores: Scores) -> Code:

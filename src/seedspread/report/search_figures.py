@@ -21,6 +21,7 @@ from seedspread.report.drawing import (
     ORANGE,
     ROW,
     Drawing,
+    legend_columns,
     save_figures,
     use_integer_ticks,
     use_log_ticks,
@@ -108,8 +109,8 @@ def _score_label(t: SearchResults) -> str:
 
 
 def _grid(t: SearchResults, n: int) -> tuple[Figure, list[Axes]]:
-    columns = min(n, 3)
-    fig = Figure(figsize=(max(1.0 + 3.1 * columns, COLUMN), 0.5 + 2.8 * math.ceil(n / columns)), layout="constrained")
+    columns = min(n, 2)
+    fig = Figure(figsize=(max(0.4 + 2.4 * columns, COLUMN), 0.5 + 2.2 * math.ceil(n / columns)), layout="constrained")
     axes = fig.subplots(math.ceil(n / columns), columns, squeeze=False).ravel()
     for ax in axes[n:]:
         ax.remove()
@@ -121,7 +122,7 @@ def _grid(t: SearchResults, n: int) -> tuple[Figure, list[Axes]]:
 def _legend_above(fig: Figure, ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
     if handles:
-        fig.legend(handles, labels, loc="outside upper right", ncols=len(handles), fontsize="small")
+        fig.legend(handles, labels, loc="outside upper left", ncols=legend_columns(labels), columnspacing=1.0)
 
 
 def isolation(t: SearchResults) -> Figure:
@@ -151,7 +152,7 @@ def isolation(t: SearchResults) -> Figure:
 
 def best_so_far(t: SearchResults) -> Figure:
     """The best score against the number of trials."""
-    fig = Figure(figsize=(COLUMN * 1.2, ROW), layout="constrained")
+    fig = Figure(figsize=(COLUMN, ROW * 1.1), layout="constrained")
     ax = fig.subplots()
     low, high = _limits(t)
     n = np.arange(1, len(t.trials) + 1)
@@ -172,10 +173,10 @@ def best_so_far(t: SearchResults) -> Figure:
 
 def curves_figure(t: SearchResults) -> Figure:
     """The best trials: mean over seeds (line), minimum to maximum (band)."""
-    fig = Figure(figsize=(10.3, ROW), layout="constrained")
     names = dict.fromkeys((t.metric.name, *LOSSES))
     shown = [name for name in names if any(len(s.logged(name)[0]) for s in t.curves)]
-    panels = fig.subplots(1, max(1, len(shown)), squeeze=False)[0]
+    fig = Figure(figsize=(COLUMN, 0.3 + 0.85 * ROW * max(1, len(shown))), layout="constrained")
+    panels = fig.subplots(max(1, len(shown)), 1, squeeze=False)[:, 0]
     for ax, name in zip(panels, shown, strict=False):
         for s, colour in zip(t.curves, COLOURS, strict=False):
             points, curves = s.logged(name)
@@ -185,8 +186,8 @@ def curves_figure(t: SearchResults) -> Figure:
             ax.plot(points, band.mean, color=colour, marker="." if len(points) < 30 else "", label=s.name)
             ax.fill_between(points, band.min, band.max, color=colour, alpha=0.15, linewidth=0)
         ax.set_ylabel(label(t.curves[0], name))
-        ax.set_xlabel(t.curves[0].axis)
         use_integer_ticks(ax)
+    panels[-1].set_xlabel(t.curves[0].axis)
     _legend_above(fig, panels[0])
     return fig
 

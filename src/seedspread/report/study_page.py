@@ -13,6 +13,17 @@ from seedspread.records.tables import curves_table, seeds_table
 from seedspread.report.agreement import Agreement
 from seedspread.report.agreement_figures import draw_agreement
 from seedspread.report.agreement_page import agreement_section
+from seedspread.report.answers import (
+    LUCK,
+    MEANS,
+    PRETRAINING,
+    SPREAD,
+    STDS,
+    SWANS,
+    answers,
+    means_answer,
+    spreads_answer,
+)
 from seedspread.report.document import (
     Document,
     Figure,
@@ -27,10 +38,15 @@ from seedspread.report.document import (
 from seedspread.report.figures import draw_figures
 from seedspread.report.findings import Findings
 from seedspread.report.luck_words import luck_section
+from seedspread.report.means import compare_means
 from seedspread.report.repeat import commands, how_to_repeat
+from seedspread.report.results_index import write_index
 from seedspread.report.study_words import (
     black_swans,
     collapses,
+    compared_in_pairs,
+    compared_with_scratch,
+    count_noun,
     distribution,
     headline,
     pretraining,
@@ -40,9 +56,11 @@ from seedspread.report.study_words import (
     test_headline,
     test_set_words,
 )
+from seedspread.report.summary import Summary
 from seedspread.report.tables import latex_table, numbers_table, results_table
 from seedspread.report.tensorboard import write_run
 
+Words = Callable[[Findings], Sequence[str]]
 METHODS = (
     "Scores that are fractions are shown as percent; std is the sample's (ddof = 1). 95 % intervals: Student's for the "
     "mean, Bonett's (2006) for the std, percentile bootstrap for the median and the interquartile mean (IQM, the "
@@ -55,33 +73,49 @@ METHODS = (
 def study_document(several: Sequence[Findings], captions: Mapping[str, str]) -> Document:
     """The whole report; `captions` are those of the figures that were drawn, by name."""
 
-    def section(title: str, words: Callable[[Findings], Sequence[str]] | Sequence[str], *figures: str) -> Section:
+    def drawn(*names: str) -> list[Part]:
+        whose = " and ".join(f"{found.name}, {count_noun(found.n, 'seed')}" for found in several)
+        return [Figure(name, captions[name], whose) for name in names if name in captions]
+
+    def section(short: str, title: str, words: Words | Sequence[str], *figures: str) -> Section:
         lines = words if not callable(words) else [line for found in several for line in words(found)]
-        drawn = [Figure(name, captions[name]) for name in figures if name in captions]
-        return Section(title, [*map(Paragraph, lines), *drawn])
+        return Section(title, [*map(Paragraph, lines), *drawn(*figures)], short)
 
     parts: list[Part] = [results_table(several)]
     parts += [note for found in several if (note := shortcomings_note(found.whole))]
-    parts += [Figure("learning_curves", captions["learning_curves"])] if "learning_curves" in captions else []
+    parts += drawn("learning_curves")
     about_spread = ("histogram", "as_seeds_are_added", "spread_over_epochs", "losses")
     compares_pretraining = len(several) == 2 and any(found.pretrained for found in several)
+    on_spreads = ["spreads"] * compares_pretraining
     sections = [
-        section("How are the scores distributed over seeds?", distribution, *about_spread),
-        section('Are there "black swan" seeds?', black_swans, "sorted_scores"),
-        section("How often was the test set looked at?", test_set_words, "validation_and_test"),
-        section("How much of it is luck?", luck_section, "luck"),
+        section(SPREAD, "How are the scores distributed over seeds?", distribution, *about_spread),
+        section(SWANS, 'Are there "black swan" seeds?', black_swans, "sorted_scores"),
+        section("Test set", "How often was the test set looked at?", test_set_words, "validation_and_test"),
+        section(LUCK, "How much of it is luck?", luck_section, "luck"),
         agreement_section(agreements(several), captions),
-        section("Is the training stable?", stability, "gradient_norms"),
-        section("Does pretraining shrink the spread?", pretraining(several), *["spreads"] * compares_pretraining),
+        section("Stability", "Is the training stable?", stability, "gradient_norms"),
+        section(PRETRAINING, "Does pretraining shrink the spread?", pretraining(several), *on_spreads),
     ]
+    found_answers = answers(several)
+    if any(found.pretrained for found in several) and not all(found.pretrained for found in several):
+        found_answers.append(spreads_answer(PRETRAINING, several, compared_with_scratch(several)))
     if len(several) > 1 and not compares_pretraining:
-        sections.append(section("Do the spreads differ?", spreads(several), "spreads"))
+        sections.append(section(STDS, "Do the spreads differ?", spreads(several), "spreads"))
+        alike = [
+            c for c in compared_in_pairs(several) if c.one.pretrained == c.other.pretrained
+        ]  # the others answer the question above
+        if alike:
+            found_answers.append(spreads_answer(STDS, several, alike))
+    if len(several) > 1:
+        compared = compare_means(several)
+        sections.append(section(MEANS, f"Does a mean differ from that of {several[0].name}?", compared.words))
+        found_answers.append(means_answer(compared))
     sections += [how_to_repeat(found.scores) for found in several]
     sections.append(Section("Methods", [Paragraph(METHODS)]))
     title = " and ".join(found.scores.title for found in several)
     lead = [line for found in several for line in (headline(found), *test_headline(found), *collapses(found))]
     lead += [found.scores.study.origin for found in several if found.scores.study.is_imported]
-    return Document(title, lead, parts, [s for s in sections if s.parts])
+    return Document(title, lead, parts, [s for s in sections if s.parts], found_answers, up="../../index.html")
 
 
 def agreements(several: Sequence[Findings]) -> list[Agreement]:
@@ -145,6 +179,7 @@ def write_report(study: Study, metric: Metric | str | None = None) -> tuple[Path
     try:
         page = _write_files([found], study.folder / report_folder(found.scores))
         if found.scores.metric.name != study.metric.name:
+            _list_studies(study.folder.parent)
             return page, found
         figures = {name: page.with_name(f"{name}.png") for name in ("learning_curves", "histogram")}
         figures = {name: path for name, path in figures.items() if path.exists()}
@@ -154,7 +189,16 @@ def write_report(study: Study, metric: Metric | str | None = None) -> tuple[Path
         write_run(found, figures, {name: parts_to_markdown(part) for name, part in texts.items()})
     except OSError as error:
         raise unwritable_error(study.folder, error) from error
+    _list_studies(study.folder.parent)
     return page, found
+
+
+def _list_studies(results: Path) -> None:
+    """Write the index of the folder of results; a report is whole without it."""
+    try:
+        write_index(results)
+    except OSError as error:
+        print(f"not written: {results / 'index.html'}: {error.strerror or error}", flush=True)
 
 
 def write_side_by_side(several: Sequence[Findings]) -> Path:
@@ -162,9 +206,11 @@ def write_side_by_side(several: Sequence[Findings]) -> Path:
     results = several[0].scores.study.folder.parent
     folder = combined_folder(results, "+".join(found.name for found in several))
     try:
-        return _write_files(several, folder / report_folder(several[0].scores))
+        page = _write_files(several, folder / report_folder(several[0].scores))
     except OSError as error:
         raise unwritable_error(folder, error) from error
+    _list_studies(results)
+    return page
 
 
 def _write_files(several: Sequence[Findings], folder: Path) -> Path:
@@ -180,4 +226,5 @@ def _write_files(several: Sequence[Findings], folder: Path) -> Path:
             seeds.to_csv(draft / "seeds.csv", index=False)
             seeds.to_parquet(draft / "seeds.parquet", index=False)
             curves.to_parquet(draft / "curves.parquet", index=False)
+            Summary.of(several[0], document.answers).write(draft)
     return folder / "index.html"

@@ -6,6 +6,7 @@ Each sentence follows from numbers: the answer first, then the numbers, then the
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -13,7 +14,6 @@ import numpy as np
 from seedspread import statistics as st
 from seedspread.config.identity import flatten
 from seedspread.config.overrides import shorten_seeds
-from seedspread.records.digits import Digits
 from seedspread.records.record import Status
 from seedspread.records.scores import Scores
 from seedspread.report.findings import Findings
@@ -209,7 +209,7 @@ def black_swans(found: Findings) -> list[str]:
         return [*collapsed, f"{found.name}: {_too_few(found)} to identify a surprising seed."]
     if not found.std:
         return [*collapsed, f"{found.name}: all {found.n:,} scores are equal: no seed is surprising."]
-    d, sides = found.digits, ("below", "above")
+    sides = "below", "above"
     away_from_mean = (found.mean - found.min) / found.std, (found.max - found.mean) / found.std
     p_worst, p_best = found.p_min, found.p_max
     if s.metric.sign < 0:
@@ -217,11 +217,11 @@ def black_swans(found: Findings) -> list[str]:
     expected, expected_range = st.expected_extreme(found.n)
     not_normal = found.shape is not None and found.shape.p < ALPHA
     if len(found.outliers):
-        away = [s.final[i] - found.median for i in found.outliers]
+        one = len(found.outliers) == 1
         seeds = shorten_seeds(sorted(int(s.seeds[i]) for i in found.outliers))
         verdict = (
-            f"seed {seeds} stand{'s' * (len(away) == 1)} out (Rosner's test at 1 %), {_span(away, d)} the median: "
-            f"{'a black swan' if len(away) == 1 else 'black swans'}"
+            f"seed {seeds} stand{'s' * one} out (Rosner's test at 1 %), {span_from_median(found)} the median: "
+            f"{'a black swan' if one else 'black swans'}"
             + (", or the longer tail of a distribution that is not normal." if not_normal else ".")
         )
     else:
@@ -240,9 +240,10 @@ def black_swans(found: Findings) -> list[str]:
     return [*collapsed, f"{found.name}: {verdict}", f"{evidence} {rare}", *_title_seed(found)]
 
 
-def _span(away: Sequence[float], d: Digits) -> str:
-    """How far outliers lie from the median: "0.90 to 3.20 points below", "up to 0.90 points below and 1.40 above"."""
-    low, high = min(away), max(away)
+def span_from_median(found: Findings) -> str:
+    """How far outliers lie from it: "0.90 to 3.20 points below", "up to 0.90 points below and 1.40 above"."""
+    d, away = found.digits, found.scores.final[found.outliers] - found.median
+    low, high = float(away.min()), float(away.max())
     if low * high < 0:
         return f"up to {d.difference(-low)} below and {d.plain(high)} above"
     near, far = sorted((abs(low), abs(high)))
@@ -319,15 +320,46 @@ def pretraining(several: Sequence[Findings]) -> list[str]:
             f"Unknown: the answer needs a study {kind} as well, each with at least 5 seeds: "
             "`seedspread report 'study=[ONE,OTHER]'` compares their spreads."
         ]
-    return [
-        _compare_stds(probe, other, "Pretraining shrinks the spread", "With pretraining the spread is larger")
-        for probe in probes
-        for other in scratch
-        if _has_spread(probe) and _has_spread(other)
-    ] + [_no_spread(found) for found in several if not _has_spread(found)]
+    compared = compared_with_scratch(several)
+    return [*map(std_sentence, compared), *(_no_spread(found) for found in several if not has_spread(found))]
 
 
-def _has_spread(found: Findings) -> bool:
+@dataclass(frozen=True)
+class StdComparison:
+    """Whether the std of `one` is smaller or larger than that of `other`; `less` and `more` are answers in words."""
+
+    one: Findings
+    other: Findings
+    ratio: float
+    interval: Interval
+    p: float  # Brown-Forsythe
+    less: str
+    more: str
+
+    @classmethod
+    def of(cls, one: Findings, other: Findings, less: str, more: str) -> "StdComparison":
+        ratio, interval = st.std_ratio(one.scores.final, other.scores.final)
+        p = st.brown_forsythe([one.scores.final, other.scores.final])
+        return cls(one, other, ratio, interval, p, less, more)
+
+    @property
+    def answer(self) -> str:
+        differs = not self.interval.low <= 1 <= self.interval.high
+        if differs and self.p < ALPHA:
+            return self.less if self.interval.high < 1 else self.more
+        return "a close call, which needs more seeds" if differs or self.p < ALPHA else "no difference shown"
+
+
+def compared_with_scratch(several: Sequence[Findings]) -> list[StdComparison]:
+    """The spread of every study that starts from pretrained weights against every one that does not."""
+    probes = [found for found in several if found.pretrained and has_spread(found)]
+    scratch = [found for found in several if not found.pretrained and has_spread(found)]
+    less, more = "pretraining shrinks the spread", "with pretraining the spread is larger"
+    return [StdComparison.of(probe, other, less, more) for probe in probes for other in scratch]
+
+
+def has_spread(found: Findings) -> bool:
+    """Whether there are seeds enough, and differences between them, to compare its std."""
     return found.n >= 5 and bool(found.std)
 
 
@@ -338,36 +370,35 @@ def _no_spread(found: Findings) -> str:
 
 def spreads(several: Sequence[Findings]) -> list[str]:
     """Whether the spreads of several studies differ: all at once, and pair by pair."""
-    enough = [found for found in several if _has_spread(found)]
-    left_out = [_no_spread(found) for found in several if not _has_spread(found)]
+    enough = [found for found in several if has_spread(found)]
+    left_out = [_no_spread(found) for found in several if not has_spread(found)]
     if len(enough) < 2:
         return left_out
     p = st.brown_forsythe([found.scores.final for found in enough])
     verdict = "The spreads differ" if p < ALPHA else "No difference between the spreads is shown"
     names = ", ".join(found.name for found in enough)
-    pairs = combinations(enough, 2) if len(enough) <= 4 else ((enough[0], other) for other in enough[1:])
     return [
         f"{verdict} (Brown-Forsythe {format_p_value(p)}): {names}.",
-        *(_compare_stds(b, a, f"{b.name} spreads less", f"{b.name} spreads more") for a, b in pairs),
+        *map(std_sentence, compared_in_pairs(enough)),
         *left_out,
     ]
 
 
-def _compare_stds(one: Findings, other: Findings, less: str, more: str) -> str:
-    """Whether the std of `one` is smaller or larger than that of `other`, with the answers `less` and `more`."""
-    ratio, interval = st.std_ratio(one.scores.final, other.scores.final)
-    p = st.brown_forsythe([one.scores.final, other.scores.final])
-    differs = not interval.low <= 1 <= interval.high
-    if differs and p < ALPHA:
-        verdict = less if interval.high < 1 else more
-    elif differs or p < ALPHA:
-        verdict = "A close call, which needs more seeds"
-    else:
-        verdict = "No difference shown"
+def compared_in_pairs(several: Sequence[Findings]) -> list[StdComparison]:
+    """The spreads of the studies that have one, pair by pair; of more than four studies against the first."""
+    enough = [found for found in several if has_spread(found)]
+    pairs = combinations(enough, 2) if len(enough) <= 4 else ((enough[0], other) for other in enough[1:])
+    return [StdComparison.of(b, a, f"{b.name} spreads less", f"{b.name} spreads more") for a, b in pairs]
+
+
+def std_sentence(c: StdComparison) -> str:
+    """The comparison of two stds in a sentence, and what else differs."""
+    one, other = c.one, c.other
     evidence = (
-        f"{verdict}: the std of {one.name} ({one.digits.plain(one.std)}, {one.n:,} seeds) is {ratio:.2f} times that of "
-        f"{other.name} ({other.digits.plain(other.std)}, {other.n:,} seeds), 95 % interval "
-        f"{format_interval(interval)}, Brown-Forsythe {format_p_value(p)}."
+        f"{c.answer if c.answer.startswith(one.name) else c.answer[0].upper() + c.answer[1:]}: the std of {one.name} "
+        f"({one.digits.plain(one.std)}, {one.n:,} seeds) is {c.ratio:.2f} times that of {other.name} "
+        f"({other.digits.plain(other.std)}, {other.n:,} seeds), 95 % interval {format_interval(c.interval)}, "
+        f"Brown-Forsythe {format_p_value(c.p)}."
     )
     others = _other_differences(one, other)
     return evidence + (f" The studies also differ otherwise: {'; '.join(others)}." if others else "")
