@@ -43,6 +43,7 @@ ON_CPU: dict[str, list[str]] = {
 }
 ON_GPU: dict[str, list[str]] = {
     OURS: [],
+    "captured": ["capture=true"],
     "without bf16": ["trainer.precision=32-true", "memory_format=channels_last"],
     "without channels_last": ["memory_format=contiguous"],
     "without fused SGD": ["+optimizer.foreach=true"],  # torch's own choice
@@ -54,6 +55,7 @@ ON_GPU: dict[str, list[str]] = {
     # last: they take longest, should time run out
     "compiled, CUDA graphs": ["compile={mode:reduce-overhead}"],
     "compiled": ["compile={mode:default}"],
+    "captured, compiled": ["capture=true", "compile={mode:default}"],
 }
 
 

@@ -177,7 +177,7 @@ def test_places_and_display_are_no_part_of_an_identity():
     assert not {"threads", "data.batch_size", "model.width", "optimizer.lr", "trainer.max_epochs"} & outside
     conditional = {name for name, found in known_keys(Train).items() if found.identity == IF_SET}
     assert conditional == {
-        "butterfly", "streams.other", "streams.split", "data.validation", "compile", "module",
+        "butterfly", "streams.other", "streams.split", "data.validation", "compile", "capture", "module",
         "trainer.gradient_clip_val", "trainer.devices", "trainer.strategy", "trainer.max_steps",
     }  # fmt: skip
     assert all(issubclass(schema, Schema) for schema in SCHEMAS.values())

@@ -32,11 +32,11 @@ def test_one_compilation_serves_all_seeds_and_leaves_none_a_trace_of_another(sma
         assert len(set(first.values())) == 3
         assert len(compiled) == 1
         # A network that has just been compiled gives what one gives that others trained in.
-        compilation._compiled_before.clear()
+        compilation._networks.clear()
         assert hashes("three", [1]) == {1: first[1]}
         assert len(compiled) == 2
     finally:
-        compilation._compiled_before.clear()
+        compilation._networks.clear()
         torch._dynamo.reset()
 
 
@@ -83,7 +83,7 @@ def test_what_a_process_trained_before_leaves_no_trace_in_what_it_compiles(small
             hashes("two", 50, [1])
             assert hashes("three", 100, [1]) == {1: first[1]}
     finally:
-        compilation._compiled_before.clear()
+        compilation._networks.clear()
         torch._dynamo.reset()
 
 
@@ -96,4 +96,4 @@ def test_compile_takes_the_arguments_of_torch_compile(small, value):
 def test_arguments_that_torch_compile_does_not_take_are_named(small):
     with pytest.raises(InputError, match=r"compile=.*mode.*fastest"):
         train(small("compile={mode:fastest}"))
-    assert not compilation._compiled_before
+    assert not compilation._networks

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, open_dict
 from seedspread.config.errors import InputError
 from seedspread.config.targets import drop_left_over_keys
 
+GRAPH_MODES = ("reduce-overhead", "max-autotune")  # of torch.compile
 GPU_DRIVERS = ("/proc/driver/nvidia", "/dev/kfd")  # CUDA; ROCm, whose GPUs torch lists as CUDA devices
 
 
@@ -74,8 +75,19 @@ def resolve_config(cfg: DictConfig) -> DictConfig:
             choice = cfg.backbone.precision
             cfg.backbone.precision = resolve_precision(choice, cfg.trainer.accelerator, "backbone.precision")
         cfg.memory_format = resolve_memory_format(cfg.memory_format, cfg.trainer.precision)
+    check_capture(cfg)
     drop_left_over_keys(cfg)
     return cfg
+
+
+def check_capture(cfg: DictConfig) -> None:
+    """Raise InputError where `capture` is set and there is no GPU, or torch.compile captures graphs itself."""
+    if not cfg.get("capture"):
+        return
+    if cfg.trainer.accelerator != "gpu":
+        raise InputError("capture=true: needs a CUDA device, and this trains on a CPU; set capture=false")
+    if (mode := (cfg.compile or {}).get("mode")) in GRAPH_MODES:
+        raise InputError(f"capture=true: compile.mode={mode} captures graphs of its own; set one of the two")
 
 
 def check_butterfly(cfg: DictConfig) -> None:

@@ -464,6 +464,11 @@ class Train(Schema):
         identity=IF_SET,
         needed="arguments of torch.compile, for example compile={{mode:default}}",
     )
+    capture: bool = key(
+        "capture forward and backward pass of a step as one CUDA graph, which all seeds of a process repeat",
+        identity=IF_SET,
+        usual=False,
+    )
     data: PictureData | FileData | FeatureData | Target = key("the data")
     model: ResNet9 | LinearProbe | FineTuned | Target = key("the network")
     backbone: Backbone | Target | None = key("pretrained network of model=finetuned, or frozen one of data=features")

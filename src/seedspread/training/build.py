@@ -27,7 +27,7 @@ from seedspread.records.metric import Metric
 from seedspread.records.record import Record
 from seedspread.records.study import Study, study_folder
 from seedspread.training import hardware
-from seedspread.training.compilation import compile_network
+from seedspread.training.compilation import reuse_network
 from seedspread.training.environment import describe_machine
 from seedspread.training.loggers import check_logger
 from seedspread.training.module import Classifier
@@ -136,8 +136,8 @@ def _build_classifier(cfg: DictConfig, data: Any, streams: Streams, device: torc
     with draw_from(streams.init):
         model = build_object(cfg, "model", **sizes)
     model = model.to(device=device, memory_format=hardware.MEMORY_FORMATS[cfg.memory_format])
-    if cfg.compile is not None:
-        model = compile_network(model, cfg)
+    if cfg.compile is not None or cfg.get("capture"):
+        model = reuse_network(model, cfg)
     parts = instantiate(cfg.loss), build_optimizer(cfg), instantiate(cfg.schedule)
     return Classifier(model, *parts, keeps_probabilities=bool(cfg.examples.probabilities))
 

@@ -7,7 +7,7 @@ counters kept, so that the bits, `global_step` and the checkpoints are those of 
 
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
@@ -21,6 +21,7 @@ from lightning.pytorch.utilities import GradClipAlgorithmType
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
+from seedspread.training.captured_step import captured_step, check_captured
 from seedspread.training.module import Classifier
 
 SECONDS = 30.0  # of a run of steps at most: a signal waits for its end
@@ -47,13 +48,13 @@ class EpochLoop(_TrainingEpochLoop):
     So are all steps Lightning's where `find_observer` names something that looks at single steps.
     """
 
-    def __init__(self, trainer: L.Trainer) -> None:
+    def __init__(self, trainer: L.Trainer, captures: bool = False) -> None:
         own = trainer.fit_loop.epoch_loop
         super().__init__(trainer, own.min_steps, own.max_steps)
         self.val_loop: ScoringLoop = ScoringLoop(
             trainer, TrainerFn.FITTING, RunningStage.VALIDATING, verbose=False, inference_mode=False
         )
-        self._observer: str | None = None
+        self._captures, self._observer = captures, cast(str | None, None)
         self._has_begun = False
         self._checkpoints: list[Any] = []
 
@@ -61,6 +62,8 @@ class EpochLoop(_TrainingEpochLoop):
         if not self._has_begun:
             self._has_begun, self._observer = True, find_observer(self.trainer)
             self.val_loop.observer = find_observer(self.trainer, SCORE_HOOKS)
+            if self._captures:
+                check_captured(self.trainer.lightning_module, self._observer, self.trainer.accumulate_grad_batches)
             self._checkpoints = [c for c in self.trainer.callbacks if hasattr(c, "is_due")]  # type: ignore[attr-defined]
             super().advance(data_fetcher)
         elif self._observer is not None:
@@ -102,14 +105,20 @@ class EpochLoop(_TrainingEpochLoop):
         self.batch_progress.increment_started()
         if batch[0].device != module.device:
             batch = trainer.strategy.batch_to_device(batch)
-        with plugin.train_step_context():
-            loss = module.training_step(batch)
+        captured = captured_step(module, batch) if self._captures else None
+        if captured is not None:
+            loss = captured.set_gradients(module, batch, plugin.train_step_context)
+        else:
+            with plugin.train_step_context():
+                loss = module.training_step(batch)
         if self.batch_idx % accumulate == 0:
             progress.zero_grad.increment_ready()
             progress.zero_grad.increment_started()
-            optimizer.zero_grad()
+            if captured is None:
+                optimizer.zero_grad()
             progress.zero_grad.increment_completed()
-        (loss / accumulate if accumulate > 1 else loss).backward()
+        if captured is None:
+            (loss / accumulate if accumulate > 1 else loss).backward()
         if not self._should_accumulate():
             progress.step.increment_ready()
             if trainer.gradient_clip_val:

@@ -49,6 +49,8 @@ def stack_size(cfg: DictConfig) -> int:
         jointly.append("callbacks=gradient_norms")
     if cfg.get("butterfly") is not None:
         jointly.append(f"butterfly={cfg.butterfly}")
+    if cfg.get("capture"):
+        jointly.append("capture=true")
     if cfg.get("trace"):
         jointly.append("trace=true")
     if cfg.stack == "auto":

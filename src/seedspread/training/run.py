@@ -106,7 +106,7 @@ def fit(
         plugins=[*plugins] or None,
         **({"devices": [device.index]} if one else {}),
     )
-    trainer.fit_loop.epoch_loop = EpochLoop(trainer)
+    trainer.fit_loop.epoch_loop = EpochLoop(trainer, bool(cfg.get("capture")))
     if leases:
         leases.progress = partial(measure_progress, trainer, time.monotonic(), recorder)
     try:
