@@ -16,6 +16,22 @@ def test_auto_is_decided_by_what_the_hardware_has(monkeypatch):
     assert resolve.resolve_precision("32-true", "cpu") == "32-true"
 
 
+def test_a_gpu_scores_five_training_batches_at_once_and_a_cpu_as_before(config, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(resolve, "has_fast_bf16", lambda _: True)
+    sizes = {
+        overrides: resolve.resolve_config(config(*overrides.split())).data.score_batch_size
+        for overrides in (
+            "experiment=cifar_short trainer=gpu",
+            "experiment=digits trainer=gpu",
+            "experiment=cifar_short trainer=cpu",
+            "experiment=cifar_short trainer=gpu data.score_batch_size=300",
+            "experiment=cifar_probe trainer=gpu",
+        )
+    }
+    assert [*sizes.values()] == [2500, 500, 500, 300, 1000]
+
+
 def test_fp16_that_lightning_would_replace_is_refused():
     with pytest.raises(InputError, match="trainer.precision=16-mixed: not on a CPU"):
         resolve_precision("16-mixed", "cpu")

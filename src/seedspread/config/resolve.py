@@ -55,6 +55,14 @@ def resolve_memory_format(choice: str, precision: str | int) -> str:
     return "channels_last" if "16" in str(precision) else "contiguous"
 
 
+def resolve_score_batch(batch_size: int, accelerator: str) -> int:
+    """How many examples are scored at once: on a GPU five training batches, which need no more memory than one step.
+
+    Scoring keeps the activations of a layer or two, training those of all. On a CPU more than 500 are not faster.
+    """
+    return max(500, 5 * batch_size) if accelerator == "gpu" else 500
+
+
 def resolve_config(cfg: DictConfig) -> DictConfig:
     """`cfg` with every `auto` decided for this machine, and network and schedule free of settings of others.
 
@@ -75,6 +83,8 @@ def resolve_config(cfg: DictConfig) -> DictConfig:
             choice = cfg.backbone.precision
             cfg.backbone.precision = resolve_precision(choice, cfg.trainer.accelerator, "backbone.precision")
         cfg.memory_format = resolve_memory_format(cfg.memory_format, cfg.trainer.precision)
+        if cfg.data.get("score_batch_size") == "auto":
+            cfg.data.score_batch_size = resolve_score_batch(cfg.data.batch_size, cfg.trainer.accelerator)
     check_capture(cfg)
     drop_left_over_keys(cfg)
     return cfg

@@ -203,7 +203,9 @@ class _Data(Schema):
     source: str | None = key("folder or archive of the data", identity=False)
     classes: int | None = key("number of classes; null: as found", least=1)
     batch_size: int = key("examples in a training step", least=1)
-    score_batch_size: int = key("examples scored at once", least=1)
+    score_batch_size: int | Auto = key(
+        "examples scored at once; auto: 500, on a GPU five training batches where that is more", least=1
+    )
     validation: float | None = key(
         "part of the training examples that validates, or how many; null: the data's own, or the test set",
         above=0,
