@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 PAGES = sorted((Path(__file__).parents[1] / "docs" / "tutorials").glob("*.md"))
-SLOW = {"cluster"}  # it starts Ray
-# Blocks of other languages, `sh` among them, are not run: they need a cluster, ImageNet or hours.
+# Blocks of other languages, such as `sh`, are not run: they need a cluster, as tests/execution has, ImageNet or hours.
 BLOCK = re.compile(r"^```(python|yaml|bash|text)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"(?:# @package \w+\n)?# ([\w/]+\.(?:py|yaml))\n")
 NUMBER = re.compile(r"[-+]?\d[\d,.]*\d|[-+]?\d")
@@ -31,9 +30,7 @@ def split_command(line: str) -> tuple[str, list[str]]:
     return arguments[0].removesuffix(".py"), arguments[1:]
 
 
-@pytest.mark.parametrize(
-    "page", [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] if p.stem in SLOW else []) for p in PAGES]
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_tutorials_run(page, tmp_path, start, monkeypatch):
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(page.parents[2] / "src"))

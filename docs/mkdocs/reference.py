@@ -51,9 +51,14 @@ def _list_defaults(command: str, keys: Mapping[str, Key], *overrides: str) -> It
 
 
 def _table(rows: Iterable[tuple[str, str, Key]]) -> str:
-    """Rows of a key's name, its default, and the key."""
-    lines = [f"| {name} | {default} | {key.help} | {describe_values(key)} |" for name, default, key in rows]
-    return "\n".join(["| key | default | what it is | values |", "|---|---|---|---|", *lines, ""]).replace("<", "&lt;")
+    """Rows of a key's name, its default, and the key. Two columns, which a phone has room for."""
+    lines = [
+        f"| {name} | {key.help}<br><small>{describe_values(key).replace('<', '&lt;')}"
+        + (f"; default {default}" if default else "")
+        + "</small> |"
+        for name, default, key in rows
+    ]
+    return "\n".join(["| key | what it is |", "|---|---|", *lines, ""])
 
 
 def _mark(name: str, key: Key) -> str:
