@@ -86,8 +86,9 @@ def write_agreement(several: Sequence[Agreement]) -> Path:
     title = f"Do the seeds of {' and '.join(filter(None, (', '.join(names), last)))} agree?"
     try:
         with draft_folder(folder) as draft:
-            parts = agreement_parts(several, draw_agreement(several, draft))
-            write_document(Document(title, parts=parts), draft, "agreement")
+            first, *parts = agreement_parts(several, draw_agreement(several, draft))
+            lead = [first.text] if isinstance(first, Paragraph) and isinstance(first.text, str) else []
+            write_document(Document(title, lead, parts if lead else [first, *parts]), draft, "agreement")
     except OSError as error:
         raise unwritable_error(folder, error) from error
     return folder / "index.html"

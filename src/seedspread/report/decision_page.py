@@ -71,7 +71,7 @@ def looks_table(contest: Contest) -> pd.DataFrame:
 
 def draw_decision(contests: Sequence[Contest]) -> Drawn:
     """The interval of each candidate over pairs of seeds, with 0, ± worth, and the look that decided."""
-    fig = Drawn(figsize=(COLUMN * 1.1, 3.0 * len(contests)), layout="constrained")
+    fig = Drawn(figsize=(COLUMN, 3.0 * len(contests)), layout="constrained")
     axes = fig.subplots(len(contests), 1, squeeze=False)[:, 0]
     for ax, contest in zip(axes, contests, strict=True):
         d = contest.overall

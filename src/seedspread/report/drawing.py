@@ -142,7 +142,7 @@ def draw_bands(ax: Axes, x: Array, band: Bands, around: Array | float = 0.0, see
 @mpl.rc_context(STYLE)
 def draw_dots(rows: Sequence[tuple[str, float, Interval, str]], what: str) -> Figure:
     """A row for each label, value, interval and colour: a dot, and a line for a known interval, on an axis from 0."""
-    fig = Figure(figsize=(COLUMN * 1.1, 0.9 + 0.42 * len(rows)), layout="constrained")
+    fig = Figure(figsize=(COLUMN, 0.9 + 0.42 * len(rows)), layout="constrained")
     ax = fig.subplots()
     for row, (_, value, interval, colour) in enumerate(rows):
         if interval.is_known:

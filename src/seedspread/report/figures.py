@@ -361,7 +361,7 @@ def reference_figure(several: Sequence[Arm], metric: Metric, number: float, std:
 
 
 def _draw_arms(several: Sequence[Arm], metric: Metric, colours: Sequence[str], level: float = 0.95) -> Figure:
-    fig = Figure(figsize=(COLUMN * 1.1, 0.9 + 0.85 * len(several)), layout="constrained")
+    fig = Figure(figsize=(COLUMN, 0.9 + 0.85 * len(several)), layout="constrained")
     ax = fig.subplots()
     for row, (arm, colour) in enumerate(zip(several, colours, strict=True)):
         if arm.n >= 5 and not st.is_constant(arm.scores):

@@ -1,6 +1,6 @@
 """`results/index.html`: every study of a folder of results, from the summary that its report left.
 
-No record is read: of a study's seeds only the names are listed, so that 100 studies of 10,000 seeds take a second.
+No record is read: of a study's seeds only the names are listed, so that 100 studies of 10,000 seeds take seconds.
 """
 
 import os

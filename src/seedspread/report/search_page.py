@@ -62,10 +62,10 @@ def search_document(t: SearchResults, captions: Mapping[str, str]) -> Document:
         parts.append(Note(warnings))
     sections = [
         Section("Trials", [*drawn("scores", "best_so_far"), Paragraph(_diverged(t)), *_listed(t)]),
-        Section("What the scientific hyperparameters do", drawn("isolation")),
-        Section("Which hyperparameters matter", drawn("importance")),
-        Section("Learning curves of the best", drawn("curves")),
-        Section("The winner on fresh seeds", [*drawn("fresh_seeds", "decision"), *_judged(t)]),
+        Section("What the scientific hyperparameters do", drawn("isolation"), "Scientific"),
+        Section("Which hyperparameters matter", drawn("importance"), "Importance"),
+        Section("Learning curves of the best", drawn("curves"), "Curves"),
+        Section("The winner on fresh seeds", [*drawn("fresh_seeds", "decision"), *_judged(t)], "Winner"),
         Section("Log", [_log(t), Paragraph(METHODS)]),
     ]
     return Document(f"Search {t.name}", [search_headline(t)], parts, [s for s in sections if s.parts])
