@@ -49,9 +49,10 @@ def test_odd_scores_have_bins(scores):
 
 
 @settings(max_examples=200)
-@given(strategies.lists(strategies.floats(0, 1), min_size=1, max_size=3, unique=True))
-def test_labels_of_seeds_are_crossed_by_no_line(places):
-    widths = [0.3] * len(places)
+@given(strategies.floats(0.02, 0.2), strategies.floats(0.8, 0.98), *[strategies.floats(0.3, 0.7)] * 2)
+def test_labels_of_seeds_are_crossed_by_no_line(worst, best, one, other):
+    places = worst, best, one, other
+    widths = [0.25] * len(places)
     arranged = arrange_labels(places, widths)
     assert sorted(level for level, _ in arranged) == list(range(len(places)))
     for (level, side), x, width in zip(arranged, places, widths, strict=True):

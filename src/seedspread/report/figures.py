@@ -47,6 +47,7 @@ from seedspread.statistics import Array
 MARKED_SEEDS = (0, 42, TITLE_SEED)
 FEW = 10  # seeds: fewer are dots, not bars
 MOST_BINS = 80
+COVER = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # of a line that a label cannot but cross
 LETTER = 0.0165  # of the width of a column's axes: a letter of a label
 LOSSES = ("val/loss", "train/loss")
 
@@ -196,7 +197,7 @@ def _mark_seeds(ax: Axes, found: Findings) -> None:
     for (seed, _, colour), text, (level, side) in zip(marks, texts, levels, strict=True):
         height = top * (1.1 + 0.15 * level)
         ax.plot([where[seed]] * 2, [0, height], color=colour, linewidth=1, linestyle=":" if colour == GREEN else "-")
-        ax.annotate(text, (where[seed], height), ha=side, va="center", fontsize=8)
+        ax.annotate(text, (where[seed], height), ha=side, va="center", fontsize=8, bbox=COVER)
 
 
 def arrange_labels(places: Sequence[float], widths: Sequence[float]) -> list[tuple[int, str]]:
