@@ -1,5 +1,6 @@
 """What users type and see."""
 
+import signal
 import subprocess
 import sys
 
@@ -163,3 +164,12 @@ assert "torch" not in sys.modules
     ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     for line, says in zip(ran.stdout.splitlines(), expected.values(), strict=True):
         assert line.startswith(says)
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    """As `seedspread report --help | head -1` closes the pipe."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seedspread", "report", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 128 + signal.SIGPIPE

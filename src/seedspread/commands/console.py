@@ -1,6 +1,8 @@
 """How an entry point meets its user: results on standard output, errors in one or two lines, an exit code."""
 
 import os
+import select
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,13 +26,24 @@ def plain_errors() -> Iterator[None]:
     """Turn an exception into one or two lines and a non-zero exit; with HYDRA_FULL_ERROR=1 let it through."""
     try:
         yield
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("\ninterrupted: finished seeds are recorded; the same command resumes", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _lost_its_reader(sys.stdout.fileno()):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush when Python ends
+            sys.exit(128 + signal.SIGPIPE)
         if _SHOW_TRACEBACK:
             raise
         sys.exit(f"error: {explain_error(error)}")
+
+
+def _lost_its_reader(pipe: int) -> bool:
+    """Whether nobody reads `pipe` any more, as in `seedspread status | head -1` once it has its line."""
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def study_names(cfg: DictConfig) -> list[str]:
