@@ -5,7 +5,6 @@ import re
 import nbformat
 from nbclient import NotebookClient
 
-from seedspread.report.study_page import write_reports
 from tests.conftest import ROOT
 
 
@@ -21,7 +20,6 @@ def run(name, parameters=""):
 
 
 def test_seed_variance(study):
-    write_reports([study])
     outputs, _ = run("seed_variance", f"STUDY = {str(study.folder)!r}")
     assert len([output for output in outputs if "image/png" in output.get("data", {})]) >= 6
 
