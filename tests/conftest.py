@@ -1,6 +1,6 @@
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pytest
 import timm
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from hypothesis import settings
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
@@ -60,6 +61,13 @@ def _without_ink(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """Figures are built, but rendered only in tests marked `draws`: rendering is nine tenths of a report's time."""
     if "draws" not in request.keywords:
         monkeypatch.setattr(Figure, "savefig", _save_blank)
+
+
+@pytest.fixture(autouse=True)
+def _without_command_line() -> Iterator[None]:
+    """Hydra keeps the command line of the last command that ran in a process: the next test is not to find it."""
+    yield
+    HydraConfig.instance().cfg = None
 
 
 @pytest.fixture(scope="session")
