@@ -1,6 +1,7 @@
 """The gallery's programs, and how a test audits one: in forks of a process that has imported torch."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,33 +15,45 @@ from seedspread.audit.program import STARTUP, TracedProgram
 GALLERY = Path(__file__).parent / "gallery"
 
 
-class Zygote:
-    """A process that forks programs."""
+class Zygotes:
+    """Processes that fork programs, one for each PYTHONHASHSEED, which forks inherit."""
 
     def __init__(self) -> None:
-        command = [sys.executable, str(Path(__file__).with_name("zygote.py"))]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._processes: dict[str, subprocess.Popen[str]] = {}
 
     def run(self, arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> int:
-        assert self._process.stdin and self._process.stdout
+        process = self._find(environment["PYTHONHASHSEED"])
+        assert process.stdin and process.stdout
         request = {"arguments": list(arguments), "folder": str(folder), "environment": environment}
-        self._process.stdin.write(json.dumps({**request, "startup": str(STARTUP)}) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        process.stdin.write(json.dumps({**request, "startup": str(STARTUP)}) + "\n")
+        process.stdin.flush()
+        return int(process.stdout.readline())
 
     def end(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
+        for process in self._processes.values():
+            assert process.stdin
+            process.stdin.close()
+            process.wait()
+
+    def _find(self, hash_seed: str) -> subprocess.Popen[str]:
+        if hash_seed not in self._processes:
+            self._processes[hash_seed] = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("zygote.py"))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            )
+        return self._processes[hash_seed]
 
 
 @dataclass(frozen=True)
 class ForkedProgram(TracedProgram):
-    zygote: Zygote | None = None
+    zygotes: Zygotes | None = None
 
     def execute(self, arguments: Sequence[str], folder: Path, environment: dict[str, str]) -> tuple[int, bool]:
-        assert self.zygote
-        return self.zygote.run(arguments, folder, environment), False
+        assert self.zygotes
+        return self.zygotes.run(arguments, folder, environment), False
 
 
 def command_of(path: Path) -> list[str]:
@@ -60,12 +73,9 @@ def expected_kind(path: Path) -> str:
     return found[1]
 
 
-def audit(path: Path, folder: Path, zygote: Zygote | None, steps: int = 60, workers: Sequence[int] = ()) -> Audit:
-    """The audit of a program; without a zygote in processes of its own."""
+def audit(path: Path, folder: Path, zygotes: Zygotes, steps: int = 60, workers: Sequence[int] = ()) -> Audit:
+    """The audit of a program."""
     command = command_of(path)
     resume = " ".join([*command, "--resume"]) if "--resume" in path.read_text() else None
-    if zygote is None:
-        program = TracedProgram.of(command, folder, steps)
-    else:
-        program = ForkedProgram(tuple(command), folder, steps, zygote=zygote)
+    program = ForkedProgram(tuple(command), folder, steps, zygotes=zygotes)
     return audit_program(program, workers=workers, resume=resume)

@@ -7,18 +7,18 @@ import pytest
 
 from seedspread.audit.finding import Source, Verdict
 from seedspread.commands.cli import main
-from tests.audit.programs import GALLERY, Zygote, audit, expected_kind
+from tests.audit.programs import GALLERY, Zygotes, audit, expected_kind
 
 FLAWED = sorted(GALLERY.glob("flawed/*.py"))
 CLEAN = sorted(GALLERY.glob("clean/*.py"))
-SLOW = {"order_of_a_set"}  # as fast as hash_of_a_name, which shows the same
+SLOW = {"order_of_a_set"}  # hash_of_a_name shows the same
 
 
 @pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    process = Zygote()
-    yield process
-    process.end()
+def zygotes() -> Iterator[Zygotes]:
+    processes = Zygotes()
+    yield processes
+    processes.end()
 
 
 def _mark(path: Path):
@@ -26,36 +26,30 @@ def _mark(path: Path):
 
 
 @pytest.mark.parametrize("path", [*map(_mark, FLAWED)])
-def test_a_flaw_is_named(path, tmp_path, zygote):
+def test_a_flaw_is_named(path, tmp_path, zygotes):
     wanted = expected_kind(path)
-    # No fork has a hash seed of its own.
-    found = audit(path, tmp_path, None if wanted == "environment.hash" else zygote)
+    found = audit(path, tmp_path, zygotes)
 
     assert wanted in {finding.kind for finding in found.alarms}
     assert len({finding.kind for finding in found.alarms}) <= 4
 
 
 @pytest.mark.parametrize("path", [*map(_mark, CLEAN)])
-def test_a_clean_program_raises_no_alarm(path, tmp_path, zygote):
-    found = audit(path, tmp_path, zygote)
+def test_a_clean_program_raises_no_alarm(path, tmp_path, zygotes):
+    found = audit(path, tmp_path, zygotes)
 
     assert not found.alarms
     assert found.difference is None and found.steps
 
 
-def test_whether_the_number_of_workers_matters_is_said(tmp_path, zygote, invoked):
-    """Draws of torch in a data set follow the worker, those of an example's own generator do not."""
-    for name, matters in (("plain_loop", None), ("workers", True)):
-        folder = tmp_path / name
-        found = audit(GALLERY / f"clean/{name}.py", folder, zygote, workers=[2, 3])
-        of_workers = [f for f in found.findings if f.source == Source.WORKERS]
-        if matters is None:
-            assert {f.verdict for f in of_workers} <= {Verdict.SAME, Verdict.UNKNOWN}
-        else:
-            assert [f.verdict for f in of_workers] == [Verdict.SAME, Verdict.DIFFERS]
-            assert of_workers[1].kind == "number of workers.differs" and "3 workers" in of_workers[1].evidence
+def test_whether_the_number_of_workers_matters_is_said(tmp_path, zygotes, invoked):
+    """Draws of torch in a data set follow the worker."""
+    found = audit(GALLERY / "clean/workers.py", tmp_path, zygotes, workers=[2, 3])
+    of_workers = [f for f in found.findings if f.source == Source.WORKERS]
 
-    traces = [folder / run / "trace" for run in ("first", "again", "workers-3")]
+    assert [f.verdict for f in of_workers] == [Verdict.SAME, Verdict.DIFFERS]
+    assert of_workers[1].kind == "number of workers.differs" and "3 workers" in of_workers[1].evidence
+    traces = [tmp_path / run / "trace" for run in ("first", "again", "workers-3")]
     code, out, _ = invoked(main, "audit", f"traces=[{traces[0]},{traces[1]}]")
     assert code == 0 and out.startswith("Two traces: identical for all 12 steps")
     code, out, _ = invoked(main, "audit", f"traces=[{traces[0]},{traces[2]}]")

@@ -1,11 +1,12 @@
 """Runs Python programs in forks of a process that has imported torch: a second instead of five.
 
 A request is a line of JSON on standard input: arguments, environment, folder; the answer is the exit code. As a new
-process would, a fork begins with generators that the operating system seeds. What no fork can have is a PYTHONHASHSEED
-of its own.
+process would, a fork begins with generators that the operating system seeds; it has the PYTHONHASHSEED
+of this process.
 """
 
 import contextlib
+import importlib
 import json
 import os
 import random
@@ -19,10 +20,13 @@ import torch
 import torch._dynamo
 import torch.utils.data
 
+for library in ("joblib", "scipy.stats", "sklearn.utils.validation", "lightning"):  # import nothing that is traced anew
+    importlib.import_module(library)
+
 
 def run(request: dict) -> None:
     """Become the program."""
-    os.setsid()
+    os.setpgid(0, 0)
     for descriptor, name in ((1, "stdout.txt"), (2, "stderr.txt")):
         os.dup2(os.open(Path(request["folder"], name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), descriptor)
     os.environ.update(request["environment"])

@@ -63,14 +63,14 @@ def audit_program(
     apart = find_difference(first.main, again.main)
     if apart is not None:
         third = run("third", f"seed {seed} as the first, by module", Settings(seed, level="modules"))
-        runs, found = Runs(first, third, other), find_difference(first.main, third.main)
-        if found is None and apart.part not in COMPUTED:
-            surroundings = _find_surroundings(run, seed, first, again)
-        else:
-            surroundings, found = environment.UNKNOWN, found or apart
-            if found.part in COMPUTED:
-                fourth = run("fourth", f"seed {seed} as the third, by module", Settings(seed, level="modules"))
-                located = locate_module(third.main, fourth.main)
+        found = find_difference(first.main, third.main)
+        surroundings = environment.UNKNOWN if found else _find_surroundings(run, seed, first, again)
+        if found is not None or surroundings is not environment.UNKNOWN:
+            runs = Runs(first, third, other)
+        else:  # the third is as the first by chance
+            found = apart
+        if found is not None and found.part in COMPUTED:
+            located = _locate(run, seed, third)
     findings = judge(runs, found, located, surroundings)
     for count in workers:
         findings.append(_judge_workers(run, seed, count, first))
@@ -85,10 +85,10 @@ def audit_program(
 
 def judge(runs: Runs, found: Difference | None, located: Difference | None, surroundings: Finding) -> list[Finding]:
     """The findings of three runs, source by source."""
-    time = environment.judge_time(runs)
+    time = environment.judge_time(runs, found)
     return [
         judge_initialisation(runs),
-        judge_data(runs),
+        judge_data(runs, found),
         *judge_order(runs),
         *judge_augmentation(runs),
         *judge_dropout(runs),
@@ -99,13 +99,22 @@ def judge(runs: Runs, found: Difference | None, located: Difference | None, surr
 
 
 def _find_surroundings(run: Callable[[str, str, Settings], Trace], seed: int, first: Trace, again: Trace) -> Finding:
-    """Which of two things that were changed makes the second run another than the first."""
-    if is_python_fixed():
-        return environment.DIRECTORIES
-    hashed = run("hashed", f"seed {seed}, another PYTHONHASHSEED alone", Settings(seed, HASH_SEEDS[1]))
-    if find_difference(hashed.main, first.main) is None:
-        return environment.DIRECTORIES
-    return environment.HASHES if find_difference(hashed.main, again.main) is None else environment.UNKNOWN
+    """Which of two things that were changed makes the second run another than the first; UNKNOWN where neither does."""
+    if not is_python_fixed():
+        hashed = run("hashed", f"seed {seed}, another PYTHONHASHSEED alone", Settings(seed, HASH_SEEDS[1]))
+        if find_difference(hashed.main, again.main) is None:
+            return environment.HASHES
+    listed = run("listed", f"seed {seed}, directories in reverse alone", Settings(seed, is_reversed=True))
+    return environment.DIRECTORIES if find_difference(listed.main, again.main) is None else environment.UNKNOWN
+
+
+def _locate(run: Callable[[str, str, Settings], Trace], seed: int, third: Trace) -> Difference | None:
+    """Where runs by module first differ; what differs seldom may need several."""
+    for name in ("fourth", "fifth", "sixth"):
+        trace = run(name, f"seed {seed} as the third, by module", Settings(seed, level="modules"))
+        if (found := locate_module(third.main, trace.main)) is not None:
+            return found
+    return None
 
 
 def _judge_workers(run: Callable[[str, str, Settings], Trace], seed: int, count: int, first: Trace) -> Finding:

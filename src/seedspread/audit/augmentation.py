@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
+from seedspread.audit.draws import OFTEN, list_regular, list_states
 from seedspread.audit.examples_seen import ExamplesSeen
 from seedspread.audit.finding import Finding, Source, Verdict
 from seedspread.audit.runs import Runs
-from seedspread.audit.seeding import explain_unseeded
-from seedspread.audit.trace import Batch, Process
+from seedspread.audit.seeding import explain_unseeded, find_changing
+from seedspread.audit.trace import Batch
 
 SOURCE = Source.AUGMENTATION
-OFTEN = 0.5  # of the batches
 WORKER_FIX = "worker_init_fn=lambda worker: numpy.random.seed(torch.initial_seed() % 2**32)"
 Key = tuple[int, int, int, str]  # epoch, worker, number of the batch, generator
 
@@ -75,10 +75,7 @@ def _find_unseeded(runs: Runs, ours: list[Batch], same: list[Batch]) -> list[Fin
         name = unequal[0]
         cause, fix = explain_unseeded(runs.first.main, name)
         if any(batch.worker >= 0 for batch in ours):
-            cause, fix = (
-                f"workers draw from {name}, whose seed differs between the runs",
-                "torch.manual_seed(seed) first",
-            )
+            cause, fix = _explain_workers(runs, name)
         evidence = f"the state of {name.partition('@')[0]} differs before the same batch in two runs of one seed"
         return [Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{SOURCE}.unseeded", cause, fix)]
     share = _share(_contents(ours), _contents(same))
@@ -87,6 +84,16 @@ def _find_unseeded(runs: Runs, ours: list[Batch], same: list[Batch]) -> list[Fin
         cause = "a generator that is made without a seed while examples are made"
         return [Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{SOURCE}.unseeded", cause, "give it a seed")]
     return []
+
+
+def _explain_workers(runs: Runs, name: str) -> tuple[str, str]:
+    """Why workers draw other numbers in two runs of one seed."""
+    pairs = zip(runs.first.workers, runs.again.workers, strict=False)
+    call = next((call for one, other in pairs if (call := find_changing(one, other))), None)
+    if call is not None:
+        return f"{call.caller} calls {call.function} in each worker with another value in each run", WORKER_FIX
+    cause = f"workers draw from {name.partition('@')[0]}, whose seed follows that of torch"
+    return f"{cause}, which is not seeded before the loader is iterated over", "torch.manual_seed(seed) first"
 
 
 def _find_repeats(ours: list[Batch]) -> list[Finding]:
@@ -102,8 +109,11 @@ def _find_repeats(ours: list[Batch]) -> list[Finding]:
     if any(repeated):
         name = next(iter(sorted(next(both for both in repeated if both))))[0]
         evidence = f"{sum(map(bool, repeated))} of {len(pairs)} pairs of workers draw the same numbers from {name}"
-        cause = f"each worker seeds {name} alike, or has a copy of one generator"
-        found.append(Finding(SOURCE, Verdict.WORKERS, evidence, f"{SOURCE}.workers", cause, WORKER_FIX))
+        cause, fix = f"each worker seeds {name} alike, or has a copy of one generator", WORKER_FIX
+        if name not in ("python", "numpy", "torch"):
+            cause = f"each worker has a copy of the generator {name}, in the same state"
+            fix = "make it in worker_init_fn, seeded with torch.initial_seed(), which each worker has of its own"
+        found.append(Finding(SOURCE, Verdict.WORKERS, evidence, f"{SOURCE}.workers", cause, fix))
     epochs = sorted(by_epoch)
     again = [e for i, e in enumerate(epochs) if i and by_epoch[e] & set().union(*(by_epoch[o] for o in epochs[:i]))]
     drawing = [e for e in epochs if by_epoch[e]]
@@ -138,48 +148,51 @@ def _find_fixed(ours: list[Batch], others: list[Batch]) -> list[Finding]:
     evidence = f"the numbers drawn from {_name(ours)} are the same for both seeds"
     if same_content:
         evidence = "each example is altered alike for both seeds"
-    cause = "what alters examples is seeded with a constant"
-    return [Finding(SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", cause, WORKER_FIX)]
+    cause, fix = "what alters examples is seeded with a constant", "seed it with the seed of the run"
+    if any(batch.worker >= 0 for batch in ours):
+        fix = (
+            WORKER_FIX
+            if "numpy" in _name(ours)
+            else "seed it with torch.initial_seed(), which each worker has of its own"
+        )
+    return [Finding(SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", cause, fix)]
 
 
 def _judge_draws(runs: Runs) -> list[Finding]:
-    """Draws of the training process itself between steps, where they come with at least half of the batches."""
-    first, again, other = runs.mains
-    name = _find_regular(first)
-    if name is None:
-        if ExamplesSeen.of(first).recur or ExamplesSeen.of(first).is_one_batch:
-            return [Finding(SOURCE, Verdict.NONE, "the examples come again unchanged")]
+    """Draws of the training process itself between steps."""
+    first = runs.first.main
+    seen = ExamplesSeen.of(first)
+    names = list_regular(first)
+    found = [finding for name in names for finding in _judge_generator(runs, name)]
+    if (seen.recur or seen.is_one_batch) and not any(finding.verdict == Verdict.EPOCHS for finding in found):
+        return [Finding(SOURCE, Verdict.NONE, "the examples come again unchanged")]
+    if not names:
         return [Finding(SOURCE, Verdict.UNKNOWN, "no example came twice, and nothing was seen to draw for each batch")]
-    ours, same, others = (_list_states(process, name) for process in (first, again, other))
-    shown = name.partition("@")[0]
+    if not found:
+        shown = " and ".join(names[:2])
+        return [
+            Finding(SOURCE, Verdict.VARIES, f"what is drawn for the batches, from {shown}, is other for another seed")
+        ]
+    return list({finding.kind: finding for finding in reversed(found)}.values())
+
+
+def _judge_generator(runs: Runs, name: str) -> list[Finding]:
+    first = runs.first.main
+    ours, same, others = (list_states(process, name) for process in runs.mains)
     if not _agree(ours, same):
         cause, fix = explain_unseeded(first, name)
-        evidence = f"the state of {shown} differs before the same batch in two runs of one seed"
+        evidence = f"the state of {name} differs before the same batch in two runs of one seed"
         return [Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{SOURCE}.unseeded", cause, fix)]
     found = []
     if len(set(ours)) <= OFTEN * len(ours):
-        evidence = f"{shown} has only {len(set(ours))} states before {len(ours)} batches"
+        evidence = f"{name} has only {len(set(ours))} states before {len(ours)} batches"
         cause, fix = "a generator is seeded again each epoch", "seed once, before training"
         found.append(Finding(SOURCE, Verdict.EPOCHS, evidence, f"{SOURCE}.epochs", cause, fix))
     if _agree(ours, others):
-        evidence = f"{shown} has the same states before all batches for both seeds"
-        cause, fix = f"{shown} is seeded with a constant", "seed it with the seed of the run"
+        evidence = f"{name} has the same states before all batches for both seeds"
+        cause, fix = f"{name} is seeded with a constant", "seed it with the seed of the run"
         found.append(Finding(SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", cause, fix))
-    return found or [Finding(SOURCE, Verdict.VARIES, f"what {shown} draws for each batch is other for another seed")]
-
-
-def _find_regular(process: Process) -> str | None:
-    """The generator that is drawn from before most training passes, apart from what dropout draws."""
-    counts: dict[str, int] = {}
-    for forward in process.training:
-        for name in forward.moved:
-            counts[name] = counts.get(name, 0) + 1
-    often = [name for name, n in counts.items() if n >= max(2, OFTEN * len(process.training))]
-    return max(often, key=lambda name: counts[name], default=None)
-
-
-def _list_states(process: Process, name: str) -> list[str]:
-    return [f.states[name] for f in process.training if name in f.moved and name in f.states]
+    return found
 
 
 def _agree(one: list[str], other: list[str]) -> bool:

@@ -1,17 +1,36 @@
 """Are the training examples themselves the same in two runs of one seed: data and split?"""
 
+from seedspread.audit.difference import Difference, Part
+from seedspread.audit.draws import list_regular
 from seedspread.audit.examples_seen import ExamplesSeen, overlap
 from seedspread.audit.finding import Finding, Source, Verdict
 from seedspread.audit.runs import Runs
-from seedspread.audit.seeding import find_changing, list_seedings
+from seedspread.audit.seeding import (
+    explain_difference,
+    explain_unseeded,
+    find_changing,
+    find_unequal,
+    list_seedings,
+)
 from seedspread.audit.trace import Trace
 
 SOURCE = Source.DATA
 FIX = "generator=torch.Generator().manual_seed(seed) of random_split, random_state=seed of train_test_split"
 
 
-def judge_data(runs: Runs) -> Finding:
-    """Which examples train, as a loader's subset or as the set of all that were seen."""
+def judge_data(runs: Runs, found: Difference | None = None) -> Finding:
+    """Which examples train, as a loader's subset or as the set of all that were seen.
+
+    `found` is the first difference of two runs of one seed.
+    """
+    if found is not None and found.part == Part.TARGETS:
+        evidence = f"step {found.step}: other targets with equal inputs in two runs of one seed"
+        cause, _ = explain_difference(runs.first.main, runs.again.main)
+        return Finding(
+            SOURCE, Verdict.UNSEEDED, evidence, "targets.unseeded", cause, "seed what draws or numbers the targets"
+        )
+    if runs.first.main.boundary == "fit":
+        return _judge_fits(runs)
     loader = runs.first.main.training_loader
     splits = [_split_of(trace, loader) for trace in (runs.first, runs.again, runs.other)]
     if splits[0] is not None:
@@ -32,15 +51,33 @@ def judge_data(runs: Runs) -> Finding:
         evidence = f"{what} in two runs of one seed: they share {100 * shared:.0f} %"
         return Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{kind}.unseeded", _explain(runs), FIX)
     if others is None or ours != others:
+        if loader is None and list_regular(runs.first.main):
+            return Finding(SOURCE, Verdict.UNKNOWN, "the examples are altered by what is drawn for each batch")
         return Finding(SOURCE, Verdict.VARIES, "other examples train for another seed")
     return Finding(SOURCE, Verdict.FIXED, "the same examples train for every seed")
 
 
+def _judge_fits(runs: Runs) -> Finding:
+    """What estimators are fitted to."""
+    given = [[event[2] for event in process.of("fit")] for process in runs.mains]
+    ours, same, others = given
+    estimators = [event[1] for event in runs.first.main.of("fit")]
+    unequal = [name for name, a, b in zip(estimators, ours, same, strict=False) if a != b]
+    if unequal:
+        evidence = f"{unequal[0]}.fit is given other data in two runs of one seed"
+        return Finding(SOURCE, Verdict.UNSEEDED, evidence, "split.unseeded", _explain(runs), FIX)
+    if ours[: len(others)] != others[: len(ours)]:
+        return Finding(SOURCE, Verdict.VARIES, "estimators are fitted to other data for another seed")
+    return Finding(SOURCE, Verdict.FIXED, "estimators are fitted to the same data for every seed")
+
+
 def _explain(runs: Runs) -> str:
-    changing = find_changing(runs.first.main, runs.again.main)
-    if changing is not None:
+    first, again = runs.first.main, runs.again.main
+    if (changing := find_changing(first, again)) is not None and changing.value is not None:
         return f"{changing.caller} seeds with another value in each run"
-    if not list_seedings(runs.first.main):
+    if (name := find_unequal(first, again)) is not None:
+        return explain_unseeded(first, name)[0]
+    if not list_seedings(first):
         return "no call seeds a generator"
     return "the split is drawn before its generator is seeded, or from one that is not"
 

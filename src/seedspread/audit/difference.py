@@ -13,11 +13,13 @@ class Part(StrEnum):
     WEIGHTS = "the initial weights"
     COURSE = "the course of the program"
     BATCH = "the batch"
-    DRAWS = "the random numbers that the forward pass draws"
+    DRAWS = "the random numbers that a forward pass or a fit draws"
     RECEIVED = "what a module receives from the code before it"
     OUTPUT = "the output"
+    TARGETS = "the targets of the loss"
     LOSS = "the loss"
     GRADIENTS = "the gradients"
+    SETTINGS = "a setting of the optimizer, as its learning rate"
     UPDATE = "the weights after the step"
     LENGTH = "the number of steps"
 
@@ -50,6 +52,7 @@ def find_difference(one: Process, other: Process) -> Difference | None:
 
 
 def compare_events(a: Event, b: Event) -> tuple[Part, str] | None:
+    """What differs first of two events of the same place in two traces, and of which module; None where nothing."""
     if a[:2] != b[:2] and (a[0] != b[0] or a[0] in ("weights", "f", "o")):
         return Part.COURSE, ""
     if a[0] == "weights":
@@ -58,13 +61,16 @@ def compare_events(a: Event, b: Event) -> tuple[Part, str] | None:
     if a[0] == "f":
         return _compare_passes(a, b)
     if a[0] == "l":
-        return (Part.LOSS, "") if a[1] != b[1] else None
+        return (Part.TARGETS, "") if a[2:] != b[2:] else (Part.LOSS, "") if a[1] != b[1] else None
     if a[0] == "o":
-        return (Part.GRADIENTS, "") if a[2] != b[2] else (Part.UPDATE, "") if a[3] != b[3] else None
+        parts = (Part.GRADIENTS, 2), (Part.SETTINGS, 4), (Part.UPDATE, 3)
+        return next(((part, "") for part, i in parts if a[i : i + 1] != b[i : i + 1]), None)
     if a[1] != b[1]:
         return Part.COURSE, a[1]
     if a[2] != b[2]:
         return Part.BATCH, a[1]
+    if any(a[5].get(name) != b[5].get(name) for name in {*a[6], *b[6]}):
+        return Part.DRAWS, a[1]
     return (Part.OUTPUT, a[1]) if a[3] != b[3] else None
 
 

@@ -1,5 +1,6 @@
 """Does what surrounds the program matter: PYTHONHASHSEED, the order of directories, time?"""
 
+from seedspread.audit.difference import Difference, Part
 from seedspread.audit.finding import Finding, Source, Verdict
 from seedspread.audit.runs import Runs
 from seedspread.audit.seeding import find_changing
@@ -29,8 +30,20 @@ UNSEEN = Finding(SOURCE, Verdict.UNKNOWN, "no training step was seen")
 UNKNOWN = Finding(SOURCE, Verdict.UNKNOWN, "two runs of one seed differ in one environment already")
 
 
-def judge_time(runs: Runs) -> Finding | None:
-    """A call that seeds with another value each run: of the clock, or of an unseeded generator."""
+def judge_time(runs: Runs, found: Difference | None = None) -> Finding | None:
+    """What follows the clock: a call that seeds with another value each run, a learning rate, the number of steps.
+
+    `found` is the first difference of two runs of one seed.
+    """
+    if found is not None and found.part == Part.SETTINGS:
+        evidence = f"step {found.step}: {Part.SETTINGS}, differs in two runs of one seed, with equal gradients"
+        cause = "it follows the clock, or another measure of time"
+        return Finding(SOURCE, Verdict.DIFFERS, evidence, f"{SOURCE}.time", cause, "a schedule that counts steps")
+    if found is not None and found.part == Part.LENGTH:
+        counts = " and ".join(str(process.steps) for process in (runs.first.main, runs.again.main))
+        evidence = f"two runs of one seed take {counts} steps, all equal up to there"
+        cause = "training ends by the clock"
+        return Finding(SOURCE, Verdict.DIFFERS, evidence, f"{SOURCE}.time", cause, "end after a number of steps")
     call = find_changing(runs.first.main, runs.again.main)
     if call is None or call.generator.startswith("rng of"):
         return None

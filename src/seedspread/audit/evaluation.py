@@ -13,9 +13,10 @@ def judge_evaluation(runs: Runs) -> list[Finding]:
     if not main.evaluation:
         return [Finding(SOURCE, Verdict.UNKNOWN, f"no evaluation was seen within {main.steps} steps")]
     found = []
-    active = [forward for forward in main.evaluation if forward.dropout and forward.during]
+    active = [forward for forward in main.occasional if forward.dropout and forward.during]
     if active:
-        evidence = f"{', '.join(active[0].dropout)} in {len(active)} of {len(main.evaluation)} evaluation passes"
+        names = ", ".join(f"`{name}`" for name in active[0].dropout)
+        evidence = f"dropout {names} draws in {len(active)} of {len(main.evaluation)} evaluation passes"
         cause = "the network is in training mode while it is evaluated"
         found.append(
             Finding(
@@ -26,18 +27,26 @@ def judge_evaluation(runs: Runs) -> list[Finding]:
     if shared:
         names = ", ".join(name.partition("@")[0] for name in shared)
         evidence = f"training and evaluation both draw from {names}: another number of evaluations is another training"
-        cause = "one generator serves both"
-        fix = "a generator of its own for evaluation"
+        cause, fix = "one generator serves both", "a generator of its own for evaluation"
+        within = [forward for forward in main.occasional if forward.during and not forward.dropout]
+        if within and not any(forward.training for forward in within):
+            evidence = f"forward draws in {len(within)} of {count_passes(main)}, from {names} as in training"
+            cause = "a dropout that is active in evaluation mode as well, or a network that samples"
+            fix = "F.dropout(x, p, training=self.training), or a generator of its own"
         found.append(Finding(SOURCE, Verdict.SHARED, evidence, f"{SOURCE}.shared", cause, fix))
-    return found or [
-        Finding(SOURCE, Verdict.NONE, f"{len(main.evaluation)} evaluation passes draw nothing that training draws")
-    ]
+    return found or [Finding(SOURCE, Verdict.NONE, f"nothing that training draws is drawn by {count_passes(main)}")]
+
+
+def count_passes(main: Process) -> str:
+    """How many passes evaluate, in words."""
+    n = len(main.evaluation)
+    return f"{n} evaluation passes" if n > 1 else "one evaluation pass"
 
 
 def _drawn_by_evaluation(trace: Trace) -> set[str]:
     main = trace.main
     found: set[str] = set()
-    for forward in main.evaluation:
+    for forward in main.occasional:
         found |= forward.moved
         if not forward.dropout:
             found |= forward.during

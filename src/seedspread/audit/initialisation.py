@@ -2,7 +2,7 @@
 
 from seedspread.audit.finding import Finding, Source, Verdict
 from seedspread.audit.runs import Runs
-from seedspread.audit.seeding import explain_unseeded, list_seedings
+from seedspread.audit.seeding import explain_unseeded, find_unequal, list_seedings
 
 SOURCE = Source.INITIALISATION
 
@@ -10,6 +10,8 @@ SOURCE = Source.INITIALISATION
 def judge_initialisation(runs: Runs) -> Finding:
     """The initial weights of two runs of one seed, and of another seed."""
     first, again, other = (process.weights() for process in runs.mains)
+    if runs.first.main.boundary == "fit" and runs.first.main.steps:
+        return _judge_fits(runs)
     if not first:
         return Finding(SOURCE, Verdict.UNKNOWN, "no module with parameters was seen in a forward pass")
     unequal = [key for key in first if first[key] != again.get(key)]
@@ -18,6 +20,11 @@ def judge_initialisation(runs: Runs) -> Finding:
         cause, fix = explain_unseeded(runs.first.main, "torch")
         late = bool(calls) and calls[0].drawn
         evidence = f"{len(unequal)} of {len(first)} initial tensors differ between two runs of one seed"
+        if len(unequal) < len(first) and not late:
+            evidence += f": {', '.join(f'`{name}`' for _, name in unequal[:3])}"
+            if calls and calls[0].value is not None:
+                cause = "they are not drawn from torch's generator, or never set, as torch.empty leaves them"
+                fix = "draw them with torch.nn.init once torch is seeded"
         if late:
             cause = f"the network is built before {calls[0].caller} seeds torch"
             fix = f"build it after {calls[0].function}"
@@ -38,3 +45,22 @@ def judge_initialisation(runs: Runs) -> Finding:
     return Finding(
         SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", cause, "torch.manual_seed(seed) before it is built"
     )
+
+
+def _judge_fits(runs: Runs) -> Finding:
+    """What the fits of estimators draw from generators that all share; a random_state of their own is not seen."""
+    drawn = [[(e[1], [e[5].get(name) for name in e[6]]) for e in p.of("fit") if e[6]] for p in runs.mains]
+    ours, same, others = drawn
+    if not ours:
+        return Finding(SOURCE, Verdict.NONE, "no fit draws from a generator that it shares with others")
+    if ours[: len(same)] != same[: len(ours)]:
+        name = find_unequal(runs.first.main, runs.again.main)
+        cause, fix = explain_unseeded(runs.first.main, name or "numpy")
+        estimator = next((a[0] for a, b in zip(ours, same, strict=False) if a != b), ours[0][0])
+        evidence = f"{estimator}.fit draws other numbers in two runs of one seed"
+        fix = f"random_state=seed of {estimator}, or {fix}"
+        return Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{SOURCE}.unseeded", cause, fix)
+    if ours[: len(others)] == others[: len(ours)]:
+        evidence = "fits draw the same numbers for both seeds"
+        return Finding(SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", "numpy is seeded with a constant", "")
+    return Finding(SOURCE, Verdict.VARIES, "fits draw other numbers for another seed")

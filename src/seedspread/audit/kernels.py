@@ -27,11 +27,11 @@ def judge_kernels(runs: Runs, found: Difference | None, located: Difference | No
         )
     place = located if located is not None and located.part in COMPUTED else found
     assert place is not None
+    cause = "a nondeterministic kernel, or a generator that the trace does not see"
+    fix = "torch.use_deterministic_algorithms(True), which names the operation; one thread; or another operation"
     if place.part == Part.LOSS:
-        cause = "the targets, or a loss that draws or sums in no fixed order"
-    else:
-        cause = "a nondeterministic kernel, or a generator that the trace does not see"
+        cause = "what the loss takes beside the outputs: targets, weights, noise; or it sums in no fixed order"
+        fix = "seed what the loss takes beside the outputs"
     where = f" in `{place.where}`" if place.where else ""
     evidence = f"step {place.step}{where}: {COMPUTED[place.part]}"
-    fix = "torch.use_deterministic_algorithms(True), which names the operation; one thread; or another operation"
     return Finding(SOURCE, Verdict.DIFFERS, evidence, f"{SOURCE}.nondeterministic", cause, fix)

@@ -3,10 +3,11 @@
 from itertools import pairwise
 from typing import Any
 
+from seedspread.audit.draws import list_regular
 from seedspread.audit.examples_seen import ExamplesSeen, overlap
 from seedspread.audit.finding import Finding, Source, Verdict
 from seedspread.audit.runs import Runs
-from seedspread.audit.seeding import explain_unseeded, list_seedings
+from seedspread.audit.seeding import explain_difference, explain_unseeded, find_unequal, list_seedings
 from seedspread.audit.trace import Process
 
 SOURCE = Source.ORDER
@@ -34,14 +35,14 @@ def _holds_indices(passes: Passes) -> bool:
 
 def _judge_indices(runs: Runs, ours: Passes, same: Passes, others: Passes) -> list[Finding]:
     if not _agree(ours, same):
-        return [_unseeded(runs.first.main, "the indices that the sampler draws differ between two runs of one seed")]
+        return [_unseeded(runs, "the indices that the sampler draws differ between two runs of one seed")]
     flat = [_flatten(ours[epoch]) for epoch in sorted(ours)]
     sequential = all(indices == sorted(indices) for indices in flat)
     if sequential:
         return [Finding(SOURCE, Verdict.NONE, "the examples are taken in their order, not shuffled")]
     found = []
     if _agree(ours, others):
-        found.append(_fixed(runs.first.main, "the sampler draws the same indices for both seeds"))
+        found.append(_fixed(runs, "the sampler draws the same indices for both seeds"))
     again = [one for one, later in pairwise(flat) if _is_prefix(one, later)]
     if again:
         evidence = f"{len(again)} of {len(flat) - 1} later epochs take the examples in the order of the one before"
@@ -71,11 +72,15 @@ def _judge_streams(runs: Runs, loader: int) -> list[Finding]:
     made = [{(b.epoch, b.worker, b.number): b.rows for b in t.batches_of(loader)} for t in runs.traces]
     ours, same, others = made
     if any(ours[key] != same[key] for key in ours.keys() & same.keys()):
-        return [_unseeded(runs.first.main, "the batches that workers make differ between two runs of one seed")]
+        return [_unseeded(runs, "the batches that workers make differ between two runs of one seed")]
     if (copies := _find_copies(ours)) is not None:
         return [copies]
     shared = ours.keys() & others.keys()
     if shared and all(ours[key] == others[key] for key in shared):
+        drawn = sorted({name.partition("@")[0] for b in runs.first.batches_of(loader) for name in b.drawn})
+        if drawn:
+            evidence = f"workers draw from {drawn[0]}, and make the same batches for both seeds"
+            return [_fixed(runs, evidence, drawn[0])]
         return [Finding(SOURCE, Verdict.FIXED, "workers make the same batches for both seeds")]
     return [Finding(SOURCE, Verdict.VARIES, "workers make other batches for another seed")]
 
@@ -105,7 +110,7 @@ def _judge_rows(runs: Runs) -> Finding:
         return _judge_permutations(runs) or _judge_batches(runs, ours, same, others)
     if ours.sequence[: len(same.sequence)] != same.sequence[: len(ours.sequence)]:
         if overlap(ours.all, same.all) > 0.98 or ours.by_appearance != same.by_appearance:
-            return _unseeded(runs.first.main, "the examples come in another order in two runs of one seed")
+            return _unseeded(runs, "the examples come in another order in two runs of one seed")
     elif (found := _judge_permutations(runs)) is not None:
         return found
     if ours.repeats and others.repeats and ours.sequence != others.sequence and overlap(ours.all, others.all) < 0.5:
@@ -113,7 +118,7 @@ def _judge_rows(runs: Runs) -> Finding:
     if ours.sequence == others.sequence:
         if ours.repeats:
             return Finding(SOURCE, Verdict.NONE, "each epoch of both seeds takes the examples in one order")
-        return _fixed(runs.first.main, "the examples come in the same order for both seeds")
+        return _fixed(runs, "the examples come in the same order for both seeds")
     if overlap(ours.all, others.all) > 0.5 or ours.by_appearance != others.by_appearance:
         return Finding(SOURCE, Verdict.VARIES, "the examples come in another order for another seed")
     return Finding(SOURCE, Verdict.UNKNOWN, "the seeds have other data")
@@ -122,12 +127,12 @@ def _judge_rows(runs: Runs) -> Finding:
 def _judge_batches(runs: Runs, ours: ExamplesSeen, same: ExamplesSeen, others: ExamplesSeen) -> Finding:
     """Batches of examples that never come again: order and augmentation are not told apart."""
     if _common(ours, same) < 1:
-        return _unseeded(runs.first.main, "the training batches differ between two runs of one seed")
-    if _common(ours, others) == 1 and not any(forward.moved for forward in runs.first.main.training[1:]):
+        return _unseeded(runs, "the training batches differ between two runs of one seed")
+    if _common(ours, others) == 1 and not list_regular(runs.first.main):
         return Finding(SOURCE, Verdict.NONE, "both seeds take the same batches, and nothing is drawn for them")
     if _common(ours, others) == 1:
         evidence = "the training batches are the same for both seeds; no example came twice"
-        return Finding(SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", *_why_fixed(runs.first.main))
+        return Finding(SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", *_why_fixed(runs))
     return Finding(SOURCE, Verdict.VARIES, "other batches for another seed; no example came twice")
 
 
@@ -144,11 +149,11 @@ def _judge_permutations(runs: Runs) -> Finding | None:
         return None
     where = ours[0][3]
     if [event[2] for event in ours] != [event[2] for event in same][: len(ours)]:
-        return _unseeded(runs.first.main, f"the permutations drawn at {where} differ between two runs of one seed")
+        return _unseeded(runs, f"the permutations drawn at {where} differ between two runs of one seed")
     hashes = [event[2] for event in ours]
     found = [event[2] for event in others][: len(ours)] == hashes
     if found:
-        return _fixed(runs.first.main, f"the permutations drawn at {where} are the same for both seeds")
+        return _fixed(runs, f"the permutations drawn at {where} are the same for both seeds")
     if len(hashes) > 1 and len(set(hashes)) == 1:
         evidence = f"the permutation drawn at {where} is the same each time"
         cause, fix = "a generator is seeded again before each", "seed once, before training"
@@ -166,26 +171,27 @@ def _list_permutations(process: Process) -> list[Any]:
     return max(rare, key=lambda found: (len(found), found[0][1]), default=[])
 
 
-def _unseeded(process: Process, evidence: str) -> Finding:
-    cause, fix = "", ""
-    for generator in _order_generators(process):
-        cause, fix = explain_unseeded(process, generator)
-        break
+def _unseeded(runs: Runs, evidence: str) -> Finding:
+    first = runs.first.main
+    cause, fix = explain_difference(first, runs.again.main)
+    if find_unequal(first, runs.again.main) is None and (names := _order_generators(first)):
+        cause, fix = explain_unseeded(first, names[0])
     return Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{SOURCE}.unseeded", cause, fix)
 
 
 def _order_generators(process: Process) -> list[str]:
     moved = [name for event in process.of("order") for name in event[3]]
     moved += [name for event in process.of("pass") for name in event[4]]
-    moved += [name for forward in process.training for name in forward.moved]
     return sorted(set(moved), key=lambda name: -moved.count(name))
 
 
-def _fixed(process: Process, evidence: str) -> Finding:
-    return Finding(SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", *_why_fixed(process))
+def _fixed(runs: Runs, evidence: str, generator: str = "a generator") -> Finding:
+    return Finding(SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", *_why_fixed(runs, generator))
 
 
-def _why_fixed(process: Process) -> tuple[str, str]:
-    calls = [call for call in list_seedings(process) if call.value is not None]
-    seeded = f"a generator is seeded with a constant, or an order was stored ({calls[-1].caller})" if calls else ""
-    return seeded, "seed what draws the order with the seed of the run"
+def _why_fixed(runs: Runs, generator: str = "a generator") -> tuple[str, str]:
+    """The cause, with a call that seeds with the same value for both seeds where there is one."""
+    ours, others = (list_seedings(process) for process in (runs.first.main, runs.other.main))
+    constant = [call for call in ours if call.value is not None and call in others]
+    seeded = f"{generator} is seeded with a constant" + (f" ({constant[0].caller})" if constant else "")
+    return f"{seeded}, or an order was stored", "seed what draws the order with the seed of the run"

@@ -15,7 +15,9 @@ from seedspread.scripts.kept import explain_exit, read_errors, run_kept
 from seedspread.scripts.program import FOLDER_VARIABLE, fill
 
 STARTUP = Path(__file__).parent / "startup"  # its sitecustomize.py starts the tracer
-HASH_SEEDS = ("1", "2")  # of the first run and of the second
+# Of the first run and of the second. A set of two texts has one order or the other: of 30 sets as {"train", "val"}
+# these two order 28 otherwise, 1 and 2 only 19.
+HASH_SEEDS = ("11", "71")
 
 
 @dataclass(frozen=True)

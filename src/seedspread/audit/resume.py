@@ -8,7 +8,8 @@ SOURCE = Source.RESUME
 CAUSES = {
     Part.BATCH: "the states of the generators that draw order and augmentation, or the place in the epoch",
     Part.DRAWS: "the state of the generator that dropout draws from",
-    Part.UPDATE: "the state of the optimizer or of its schedule",
+    Part.UPDATE: "the state of the optimizer, as its momentum,",
+    Part.SETTINGS: "the state of the learning rate's schedule",
     Part.OUTPUT: "buffers, as the statistics of batch normalisation,",
 }
 
@@ -37,10 +38,13 @@ def judge_resume(whole: Trace, resumed: Trace) -> Finding:
     for one, other in zip(a, b, strict=False):
         if (found := compare_events(one, other)) is not None:
             cause = f"{CAUSES.get(found[0], 'something that the trace does not see')} is not restored"
-            evidence = f"resumed after step {step}: {found[0]} differs {compared} steps later"
-            fix = (
-                "save and load: torch.get_rng_state(), numpy.random.get_state(), random.getstate(), optimizer, schedule"
-            )
+            when = f"after {compared} equal steps" if compared else "in the next step"
+            evidence = f"resumed after step {step}: another run from there, first in {found[0]} {when}"
+            fix = "save and load: the states of torch, numpy and random, and the place in the data"
+            if found[0] in (Part.UPDATE, Part.SETTINGS):
+                fix = "save and load: optimizer.state_dict() and scheduler.state_dict()"
+            elif found[0] == Part.OUTPUT:
+                fix = "save and load: model.state_dict(), which has the buffers"
             return Finding(SOURCE, Verdict.DIFFERS, evidence, f"{SOURCE}.differs", cause, fix)
         compared += one[0] == "o"
     if not compared:

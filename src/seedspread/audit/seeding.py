@@ -27,6 +27,28 @@ def list_seedings(process: Process) -> list[Seeding]:
     return found
 
 
+def find_unequal(one: Process, other: Process) -> str | None:
+    """The generator whose state is the first to differ between two runs of one seed as a batch is trained on; or None.
+
+    Of several that differ there, one that was drawn from for this batch.
+    """
+    fits = zip(one.of("fit"), other.of("fit"), strict=False)
+    states = [(a.moved, a.states, b.states) for a, b in zip(one.training, other.training, strict=False)]
+    for moved, ours, theirs in states + [({*a[4], *a[6]}, a[5], b[5]) for a, b in fits]:
+        unequal = sorted(name for name in ours if ours[name] != theirs.get(name, ours[name]))
+        if unequal:
+            return next((name for name in unequal if name in moved), unequal[0])
+    return None
+
+
+def explain_difference(one: Process, other: Process) -> tuple[str, str]:
+    """The likely cause why the data differ between two runs of one seed, and the line to add."""
+    name = find_unequal(one, other)
+    if name is not None:
+        return explain_unseeded(one, name)
+    return "a generator that the trace does not see, or data that are read in another order", ""
+
+
 def _moved(event: Event) -> list[str]:
     """The generators that an event shows to have been drawn from before or during it."""
     if event[0] == "f":
@@ -37,6 +59,8 @@ def _moved(event: Event) -> list[str]:
         return [*event[3], *event[4]]
     if event[0] == "pass":
         return [*event[3], *event[4]]
+    if event[0] == "permutation":
+        return [event[5]] if event[5] else []
     return list(event[6]) if event[0] == "s" else []
 
 
@@ -56,7 +80,8 @@ def find_changing(one: Process, other: Process) -> Seeding | None:
 
 def explain_unseeded(process: Process, generator: str) -> tuple[str, str]:
     """The likely cause why draws of a generator differ between two runs of one seed, and the line to add."""
-    calls = [call for call in list_seedings(process) if call.generator == generator]
+    seeding = [call for call in list_seedings(process) if "set" not in call.function]  # a state that is restored
+    calls = [call for call in seeding if call.generator == generator]
     line = SEEDING_LINES.get(generator.partition(":")[0], "make it with a seed: numpy.random.default_rng(seed)")
     if generator.startswith(("generator of", "loader.generator")):
         line = "torch.Generator().manual_seed(seed)"

@@ -153,6 +153,17 @@ class Process:
         return [f for f, evaluates in zip(self.forwards, self.is_evaluation, strict=True) if evaluates]
 
     @cached_property
+    def occasional(self) -> list[Forward]:
+        """The passes that evaluate and are no part of most steps, as those of a teacher or of a policy that acts."""
+        ends = [event[1] if event[0] == "o" else 0 for event in self.of(self.boundary)]
+        kinds: dict[tuple[int, int, bool, int], set[int]] = {}
+        for f in self.forwards:
+            if f.step < len(ends) and not f.gradients:
+                kinds.setdefault((ends[f.step], f.root, f.training, len(f.rows)), set()).add(f.step)
+        regular = {kind[1:] for kind, seen in kinds.items() if 2 * len(seen) > ends.count(kind[0])}
+        return [f for f in self.evaluation if f.gradients or (f.root, f.training, len(f.rows)) not in regular]
+
+    @cached_property
     def training_loader(self) -> int | None:
         """The number of the loader whose batches training steps take; None where none is seen."""
         seen = Counter(f.loader for f in self.training if f.loader is not None)
@@ -213,6 +224,12 @@ class Trace:
             return self.processes[:1]
         by_rank = {process.rank: process for process in self.processes if process.steps and process.rank is not None}
         return list(by_rank.values()) if len(by_rank) > 1 else training
+
+    @cached_property
+    def workers(self) -> list[Process]:
+        """The processes that the training process started for its loaders, in their order."""
+        of_main = [p for p in self.processes if p.start.get("parent") == self.main.start.get("pid", 0)]
+        return [p for p in of_main if p is not self.main and any(event[3] >= 0 for event in p.of("s"))]
 
     @cached_property
     def batches(self) -> list[Batch]:

@@ -4,6 +4,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import hydra
@@ -84,10 +85,11 @@ def _audit(cfg: DictConfig, arguments: Sequence[str]) -> bool:
 
 
 def _name(arguments: Sequence[str]) -> str:
-    """The folder of an audit: the first file of the command, or its experiment."""
+    """The folder of an audit: the first file of the command, or its experiment, or the module that Python runs."""
     files = [file for file in find_files(arguments) if file.suffix in ("", ".py", ".sh")]
     chosen = [a.partition("=")[2] for a in arguments if a.startswith(("experiment=", "module._target_="))]
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", files[0].stem if files else chosen[0] if chosen else "program")
+    modules = [name for flag, name in pairwise(arguments) if flag == "-m"]
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", (*(file.stem for file in files), *chosen, *modules, "program")[0])
 
 
 def _check_workers(count: object) -> int:

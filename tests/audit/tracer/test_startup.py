@@ -78,3 +78,14 @@ def test_a_forked_child_writes_a_trace_of_its_own(tmp_path):
     starts = [event[1] for event in read(tmp_path / "trace") if event[0] == "start"]
 
     assert len(starts) == 2 and {start["parent"] for start in starts} & {start["pid"] for start in starts}
+
+
+def test_the_state_of_random_has_one_hash_in_every_process(tmp_path):
+    code = (
+        "import random; random.seed(3); import seedspread_tracer.generators as g\n"
+        "held = random.Random(3)\n"
+        "print(g.read_states()['python'], g.hash_generator(held)); random.random(); print(g.read_states()['python'])"
+    )
+    one, other = (run(code, tmp_path / "trace", PYTHONHASHSEED=seed).stdout.split() for seed in "12")
+
+    assert one == other and len(set(one)) == 2

@@ -84,10 +84,17 @@ def find_caller() -> str:
         if not name.startswith(_OWN):
             place = f"{_shorten(name)}:{frame.f_lineno}"
             nearest = nearest or place
-            if not any(part in name for part in _LIBRARIES) and not name.startswith("<"):
+            if not is_library(name) and not name.startswith("<"):
                 return place
+            if name.startswith("<frozen importlib"):  # a library draws or seeds as it is imported
+                return nearest
         frame = frame.f_back
     return nearest
+
+
+def is_library(path: str) -> bool:
+    """Whether a file is not the program's own: of Python, or of an installed package."""
+    return any(part in path for part in _LIBRARIES)
 
 
 def _shorten(path: str) -> str:

@@ -63,6 +63,7 @@ class _Passes:
             "f", number, mode, inputs, pack_rows(rows), moved, states, hash_value(_values(output)), during, active
         )
         self.tracing.forwards += int(module.training)
+        self.tracing.watch.batches += 1
         self.tracing.end_if_enough()
 
     def _number(self, module: Any) -> None:

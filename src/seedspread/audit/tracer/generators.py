@@ -14,12 +14,12 @@ from zlib import crc32
 from .hashes import outside_transforms
 
 MOST_KNOWN = 16  # generators besides the global ones
-MOST_OF_A_PLACE = 3  # that one line makes
+MOST_OF_A_PLACE = 3  # that one line makes, besides one for every second batch
 
 
 def read_states() -> dict[str, str]:
     """The hashes of the states of all global generators that exist here."""
-    found = {"python": f"{hash(random.getstate()) & 0xFFFFFFFF:08x}"}
+    found = {"python": hash_python(random.getstate())}
     numpy = sys.modules.get("numpy.random")
     if numpy is not None and hasattr(numpy, "mtrand"):
         found["numpy"] = hash_numpy(numpy.mtrand._rand)
@@ -31,6 +31,12 @@ def read_states() -> dict[str, str]:
             for i, generator in enumerate(cuda.default_generators):
                 found[f"cuda:{i}"] = hash_torch(generator)
     return found
+
+
+def hash_python(state: tuple[Any, ...]) -> str:
+    """The hash of a state of random.Random; before Python 3.12 that of None, one of its parts, differs by process."""
+    _, numbers, next_gauss = state
+    return f"{hash((numbers, next_gauss or 0.0)) & 0xFFFFFFFF:08x}"
 
 
 def hash_torch(generator: Any) -> str:
@@ -58,7 +64,7 @@ def hash_generator(value: Any) -> str | None:
     kind = library_of(value)
     try:
         if kind == "random":
-            return f"{hash(value.getstate()) & 0xFFFFFFFF:08x}"
+            return hash_python(value.getstate())
         return hash_numpy(value) if kind == "numpy" else hash_torch(value) if kind == "torch" else None
     except Exception:
         return None
@@ -123,13 +129,14 @@ class Watch:
         self.known: dict[str, Any] = {}
         self._made: dict[str, int] = {}
         self._numbers: dict[int, tuple[int, Any]] = {}
+        self.batches = 0  # that were seen so far
         self.states: dict[str, str] = read_states()
         self.drawn: set[str] = set()  # that have ever been drawn from or seeded
 
     def know(self, name: str, generator: Any) -> None:
-        """Look at a generator from now on."""
+        """Look at a generator from now on, instead of one that was made at the same place before it."""
         self._made[name] = self._made.get(name, 0) + 1
-        if self._made[name] > MOST_OF_A_PLACE:  # one for each example
+        if self._made[name] > MOST_OF_A_PLACE + self.batches // 2:  # one for each example
             self.known.pop(name, None)
             self.states.pop(name, None)
         elif name in self.known or len(self.known) < MOST_KNOWN:
@@ -141,6 +148,10 @@ class Watch:
     def number(self, generator: Any) -> int:
         """A number for an object, by which two places that hold the same one are known."""
         return self._numbers.setdefault(id(generator), (len(self._numbers), generator))[0]
+
+    def find(self, generator: Any) -> str | None:
+        """The name of a generator that is looked at."""
+        return next((name for name, one in self.known.items() if one is generator), None)
 
     def look(self) -> list[str]:
         """The generators whose state is another than at the last look."""

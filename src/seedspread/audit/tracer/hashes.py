@@ -99,6 +99,7 @@ def is_tensor(value: Any) -> bool:
 
 
 def _rows_of(tensor: Any) -> list[int]:
+    tensor = _unwrap(tensor)
     count, view = tensor.shape[0], memoryview(_bytes_of(tensor).cpu().numpy())
     size = len(view) // count if count else 0
     return [crc32(view[i * size : (i + 1) * size]) for i in range(count)]
@@ -144,10 +145,7 @@ def outside_transforms() -> contextlib.AbstractContextManager[Any]:
 
 
 def _feed_tensor(tensor: Any, crc: int) -> int:
-    functorch = sys.modules["torch"]._C._functorch
-    while functorch.is_functorch_wrapped_tensor(tensor):
-        tensor = functorch.get_unwrapped(tensor)
-    flat = _bytes_of(tensor)
+    flat = _bytes_of(_unwrap(tensor))
     if flat.numel() >= _LARGE:
         torch = sys.modules["torch"]
         whole = flat.numel() // (8 * _FOLDED) * (8 * _FOLDED)
@@ -155,6 +153,14 @@ def _feed_tensor(tensor: Any, crc: int) -> int:
         crc = crc32(folded.numpy(), crc)
         flat = flat[whole:]
     return crc32(flat.cpu().numpy(), crc)
+
+
+def _unwrap(tensor: Any) -> Any:
+    """The tensor within those that vmap and grad of torch.func put around it."""
+    functorch = sys.modules["torch"]._C._functorch
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = functorch.get_unwrapped(tensor)
+    return tensor
 
 
 def _bytes_of(tensor: Any) -> Any:

@@ -190,6 +190,7 @@ def _tracing_fetch(tracing: Tracing, data: Any) -> Callable[[Any], Any]:
             rows = pack_rows(self._traced_data)
             tracing.writer.write("s", self._traced, self._traced_count, place, shown, rows, drawn)
             self._traced_count += 1
+            tracing.watch.batches += worker is not None
             return batch
 
         return fetch

@@ -8,7 +8,8 @@ import random
 import sys
 from typing import Any
 
-from .calls import before_call, find_caller, is_compiling
+from .calls import before_call, find_caller, is_compiling, is_library
+from .generators import hash_generator, read_states
 from .hashes import hash_value
 from .tracing import Tracing
 
@@ -38,18 +39,17 @@ def _trace_seeding(tracing: Tracing, owner: Any, name: str, shown: str, generato
     tracing.patches.replace(owner, name, make)
 
 
-def _trace_permutation(tracing: Tracing, owner: Any, name: str, shown: str) -> None:
-    """Note what a function shuffles or permutes."""
+def _trace_permutation(tracing: Tracing, owner: Any, name: str, shown: str, generator: str) -> None:
+    """Note what a function shuffles or permutes, and the generator that it draws from unless it is given another."""
 
     def make(original: Any) -> Any:
         @functools.wraps(original)
         def permute(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            if is_compiling():
-                return result
-            drawn = args[0] if result is None and args else result
-            if hasattr(drawn, "__len__") and len(drawn) > 1:
-                tracing.writer.write("permutation", shown, len(drawn), hash_value(drawn), find_caller())
+            given = kwargs.get("generator")
+            source = generator if given is None else tracing.watch.find(given)
+            state = hash_generator(given) if given is not None else read_states().get(generator)
+            _note_permutation(tracing, shown, args[0] if result is None and args else result, source, state)
             return result
 
         return permute
@@ -57,12 +57,21 @@ def _trace_permutation(tracing: Tracing, owner: Any, name: str, shown: str) -> N
     tracing.patches.replace(owner, name, make)
 
 
+def _note_permutation(tracing: Tracing, shown: str, drawn: Any, generator: str | None, state: str | None) -> None:
+    """Write what was permuted, and the state of its generator right after it."""
+    if not is_compiling() and hasattr(drawn, "__len__") and len(drawn) > 1:
+        tracing.writer.write("permutation", shown, len(drawn), hash_value(drawn), find_caller(), generator, state)
+
+
 def trace_random(tracing: Tracing) -> None:
     """Trace the module random."""
     _trace_seeding(tracing, random, "seed", "random.seed", "python")
     _trace_seeding(tracing, random, "setstate", "random.setstate", "python")
-    _trace_permutation(tracing, random, "shuffle", "random.shuffle")
-    _trace_permutation(tracing, random, "sample", "random.sample")
+    for name in ("shuffle", "sample"):
+        _trace_permutation(tracing, random, name, f"random.{name}", "python")
+    tracing.patches.replace(
+        random, "Random", lambda original: _make_kind(tracing, original, "random.Random", ("shuffle", "sample"))
+    )
 
 
 def trace_numpy(tracing: Tracing, module: Any) -> None:
@@ -70,19 +79,26 @@ def trace_numpy(tracing: Tracing, module: Any) -> None:
     _trace_seeding(tracing, module, "seed", "numpy.random.seed", "numpy")
     _trace_seeding(tracing, module, "set_state", "numpy.random.set_state", "numpy")
     for name in ("shuffle", "permutation", "choice"):
-        _trace_permutation(tracing, module, name, f"numpy.random.{name}")
+        _trace_permutation(tracing, module, name, f"numpy.random.{name}", "numpy")
+    permuting = ("shuffle", "permutation", "choice")
+
+    def watch(original: Any) -> Any:
+        return _make_kind(tracing, original, f"numpy.random.{original.__name__}", permuting)
+
+    tracing.patches.replace(module, "RandomState", watch)
+    tracing.patches.replace(module, "Generator", watch)
+    watched: Any = module.Generator
 
     def make(original: Any) -> Any:
         @functools.wraps(original)
         def default_rng(*args: Any, **kwargs: Any) -> Any:
             generator = original(*args, **kwargs)
             given = [*args, *kwargs.values()]
-            if not given or not hasattr(given[0], "bit_generator"):
-                caller, seed = find_caller(), given[0] if given else None
-                tracing.watch.know(f"rng of {caller}", generator)
-                text = None if seed is None else repr(seed) if isinstance(seed, int) else hash_value(seed)
-                name = "numpy.random.default_rng"
-                tracing.writer.write("seed", name, text and text[:LONGEST_SEED], caller, f"rng of {caller}", [])
+            if given and hasattr(given[0], "bit_generator"):
+                return generator
+            if not is_library(find_caller()):
+                generator = watched(generator.bit_generator)
+                generator.traced_name = _note_made(tracing, "numpy.random.default_rng", given, generator)
             return generator
 
         return default_rng
@@ -95,11 +111,70 @@ def trace_torch(tracing: Tracing, torch: Any) -> None:
     _trace_seeding(tracing, torch, "manual_seed", "torch.manual_seed", "torch")
     _trace_seeding(tracing, torch, "seed", "torch.seed", "torch")
     _trace_seeding(tracing, torch, "set_rng_state", "torch.set_rng_state", "torch")
-    _trace_permutation(tracing, torch, "randperm", "torch.randperm")
+    _trace_permutation(tracing, torch, "randperm", "torch.randperm", "torch")
     with contextlib.suppress(Exception):  # torch.jit.script knows it by its identity
         torch.jit._builtins._get_builtin_table()[id(torch.randperm)] = "aten::randperm"
     tracing.patches.replace(torch, "Generator", lambda original: _make_watched(tracing, original))
     tracing.patches.replace(torch.nn.Module, "load_state_dict", before_call(lambda *_, **__: _note_load(tracing)))
+
+
+def _note_made(tracing: Tracing, function: str, given: list[Any], generator: Any) -> str:
+    """Write that the program made a generator, with which seed; look at it from now on, by the name that it gets."""
+    caller, seed = find_caller(), given[0] if given else None
+    text = None if seed is None else repr(seed) if isinstance(seed, (int, float, str)) else _hash_seed(seed)
+    name = f"rng of {caller}"
+    tracing.watch.know(name, generator)
+    tracing.writer.write("seed", function, text and text[:LONGEST_SEED], caller, name, [])
+    return name
+
+
+def _hash_seed(seed: Any) -> str:
+    """The hash of a seed that is no number: of a bit generator, of its state."""
+    state = getattr(seed, "state", None)
+    return hash_value(state if isinstance(state, dict) else seed)
+
+
+def _make_kind(tracing: Tracing, original: Any, shown: str, permuting: tuple[str, ...]) -> Any:
+    """A class of generators whose objects are watched where the program's own code makes them."""
+
+    class Kind(type(original)):  # type: ignore[misc]
+        def __instancecheck__(cls, value: object) -> bool:
+            return isinstance(value, original) if cls is watched else super().__instancecheck__(value)
+
+    class Watched(original, metaclass=Kind):
+        traced_name: str | None = None
+        permutes = False  # one permutation calls another
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            frame = sys._getframe(1)
+            if frame.f_code.co_filename != __file__ and not is_library(frame.f_code.co_filename):
+                self.traced_name = _note_made(tracing, shown, [*args, *kwargs.values()], self)
+
+    def permute_with(name: str) -> Any:
+        permute = getattr(original, name)
+
+        @functools.wraps(permute)
+        def permute_and_note(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if self.traced_name is None or self.permutes:
+                return permute(self, *args, **kwargs)
+            self.permutes = True
+            try:
+                result = permute(self, *args, **kwargs)
+            finally:
+                self.permutes = False
+            drawn = args[0] if result is None and args else result
+            _note_permutation(tracing, f"{shown}.{name}", drawn, self.traced_name, hash_generator(self))
+            return result
+
+        return permute_and_note
+
+    for name in permuting:
+        setattr(Watched, name, permute_with(name))
+    Watched.__module__, Watched.__qualname__ = original.__module__, original.__qualname__
+    Watched.__name__ = original.__name__
+    watched = Watched
+    return Watched
 
 
 def _make_watched(tracing: Tracing, original: Any) -> Any:

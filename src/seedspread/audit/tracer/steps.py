@@ -10,6 +10,8 @@ from .calls import harmless, is_compiling
 from .hashes import hash_all, hash_value
 from .tracing import Tracing
 
+NEAR_THE_LOSS = 12  # operations that are searched for targets
+
 
 class _Steps:
     def __init__(self, tracing: Tracing) -> None:
@@ -17,10 +19,11 @@ class _Steps:
         self.numbers: dict[int, int] = {}
         self.kept: list[Any] = []
         self.gradients: dict[int, str] = {}
+        self.settings: dict[int, str] = {}
 
     def before(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Read the gradients; where a closure will compute them, once it has."""
-        self._number(optimizer)
+        self.settings[self._number(optimizer)] = _hash_settings(optimizer)
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if not callable(closure):
             self._read_gradients(optimizer)
@@ -40,11 +43,11 @@ class _Steps:
         """Hash the parameters that were stepped."""
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         number = self._number(optimizer)
-        gradients = self.gradients.pop(number, None)
+        gradients, settings = self.gradients.pop(number, None), self.settings.pop(number, None)
         tracing = self.tracing
         if tracing.fine:
             tracing.writer.write("p", [hash_value(p) for p in parameters])
-        tracing.writer.write("o", number, gradients, hash_all(parameters))
+        tracing.writer.write("o", number, gradients, hash_all(parameters), settings)
         tracing.stepped += 1
         tracing.end_if_enough()
 
@@ -64,6 +67,28 @@ class _Steps:
         return self.numbers[id(optimizer)]
 
 
+def _hash_settings(optimizer: Any) -> str:
+    """The hash of the learning rate and of whatever else the optimizer is told of each group of parameters."""
+    groups = optimizer.param_groups
+    return hash_all(value for group in groups for key, value in group.items() if key != "params")
+
+
+@harmless
+def find_targets(loss: Any) -> list[Any]:
+    """The targets of a loss, as far as the functions of torch that it was computed by have kept them."""
+    nodes, found = [getattr(loss, "grad_fn", None)], []
+    for _ in range(NEAR_THE_LOSS):
+        node = nodes.pop(0) if nodes else None
+        if node is None:
+            break
+        target = getattr(node, "_saved_target", None)
+        if target is not None:
+            found.append(target)
+        else:
+            nodes += [one for one, _ in node.next_functions if one is not None]
+    return found
+
+
 def trace_steps(tracing: Tracing, torch: Any) -> list[Any]:
     """Trace backward passes and the steps of every optimizer; return what takes the hooks back."""
     steps = _Steps(tracing)
@@ -73,9 +98,10 @@ def trace_steps(tracing: Tracing, torch: Any) -> list[Any]:
         def backward(*args: Any, **kwargs: Any) -> Any:
             if is_compiling() or tracing.in_backward:
                 return original(*args, **kwargs)
-            tracing.writer.write("l", hash_value(args[0] if args else list(kwargs.values())[:1]))
+            loss = args[0] if args else next(iter(kwargs.values()), None)
             tracing.in_backward = True
             try:
+                tracing.writer.write("l", hash_value(loss), hash_all(find_targets(loss) or []))
                 return original(*args, **kwargs)
             finally:
                 tracing.in_backward = False
