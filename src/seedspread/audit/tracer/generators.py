@@ -6,6 +6,7 @@ generators that a data set holds have longer ones.
 
 from __future__ import annotations
 
+import ctypes
 import random
 import sys
 from typing import Any
@@ -14,6 +15,7 @@ from zlib import crc32
 from .hashes import outside_transforms
 
 MOST_KNOWN = 16  # generators besides the global ones
+_MT19937 = 4 * (624 + 1)  # bytes: the key and the position
 MOST_OF_A_PLACE = 3  # that one line makes, besides one for every second batch
 
 
@@ -48,6 +50,8 @@ def hash_torch(generator: Any) -> str:
 def hash_numpy(generator: Any) -> str:
     """The hash of the state of a RandomState or a Generator of NumPy."""
     bits = getattr(generator, "_bit_generator", None) or generator.bit_generator
+    if type(bits).__name__ == "MT19937":  # read where it lies: `state` makes an array of it number by number, 25 us
+        return f"{crc32(ctypes.string_at(bits.ctypes.state_address, _MT19937)):08x}"
     return f"{_feed_state(bits.state, 0):08x}"
 
 
