@@ -4,12 +4,18 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-PAGES = sorted((Path(__file__).parents[1] / "docs" / "tutorials").glob("*.md"))
-# Blocks of other languages, such as `sh`, are not run: they need a cluster, as tests/execution has, ImageNet or hours.
+from tests.processes import Command
+
+TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
+PAGES = sorted(
+    set(TUTORIALS.glob("*.md")) - {TUTORIALS / "cluster.md"}
+)  # that one tests/execution/test_cluster.py runs
+# Blocks of other languages, such as `sh`, are not run: they need ImageNet, a GPU or hours.
 BLOCK = re.compile(r"^```(python|yaml|bash|text)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NAME = re.compile(r"(?:# @package \w+\n)?# ([\w/]+\.(?:py|yaml))\n")
 NUMBER = re.compile(r"[-+]?\d[\d,.]*\d|[-+]?\d")
@@ -32,6 +38,11 @@ def split_command(line: str) -> tuple[str, list[str]]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_tutorials_run(page, tmp_path, start, monkeypatch):
+    run_page(page, tmp_path, start, monkeypatch)
+
+
+def run_page(page: Path, tmp_path: Path, start: Callable[..., Command], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save the files of a tutorial, run its commands, and look for the lines that it shows."""
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(page.parents[2] / "src"))
     folder = tmp_path / "mine"

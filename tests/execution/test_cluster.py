@@ -16,6 +16,7 @@ from seedspread.execution.slurm import parse_minutes
 from seedspread.records.study import Study
 from tests.conftest import ROOT
 from tests.processes import Command
+from tests.test_tutorials import TUTORIALS, run_page
 
 STUCK = 600.0  # seconds after which a sweep is stuck, however slow the machine
 
@@ -206,3 +207,10 @@ def test_functions_and_programs_run_through_slurm_as_they_do_here(slurm, tmp_pat
     pytest.importorskip("submitit", reason="the extra .[slurm] is not installed")
     there = run_scripts(tmp_path, start, "slurm", "executor.seeds_per_job=3", "executor.time=10m")
     assert there == run_scripts(tmp_path, start, "local") and len(there) == 12
+
+
+@pytest.mark.slow
+def test_the_tutorial_on_clusters_runs(slurm, tmp_path, start, monkeypatch):
+    pytest.importorskip("submitit", reason="the extra .[slurm] is not installed")
+    pytest.importorskip("ray", reason="the extra .[ray] is not installed")
+    run_page(TUTORIALS / "cluster.md", tmp_path, start, monkeypatch)
