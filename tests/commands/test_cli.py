@@ -112,6 +112,16 @@ def test_a_command_that_is_a_process_of_its_own_tells_a_wrong_key(name, start):
     assert told.returncode == 1 and "Could not override 'stduy'" in err and len(err.strip().splitlines()) <= 2
 
 
+def test_an_experiment_without_its_first_line_is_told_of_it(start, tmp_path):
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "mine.yaml").write_text("model:\n  width: 4\n")
+    process = start("seedspread", "train", "experiment=mine", "trainer=cpu", cwd=tmp_path)
+    _, err = process.communicate()
+    assert process.returncode == 1
+    says = "error: experiment.model={'width': 4}: nothing takes this key; the file of an experiment begins with the line "
+    assert err == says + "# @package _global_\n"
+
+
 def test_configs_and_modules_of_the_working_directory_are_found(invoked, tmp_path, monkeypatch, cache):
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(

@@ -105,9 +105,10 @@ def _unknown_key(full: str, value: Any, schema: type[Schema], typed: _Typed) -> 
         inner, value = next(iter(value.items()))
         full = f"{full}.{inner}"
     plus = "+" if any(one.startswith(full) for one in typed.plus) else ""
-    return InputError(
-        f"{plus}{full}={_show(value)}: nothing takes this key; {suggest_key(full, schema) or 'leave it out'}"
-    )
+    hint = suggest_key(full, schema) or "leave it out"
+    if full.startswith("experiment.") and not plus:
+        hint = "the file of an experiment begins with the line # @package _global_"
+    return InputError(f"{plus}{full}={_show(value)}: nothing takes this key; {hint}")
 
 
 def unknown_setting(where: str, name: str, value: Any, target: str, takes: list[str]) -> InputError:
