@@ -125,6 +125,7 @@ def test_bad_input_is_one_or_two_lines_with_the_fix(compared, two, made, tmp_pat
     (tmp_path / "hole.csv").write_text("seed,acc\n0,0.9\n1,\n2,0.92\n")
     (tmp_path / "twice.csv").write_text("seed,acc\n0,0.9\n0,0.91\n")
     (tmp_path / "one.csv").write_text("acc\n0.9\n")
+    (tmp_path / "several.csv").write_text("seed,acc,f1\n0,0.9,0.8\n1,0.91,0.8\n")
     (tmp_path / "equal.csv").write_text("acc,seed,acc\n0.9,0,1\n0.8,1,2\n")
     (tmp_path / "huge.csv").write_text("seed,acc\n0,1e308\n1,0.91\n2,-1e308\n")
     (tmp_path / "head.csv").write_text("acc\n")
@@ -154,7 +155,7 @@ def test_bad_input_is_one_or_two_lines_with_the_fix(compared, two, made, tmp_pat
         ((f"baseline={a}", f"candidate={tmp_path}/empty.csv", "column=acc"), "empty.csv: not a CSV file"),
         ((f"baseline={a}", f"candidate={tmp_path}/equal.csv", "column=acc"), "equal.csv: 2 columns are named acc"),
         ((f"baseline={a}", f"candidate={tmp_path}/huge.csv", "column=acc"), "huge: a score of 1e+308 is too large"),
-        ((f"baseline={a}", f"candidate={tmp_path}/one.csv"), "column=?: name the column of scores"),
+        ((f"baseline={a}", f"candidate={tmp_path}/several.csv"), "column=?: name the column of scores in"),
         ((f"baseline={a}", f"candidate={tmp_path}/one.csv", "column=f1"), "a.csv has no such column; it has seed, acc"),
         ((f"baseline={a}", "candidate=fast", "column=acc"), "a has scores from 0 to 1, fast has percent"),
         ((f"baseline={a}", "candidate=fast", "column=acc", "same_examples=true"), "multiply the former by 100"),
@@ -162,6 +163,14 @@ def test_bad_input_is_one_or_two_lines_with_the_fix(compared, two, made, tmp_pat
         code, out, err = compared(*arguments)
         assert code == 1 and out == "" and len(err.strip().splitlines()) <= 2, (arguments, err)
         assert why in err, (arguments, err)
+
+
+def test_the_only_column_beside_the_seeds_needs_no_name(compared, tmp_path):
+    (tmp_path / "a.csv").write_text("seed,acc\n0,0.9\n1,0.91\n2,0.93\n")
+    (tmp_path / "b.csv").write_text("acc,seed\n0.91,1\n0.94,2\n0.9,0\n")
+    files = f"baseline={tmp_path}/a.csv", f"candidate={tmp_path}/b.csv"
+    code, named, _ = compared(*files, "column=acc")
+    assert (code, named.replace(" column=acc", "")) == compared(*files)[:2]
 
 
 def test_different_numbers_of_test_examples_cannot_be_the_same(compared, two, tmp_path):

@@ -605,7 +605,7 @@ class Compare(Schema):
     candidate: str | int | list[str] | None = key("study or CSV file, or several: candidate=[ONE,OTHER]")
     metric: str | None = key("recorded metric of the studies to compare; null: the studies' own")
     direction: Direction = key("of better in metric= and in files; auto: by the metric's name, and of files maximize")
-    column: str | None = key("column of scores in files")
+    column: str | None = key("column of scores in files; null: the only one beside seeds")
     seed_column: str | None = key("column of seeds to pair by, where files have it; null: none")
     pair: bool | None = key("compare seed by seed; null: where both have the same seeds")
     same_examples: bool | None = key("whether both were scored on the same examples; null: as the records say")
@@ -626,7 +626,7 @@ class Decide(Train):
     )
     budget: int = key("seeds that each arm trains at most", least=3)
     direction: Direction = key("of better in files; auto: maximize")
-    column: str | None = key("column of scores in files")
+    column: str | None = key("column of scores in files; null: the only one beside seeds")
     seed_column: str | None = key("column of seeds to pair by, where files have it; null: pair row by row")
 
 

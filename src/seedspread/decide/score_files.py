@@ -16,11 +16,14 @@ def is_score_file(name: str) -> bool:
 def read_arm(path: Path, column: str | None, seed_column: str | None) -> Arm:
     """The scores in a column of a CSV file, unscaled, and its seeds where it has them.
 
-    Columns are separated by commas, semicolons (then decimals may be commas) or tabs. Raises InputError for a file or
+    Where no column is named, the only one that holds no seeds. Columns are separated by commas, semicolons (then decimals may be commas) or tabs. Raises InputError for a file or
     column that is missing or ambiguous, and for scores that are no finite numbers.
     """
     table = _read_table(path)
     names = ", ".join(table.columns)
+    others = [name for name in table.columns if name != seed_column]
+    if column is None and len(others) == 1:
+        (column,) = others
     if column is None:
         raise InputError(f"column=?: name the column of scores in {path}; it has {names}")
     if column not in table.columns:
