@@ -118,8 +118,8 @@ def test_an_experiment_without_its_first_line_is_told_of_it(start, tmp_path):
     process = start("seedspread", "train", "experiment=mine", "trainer=cpu", cwd=tmp_path)
     _, err = process.communicate()
     assert process.returncode == 1
-    says = "error: experiment.model={'width': 4}: nothing takes this key; the file of an experiment begins with the line "
-    assert err == says + "# @package _global_\n"
+    says = "error: experiment.model={'width': 4}: nothing takes this key; the file of an experiment begins with "
+    assert err == says + "the line # @package _global_\n"
 
 
 def test_configs_and_modules_of_the_working_directory_are_found(invoked, tmp_path, monkeypatch, cache):

@@ -16,8 +16,9 @@ def is_score_file(name: str) -> bool:
 def read_arm(path: Path, column: str | None, seed_column: str | None) -> Arm:
     """The scores in a column of a CSV file, unscaled, and its seeds where it has them.
 
-    Where no column is named, the only one that holds no seeds. Columns are separated by commas, semicolons (then decimals may be commas) or tabs. Raises InputError for a file or
-    column that is missing or ambiguous, and for scores that are no finite numbers.
+    Where no column is named, they are in the only one that holds no seeds. Columns are separated by commas, semicolons
+    (then decimals may be commas) or tabs. Raises InputError for a file or column that is missing or ambiguous, and for
+    scores that are no finite numbers.
     """
     table = _read_table(path)
     names = ", ".join(table.columns)
