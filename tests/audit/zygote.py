@@ -5,6 +5,7 @@ process would, a fork begins with generators that the operating system seeds; it
 of this process.
 """
 
+import atexit
 import contextlib
 import importlib
 import json
@@ -13,6 +14,7 @@ import random
 import runpy
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -40,17 +42,19 @@ def run(request: dict) -> None:
     sys.path[0] = str(Path(sys.argv[0]).parent)
     sys.modules.pop("sitecustomize", None)
     runpy.run_path(str(Path(request["startup"], "sitecustomize.py")))
-    code: object = 0
+    code = 1
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
+        code = 0
     except SystemExit as exit_:
-        code = exit_.code
+        code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    except BaseException:
+        traceback.print_exc()
     finally:
-        import atexit
-
         atexit._run_exitfuncs()
         sys.stdout.flush()
-    sys.exit(code)  # type: ignore[arg-type]
+        sys.stderr.flush()
+        os._exit(code)  # Python would take a second and a half to free what it has imported
 
 
 def main() -> None:

@@ -10,12 +10,11 @@ from torch.utils._pytree import tree_leaves
 
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError
-from seedspread.config.resolve import check_capture, resolve_config
+from seedspread.config.resolve import check_capture, resolve_config, stack_size
 from seedspread.models.resnet9 import ResNet9
 from seedspread.records.study import Study
 from seedspread.training import captured_step, compilation
 from seedspread.training.captured_step import WARM_UP, CapturedStep, check_captured
-from seedspread.training.heads import stack_size
 from seedspread.training.losses import SharpAndSmoothed
 from seedspread.training.module import Classifier
 from tests.training.inline import train_seeds

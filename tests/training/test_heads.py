@@ -11,13 +11,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError, find_input_error
-from seedspread.config.resolve import resolve_config
+from seedspread.config.resolve import resolve_config, stack_size
 from seedspread.models.linear_probe import LinearProbe
 from seedspread.records.requests import stop_reason
 from seedspread.records.study import Study
-from seedspread.training.heads import StackedLoader, losses_of_heads, stack_size
+from seedspread.training.heads import StackedLoader, losses_of_heads, train_stack
 from seedspread.training.losses import SharpAndSmoothed
-from seedspread.training.worker import train_stack
 from tests.conftest import SHARED
 from tests.training.inline import train_seeds
 
@@ -140,7 +139,7 @@ def test_only_stacks_that_fail_in_a_row_for_one_reason_stop_a_sweep(probe, monke
             raise RuntimeError(reason)
         train_stack(*stack)
 
-    monkeypatch.setattr("seedspread.training.worker.train_stack", flaky)
+    monkeypatch.setattr("seedspread.training.heads.train_stack", flaky)
     cfg = probe("stack=2", "fail_fast=2", "streams.init=7")
     assert train_seeds(cfg, range(12)) == 8
     study = Study.load(Path(cfg.results) / cfg.study)

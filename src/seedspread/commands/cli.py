@@ -3,7 +3,9 @@
 Only the command that was asked for is imported, so that the list of commands is there at once.
 """
 
+import atexit
 import difflib
+import gc
 import keyword
 import sys
 from collections.abc import Sequence
@@ -77,6 +79,7 @@ def main() -> None:
     from seedspread.config.errors import InputError  # noqa: PLC0415
     from seedspread.config.extras import check_train_extra  # noqa: PLC0415
 
+    atexit.register(gc.freeze)  # else Python searches all that torch has imported for garbage before it ends: a second
     with plain_errors():
         if {"-h", "--help"} & set(split_program(arguments)[0]):
             from seedspread.config.help import format_help  # noqa: PLC0415

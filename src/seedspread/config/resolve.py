@@ -1,4 +1,4 @@
-"""What `auto` means on this machine: accelerator, precision, memory format, number of workers."""
+"""What `auto` means on this machine: accelerator, precision, memory format, seeds in a step, number of workers."""
 
 import os
 import re
@@ -11,6 +11,7 @@ from omegaconf import DictConfig, open_dict
 from seedspread.config.errors import InputError
 from seedspread.config.targets import drop_left_over_keys
 
+SEEDS_IN_A_STACK = 64  # on a GPU
 GRAPH_MODES = ("reduce-overhead", "max-autotune")  # of torch.compile
 GPU_DRIVERS = ("/proc/driver/nvidia", "/dev/kfd")  # CUDA; ROCm, whose GPUs torch lists as CUDA devices
 
@@ -105,6 +106,41 @@ def check_butterfly(cfg: DictConfig) -> None:
     epoch, epochs = cfg.get("butterfly"), cfg.trainer.max_epochs
     if epoch is not None and epochs is not None and epoch >= epochs:
         raise InputError(f"butterfly={epoch}: choose an epoch below trainer.max_epochs={epochs}")
+
+
+def stack_size(cfg: DictConfig) -> int:
+    """How many seeds of a resolved config train in one step; InputError where `stack` does not fit the config."""
+    probe = cfg.data.get("backbone") is not None and cfg.data.views != 0
+    plain = (
+        probe
+        and not cfg.logger
+        and not cfg.checkpoint.keep
+        and not cfg.trainer.enable_checkpointing
+        and cfg.ckpt_path is None
+    )
+    clip = cfg.trainer.get("gradient_clip_val")
+    jointly = [f"trainer.gradient_clip_val={clip}"] if clip is not None else []
+    if cfg.trainer.precision == "16-mixed":  # the scaler skips the step of all where one gradient overflows
+        jointly.append("trainer.precision=16-mixed")
+    if cfg.trainer.devices > 1:
+        jointly.append(f"trainer.devices={cfg.trainer.devices}")
+    if "gradient_norms" in (cfg.callbacks or {}):
+        jointly.append("callbacks=gradient_norms")
+    if cfg.get("butterfly") is not None:
+        jointly.append(f"butterfly={cfg.butterfly}")
+    if cfg.get("capture"):
+        jointly.append("capture=true")
+    if cfg.get("trace"):
+        jointly.append("trace=true")
+    if cfg.stack == "auto":
+        return SEEDS_IN_A_STACK if plain and not jointly and cfg.trainer.accelerator == "gpu" else 1
+    if (size := cfg.stack) > 1 and not plain:
+        raise InputError(
+            f"stack={size}: needs linear probes on kept features, without a logger or kept checkpoints; set stack=1"
+        )
+    if size > 1 and jointly:
+        raise InputError(f"stack={size}: {jointly[0]} does not treat each head alone; set stack=1")
+    return size
 
 
 def is_local(cfg: DictConfig) -> bool:

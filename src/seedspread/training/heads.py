@@ -26,43 +26,6 @@ from seedspread.training.callbacks.seed_record import SeedRecord
 from seedspread.training.module import METRICS, Batch, Classifier
 from seedspread.training.run import fit
 
-SEEDS_IN_A_STACK = 64  # on a GPU
-
-
-def stack_size(cfg: DictConfig) -> int:
-    """How many seeds of a resolved config train in one step; InputError where `stack` does not fit the config."""
-    probe = cfg.data.get("backbone") is not None and cfg.data.views != 0
-    plain = (
-        probe
-        and not cfg.logger
-        and not cfg.checkpoint.keep
-        and not cfg.trainer.enable_checkpointing
-        and cfg.ckpt_path is None
-    )
-    clip = cfg.trainer.get("gradient_clip_val")
-    jointly = [f"trainer.gradient_clip_val={clip}"] if clip is not None else []
-    if cfg.trainer.precision == "16-mixed":  # the scaler skips the step of all where one gradient overflows
-        jointly.append("trainer.precision=16-mixed")
-    if cfg.trainer.devices > 1:
-        jointly.append(f"trainer.devices={cfg.trainer.devices}")
-    if "gradient_norms" in (cfg.callbacks or {}):
-        jointly.append("callbacks=gradient_norms")
-    if cfg.get("butterfly") is not None:
-        jointly.append(f"butterfly={cfg.butterfly}")
-    if cfg.get("capture"):
-        jointly.append("capture=true")
-    if cfg.get("trace"):
-        jointly.append("trace=true")
-    if cfg.stack == "auto":
-        return SEEDS_IN_A_STACK if plain and not jointly and cfg.trainer.accelerator == "gpu" else 1
-    if (size := cfg.stack) > 1 and not plain:
-        raise InputError(
-            f"stack={size}: needs linear probes on kept features, without a logger or kept checkpoints; set stack=1"
-        )
-    if size > 1 and jointly:
-        raise InputError(f"stack={size}: {jointly[0]} does not treat each head alone; set stack=1")
-    return size
-
 
 def train_stack(cfg: DictConfig, study: Study, seeds: Sequence[int], leases: Worker, stamps: Mapping[int, str]) -> None:
     """As `train_seed`, for several seeds in one step, with a record each."""

@@ -15,13 +15,12 @@ from seedspread.config.errors import InputError, find_input_error
 from seedspread.config.explain import explain_error
 from seedspread.config.identity import study_identity
 from seedspread.config.overrides import without_epoch_lines
-from seedspread.config.resolve import resolve_config
+from seedspread.config.resolve import resolve_config, stack_size
 from seedspread.execution.leases import Worker
 from seedspread.execution.plan import SeedJob
 from seedspread.records.study import Study, record_failure
 from seedspread.training.build import check_buildable, check_recorded_data, describe_run, open_study, prepare_study
 from seedspread.training.hardware import collect_garbage
-from seedspread.training.heads import stack_size, train_stack
 from seedspread.training.run import train_seed
 
 FITS_BETWEEN_COLLECTIONS = 20
@@ -89,6 +88,8 @@ def train_leased(
         if len(seeds) == 1:
             train_seed(cfg, study, seeds[0], leases, stamps[seeds[0]])
         else:
+            from seedspread.training.heads import train_stack  # noqa: PLC0415 - timm takes a second
+
             train_stack(cfg, study, seeds, leases, stamps)
     except Exception as error:
         if (for_all_seeds := find_input_error(error)) is not None:
