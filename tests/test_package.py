@@ -42,6 +42,17 @@ def test_importing_the_package_imports_nothing_else():
     assert not imported_by("seedspread") & {"hydra", "lightning", "matplotlib", "numpy", "pandas", "scipy", "torch"}
 
 
+def test_workers_import_quickly():
+    """Without a search of all that torch has made for garbage, and without the networks that only probes use."""
+    code = (
+        "import gc, sys; whole = []; gc.callbacks.append(lambda phase, found: whole.append(found['generation'] == 2));"
+        "import seedspread.training.worker; print(sum(whole), gc.isenabled(), 'timm' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert found.stdout.split() == ["0", "True", "False"], found.stderr
+
+
 def test_the_plugin_imports_hydra_alone():
     assert not imported_by("hydra_plugins.seed_sweeper") & {"numpy", "seedspread", "torch"}
 

@@ -1,5 +1,8 @@
 """A seed before its first step: its study, data, network, optimizer, and the header of its record."""
 
+from seedspread.training import quick_import  # noqa: F401
+
+# isort: split
 import logging
 import warnings
 from collections.abc import Iterable
