@@ -73,6 +73,12 @@ def expected_kind(path: Path) -> str:
     return found[1]
 
 
+def expected_cause(path: Path) -> str:
+    """What the likely cause should contain, where the program's first text says."""
+    found = re.search(r"^likely: (.+)$", path.read_text(), re.MULTILINE)
+    return found[1] if found else ""
+
+
 def audit(path: Path, folder: Path, zygotes: Zygotes, steps: int = 60, workers: Sequence[int] = ()) -> Audit:
     """The audit of a program."""
     command = command_of(path)

@@ -7,7 +7,8 @@ import pytest
 
 from seedspread.audit.finding import Source, Verdict
 from seedspread.commands.cli import main
-from tests.audit.programs import GALLERY, Zygotes, audit, expected_kind
+from seedspread.report.audit_words import audit_lines
+from tests.audit.programs import GALLERY, Zygotes, audit, expected_cause, expected_kind
 
 FLAWED = sorted(GALLERY.glob("flawed/*.py"))
 CLEAN = sorted(GALLERY.glob("clean/*.py"))
@@ -31,7 +32,9 @@ def test_a_flaw_is_named(path, tmp_path, zygotes):
     found = audit(path, tmp_path, zygotes)
 
     assert wanted in {finding.kind for finding in found.alarms}
+    assert all(expected_cause(path) in finding.cause for finding in found.alarms if finding.kind == wanted)
     assert len({finding.kind for finding in found.alarms}) <= 4
+    assert wanted == "environment.time" or "environment.time" not in {finding.kind for finding in found.alarms}
 
 
 @pytest.mark.parametrize("path", [*map(_mark, CLEAN)])
@@ -56,6 +59,16 @@ def test_whether_the_number_of_workers_matters_is_said(tmp_path, zygotes, invoke
     assert code == 1 and out.startswith("Two traces: first differ at step 2, in the batch")
     code, _, err = invoked(main, "audit", f"traces={traces[0]}")
     assert code == 1 and err == "error: traces: two folders, for example traces=[here/trace,there/trace]"
+
+
+@pytest.mark.slow
+def test_examples_seeded_by_their_index_are_said_and_raise_no_alarm(tmp_path, zygotes):
+    found = audit(GALLERY / "examples_by_index.py", tmp_path, zygotes)
+    [said] = [f for f in found.findings if f.source == Source.AUGMENTATION]
+
+    assert said.verdict == Verdict.FIXED and not found.alarms
+    line = f"  augmentation: fixed: {said.evidence}; {said.cause}"
+    assert "examples_by_index.py:15 seeds each example" in line and line in audit_lines(found)
 
 
 def test_the_gallery_is_large():

@@ -3,14 +3,17 @@
 from collections.abc import Iterable
 
 from seedspread.audit.draws import OFTEN, list_regular, list_states
-from seedspread.audit.examples_seen import ExamplesSeen
+from seedspread.audit.examples_seen import ExamplesSeen, overlap
 from seedspread.audit.finding import Finding, Source, Verdict
 from seedspread.audit.runs import Runs
-from seedspread.audit.seeding import explain_unseeded, find_changing
+from seedspread.audit.seeding import explain_repeats, explain_unseeded, find_changing, list_seeded_examples
 from seedspread.audit.trace import Batch
 
 SOURCE = Source.AUGMENTATION
+UNALTERED = 0.95  # of the examples of an epoch
+AGAIN = "a generator is seeded again each epoch", "seed once, before training"
 WORKER_FIX = "worker_init_fn=lambda worker: numpy.random.seed(torch.initial_seed() % 2**32)"
+Epoch = tuple[int, int]  # a loader, and its pass
 Key = tuple[int, int, int, str]  # epoch, worker, number of the batch, generator
 
 
@@ -20,10 +23,21 @@ def judge_augmentation(runs: Runs) -> list[Finding]:
     ours, same, others = (trace.batches_of(loader) for trace in runs.traces)
     if loader is None or not ours:
         return _judge_draws(runs)
+    if _is_order(ours, others):
+        return [Finding(SOURCE, Verdict.NONE, "what is drawn is an order: the examples are those of the other seed")]
     if not any(batch.drawn for batch in ours) and not _changes(ours):
         return _judge_still(ours, same, others, runs)
-    found = [*_find_unseeded(runs, ours, same), *_find_repeats(ours), *_find_fixed(ours, others)]
+    found = [*_find_unseeded(runs, ours, same), *_find_repeats(runs, ours), *_find_fixed(ours, others)]
     return found or [Finding(SOURCE, Verdict.VARIES, f"drawn anew for another seed, from {_name(ours)}")]
+
+
+def _is_order(ours: list[Batch], others: list[Batch]) -> bool:
+    """Whether the draws of a data set that is iterated over shuffle its examples, and alter none."""
+    if any(batch.indices is not None for batch in ours):
+        return False
+    epoch = min(batch.epoch for batch in ours)
+    rows, theirs = ([row for b in made if b.epoch == epoch for row in b.rows] for made in (ours, others))
+    return rows != theirs and overlap(set(rows), set(theirs)) > UNALTERED
 
 
 def _name(batches: Iterable[Batch]) -> str:
@@ -64,8 +78,19 @@ def _judge_still(ours: list[Batch], same: list[Batch], others: list[Batch], runs
             and len({b.epoch for b in ours}) > 1
         ):
             return [Finding(SOURCE, Verdict.UNKNOWN, "the data themselves differ between two runs of one seed")]
+        if (caller := _find_own_seed(runs)) is not None:
+            evidence = f"{caller} seeds each example with a number of its own, the same for both seeds of the program"
+            cause = "right where it makes the data; where it alters them, seed it with (seed, epoch, index)"
+            return [Finding(SOURCE, Verdict.FIXED, evidence, cause=cause)]
         return [Finding(SOURCE, Verdict.NONE, "nothing was drawn while the examples were made")]
     return [Finding(SOURCE, Verdict.UNKNOWN, "no generator that is seen was drawn from while the examples were made")]
+
+
+def _find_own_seed(runs: Runs) -> str | None:
+    """The line that makes a generator for each example, with the same seeds for both seeds of the program."""
+    ours, others = (list_seeded_examples(trace) for trace in (runs.first, runs.other))
+    several = (caller for caller in ours if len(ours[caller]) > 1)
+    return next((c for c in several if len(ours[c] & others.get(c, set())) > len(ours[c]) / 2), None)
 
 
 def _find_unseeded(runs: Runs, ours: list[Batch], same: list[Batch]) -> list[Finding]:
@@ -96,14 +121,15 @@ def _explain_workers(runs: Runs, name: str) -> tuple[str, str]:
     return f"{cause}, which is not seeded before the loader is iterated over", "torch.manual_seed(seed) first"
 
 
-def _find_repeats(ours: list[Batch]) -> list[Finding]:
+def _find_repeats(runs: Runs, ours: list[Batch]) -> list[Finding]:
     found = []
-    by_worker: dict[tuple[int, int], set[tuple[str, str]]] = {}
-    by_epoch: dict[int, set[tuple[str, str]]] = {}
-    for batch in ours:
+    by_worker: dict[tuple[Epoch, int], set[tuple[str, str]]] = {}
+    by_epoch: dict[Epoch, set[tuple[str, str]]] = {}
+    for batch in (batch for loader in runs.first.main.training_loaders for batch in runs.first.batches_of(loader)):
         drawn = {(name.partition("@")[0], state) for name, state in batch.drawn.items()}
-        by_worker.setdefault((batch.epoch, batch.worker), set()).update(drawn)
-        by_epoch.setdefault(batch.epoch, set()).update(drawn)
+        epoch = batch.loader, batch.epoch
+        by_worker.setdefault((epoch, batch.worker), set()).update(drawn)
+        by_epoch.setdefault(epoch, set()).update(drawn)
     pairs = [(a, b) for a in by_worker for b in by_worker if a[0] == b[0] and a[1] < b[1]]
     repeated = [by_worker[a] & by_worker[b] for a, b in pairs]
     if any(repeated):
@@ -121,6 +147,8 @@ def _find_repeats(ours: list[Batch]) -> list[Finding]:
         evidence = f"{len(again)} of {len(epochs) - 1} later epochs draw numbers that an epoch before drew"
         cause = "a generator is seeded again each epoch, or workers get copies of one state"
         fix = "seed with the epoch as well, or with torch.initial_seed() in workers"
+        known_cause, known_fix = explain_repeats(runs.first, min(by_epoch[again[0]])[0]) or (cause, fix)
+        cause, fix = known_cause, fix if any(batch.worker >= 0 for batch in ours) else known_fix
         found.append(Finding(SOURCE, Verdict.EPOCHS, evidence, f"{SOURCE}.epochs", cause, fix))
     elif len(epochs) > 1 and not _changes(ours) and _recurs(ours):
         cached = drawing and len(drawing) < len(epochs)
@@ -186,7 +214,7 @@ def _judge_generator(runs: Runs, name: str) -> list[Finding]:
     found = []
     if len(set(ours)) <= OFTEN * len(ours):
         evidence = f"{name} has only {len(set(ours))} states before {len(ours)} batches"
-        cause, fix = "a generator is seeded again each epoch", "seed once, before training"
+        cause, fix = explain_repeats(runs.first, name) or AGAIN
         found.append(Finding(SOURCE, Verdict.EPOCHS, evidence, f"{SOURCE}.epochs", cause, fix))
     if _agree(ours, others):
         evidence = f"{name} has the same states before all batches for both seeds"
@@ -195,6 +223,6 @@ def _judge_generator(runs: Runs, name: str) -> list[Finding]:
     return found
 
 
-def _agree(one: list[str], other: list[str]) -> bool:
+def _agree(one: list[tuple[str, int]], other: list[tuple[str, int]]) -> bool:
     n = min(len(one), len(other))
     return one[:n] == other[:n]

@@ -15,7 +15,12 @@ from seedspread.audit.seeding import (
 from seedspread.audit.trace import Trace
 
 SOURCE = Source.DATA
-FIX = "generator=torch.Generator().manual_seed(seed) of random_split, random_state=seed of train_test_split"
+FIXES = {
+    "python": "random.seed(seed) before the data are shuffled or split",
+    "numpy": "numpy.random.seed(seed), or random_state=seed of what splits or samples",
+    "torch": "torch.manual_seed(seed), or generator=torch.Generator().manual_seed(seed) of random_split",
+}
+FIX = "a seed for what splits: random_state=seed, or generator=torch.Generator().manual_seed(seed)"
 
 
 def judge_data(runs: Runs, found: Difference | None = None) -> Finding:
@@ -36,7 +41,7 @@ def judge_data(runs: Runs, found: Difference | None = None) -> Finding:
     if splits[0] is not None:
         if splits[0] != splits[1]:
             evidence = "other examples train in two runs of one seed"
-            return Finding(SOURCE, Verdict.UNSEEDED, evidence, "split.unseeded", _explain(runs), FIX)
+            return Finding(SOURCE, Verdict.UNSEEDED, evidence, "split.unseeded", *_explain(runs))
         if splits[0] != splits[2]:
             return Finding(SOURCE, Verdict.VARIES, "other examples train for another seed")
         return Finding(SOURCE, Verdict.FIXED, "the same examples train for every seed")
@@ -47,9 +52,9 @@ def judge_data(runs: Runs, found: Difference | None = None) -> Finding:
         return Finding(SOURCE, Verdict.UNKNOWN, why)
     if ours != same:
         shared = overlap(ours, same)
-        kind, what = ("split", "other examples train") if shared > 0.02 else ("data", "the data are others")
+        kind, what = ("split", "other examples train") if shared > 0.02 else ("data", "other data train")
         evidence = f"{what} in two runs of one seed: they share {100 * shared:.0f} %"
-        return Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{kind}.unseeded", _explain(runs), FIX)
+        return Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{kind}.unseeded", *_explain(runs))
     if others is None or ours != others:
         if loader is None and list_regular(runs.first.main):
             return Finding(SOURCE, Verdict.UNKNOWN, "the examples are altered by what is drawn for each batch")
@@ -65,21 +70,22 @@ def _judge_fits(runs: Runs) -> Finding:
     unequal = [name for name, a, b in zip(estimators, ours, same, strict=False) if a != b]
     if unequal:
         evidence = f"{unequal[0]}.fit is given other data in two runs of one seed"
-        return Finding(SOURCE, Verdict.UNSEEDED, evidence, "split.unseeded", _explain(runs), FIX)
+        return Finding(SOURCE, Verdict.UNSEEDED, evidence, "split.unseeded", *_explain(runs))
     if ours[: len(others)] != others[: len(ours)]:
         return Finding(SOURCE, Verdict.VARIES, "estimators are fitted to other data for another seed")
     return Finding(SOURCE, Verdict.FIXED, "estimators are fitted to the same data for every seed")
 
 
-def _explain(runs: Runs) -> str:
+def _explain(runs: Runs) -> tuple[str, str]:
     first, again = runs.first.main, runs.again.main
     if (changing := find_changing(first, again)) is not None and changing.value is not None:
-        return f"{changing.caller} seeds with another value in each run"
+        return f"{changing.caller} seeds with another value in each run", FIX
     if (name := find_unequal(first, again)) is not None:
-        return explain_unseeded(first, name)[0]
+        cause, line = explain_unseeded(first, name)
+        return cause, FIXES.get(name, line) if cause.startswith("no call") else line
     if not list_seedings(first):
-        return "no call seeds a generator"
-    return "the split is drawn before its generator is seeded, or from one that is not"
+        return "no call seeds a generator", FIX
+    return "the split is drawn before its generator is seeded, or from one that is not", FIX
 
 
 def _split_of(trace: Trace, loader: int | None) -> str | None:

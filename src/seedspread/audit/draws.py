@@ -39,6 +39,6 @@ def _list_occasional(process: Process) -> list[str]:
     return sorted(found)
 
 
-def list_states(process: Process, name: str) -> list[str]:
-    """The state of a generator at each training pass before which it was drawn from."""
-    return [f.states[name] for f in process.training if name in f.moved and name in f.states]
+def list_states(process: Process, name: str) -> list[tuple[str, int]]:
+    """The state of a generator at each training pass before which it was drawn from, and the network."""
+    return [(f.states[name], f.root) for f in process.training if name in f.moved and name in f.states]

@@ -2,10 +2,12 @@
 
 from seedspread.audit.finding import Finding, Source, Verdict
 from seedspread.audit.runs import Runs
-from seedspread.audit.seeding import explain_unseeded
+from seedspread.audit.seeding import explain_repeats, explain_unseeded
 from seedspread.audit.trace import Forward, Process, Trace
 
 SOURCE = Source.DROPOUT
+Draw = tuple[str, str, int]  # a generator, its state, the network
+AGAIN = "a generator is seeded again while it trains", "seed once, before training"
 
 
 def judge_dropout(runs: Runs) -> list[Finding]:
@@ -24,7 +26,7 @@ def judge_dropout(runs: Runs) -> list[Finding]:
     found = []
     if len(set(ours)) <= len(ours) / 2 and len(ours) > 2:
         evidence = f"{len(ours)} forward passes draw from only {len(set(ours))} states"
-        cause, fix = "a generator is seeded again while it trains", "seed once, before training"
+        cause, fix = explain_repeats(runs.first, ours[0][0]) or AGAIN
         found.append(Finding(SOURCE, Verdict.STEPS, evidence, f"{SOURCE}.steps", cause, fix))
     if _agree(ours, others):
         evidence = "forward passes draw the same numbers for both seeds"
@@ -34,12 +36,12 @@ def judge_dropout(runs: Runs) -> list[Finding]:
     return found or [Finding(SOURCE, Verdict.VARIES, "forward passes draw other numbers for another seed")]
 
 
-def _list_draws(process: Process) -> list[tuple[str, str]]:
-    """Generator and state before it of each training pass that draws."""
-    return [(name, f.states.get(name, "")) for f in process.training for name in sorted(f.during)]
+def _list_draws(process: Process) -> list[Draw]:
+    """Each training pass that draws; another network, as that of another fold, may draw the same numbers."""
+    return [(name, f.states.get(name, ""), f.root) for f in process.training for name in sorted(f.during)]
 
 
-def _agree(one: list[tuple[str, str]], other: list[tuple[str, str]]) -> bool:
+def _agree(one: list[Draw], other: list[Draw]) -> bool:
     n = min(len(one), len(other))
     return one[:n] == other[:n]
 

@@ -44,12 +44,13 @@ def count_passes(main: Process) -> str:
 
 
 def _drawn_by_evaluation(trace: Trace) -> set[str]:
+    """By passes that training follows, from generators whose state they leave to it."""
     main = trace.main
     found: set[str] = set()
     for forward in main.occasional:
-        found |= forward.moved
-        if not forward.dropout:
-            found |= forward.during
+        renewed = main.left[id(forward)]
+        if renewed is not None:
+            found |= (forward.moved if forward.dropout else forward.moved | forward.during) - renewed
     for loader in _evaluation_loaders(main):
         found |= _drawn_by_loader(trace, loader)
     return found
@@ -78,4 +79,5 @@ def _drawn_by_loader(trace: Trace, loader: int) -> set[str]:
 
 
 def _evaluation_loaders(main: Process) -> set[int]:
-    return {f.loader for f in main.evaluation if f.loader is not None} - {main.training_loader}
+    between = (forward for forward in main.evaluation if main.left[id(forward)] is not None)
+    return {f.loader for f in between if f.loader is not None} - {main.training_loader}

@@ -7,12 +7,20 @@ from seedspread.audit.draws import list_regular
 from seedspread.audit.examples_seen import ExamplesSeen, overlap
 from seedspread.audit.finding import Finding, Source, Verdict
 from seedspread.audit.runs import Runs
-from seedspread.audit.seeding import explain_difference, explain_unseeded, find_unequal, list_seedings
+from seedspread.audit.seeding import (
+    explain_difference,
+    explain_repeats,
+    explain_unseeded,
+    find_repeated,
+    find_unequal,
+    list_seedings,
+)
 from seedspread.audit.trace import Process
 
 SOURCE = Source.ORDER
 FEW = 8  # examples, of which an order says little
-Passes = dict[int, list[Any]]
+Streams = dict[tuple[int, int, int], tuple[int, ...]]  # examples by epoch, worker and number of the batch
+Passes = dict[tuple[int, int], list[Any]]  # batches by loader and epoch
 
 
 def judge_order(runs: Runs) -> list[Finding]:
@@ -20,7 +28,7 @@ def judge_order(runs: Runs) -> list[Finding]:
     first, again, other = runs.mains
     loader = first.training_loader
     if loader is not None:
-        ours, same, others = (process.orders(loader) for process in (first, again, other))
+        ours, same, others = (process.orders(first.training_loaders) for process in (first, again, other))
         if _holds_indices(ours):
             return _judge_indices(runs, ours, same, others)
         if ours and any(batch.worker >= 0 for batch in runs.first.batches_of(loader)):
@@ -46,10 +54,15 @@ def _judge_indices(runs: Runs, ours: Passes, same: Passes, others: Passes) -> li
     again = [one for one, later in pairwise(flat) if _is_prefix(one, later)]
     if again:
         evidence = f"{len(again)} of {len(flat) - 1} later epochs take the examples in the order of the one before"
-        cause = "the sampler begins each epoch from one state"
-        fix = "sampler.set_epoch(epoch) of a DistributedSampler, or a generator that is not seeded again each epoch"
-        found.append(Finding(SOURCE, Verdict.EPOCHS, evidence, f"{SOURCE}.epochs", cause, fix))
+        found.append(_repeats(runs, evidence))
     return found or [Finding(SOURCE, Verdict.VARIES, "the sampler draws other indices for another seed")]
+
+
+def _repeats(runs: Runs, evidence: str) -> Finding:
+    cause = "the sampler begins each epoch from one state"
+    fix = "sampler.set_epoch(epoch) of a DistributedSampler, or a generator that is not seeded again each epoch"
+    cause, fix = explain_repeats(runs.first, next(iter(_order_generators(runs.first.main)), None)) or (cause, fix)
+    return Finding(SOURCE, Verdict.EPOCHS, evidence, f"{SOURCE}.epochs", cause, fix)
 
 
 def _flatten(batches: list[Any]) -> list[int]:
@@ -75,6 +88,8 @@ def _judge_streams(runs: Runs, loader: int) -> list[Finding]:
         return [_unseeded(runs, "the batches that workers make differ between two runs of one seed")]
     if (copies := _find_copies(ours)) is not None:
         return [copies]
+    if (again := _find_same_streams(runs, ours, others)) is not None:
+        return [again]
     shared = ours.keys() & others.keys()
     if shared and all(ours[key] == others[key] for key in shared):
         drawn = sorted({name.partition("@")[0] for b in runs.first.batches_of(loader) for name in b.drawn})
@@ -85,7 +100,7 @@ def _judge_streams(runs: Runs, loader: int) -> list[Finding]:
     return [Finding(SOURCE, Verdict.VARIES, "workers make other batches for another seed")]
 
 
-def _find_copies(made: dict[tuple[int, int, int], tuple[int, ...]]) -> Finding | None:
+def _find_copies(made: Streams) -> Finding | None:
     """Workers that give the examples of other workers, in one pass."""
     given: dict[tuple[int, int], set[int]] = {}
     for (epoch, worker, _), rows in made.items():
@@ -99,8 +114,33 @@ def _find_copies(made: dict[tuple[int, int, int], tuple[int, ...]]) -> Finding |
     return Finding(SOURCE, Verdict.WORKERS, evidence, f"{SOURCE}.workers", cause, fix)
 
 
+def _find_same_streams(runs: Runs, ours: Streams, others: Streams) -> Finding | None:
+    """Workers that give examples in another order for another seed, and in the same in each epoch."""
+    given, theirs = _join(ours), _join(others)
+    later = [key for key in given if (key[0] - 1, key[1]) in given]
+    same = [key for key in later if _is_prefix(given[key[0] - 1, key[1]], given[key])]
+    drawn = [
+        key for key in same if given[key] != theirs.get(key) and overlap({*given[key]}, {*theirs.get(key, ())}) > 0.5
+    ]
+    if not drawn:
+        return None
+    epochs, all_epochs = {key[0] for key in drawn}, {key[0] for key in later}
+    return _repeats(
+        runs, f"{len(epochs)} of {len(all_epochs)} later epochs give the examples in the order of the one before"
+    )
+
+
+def _join(made: Streams) -> dict[tuple[int, int], list[int]]:
+    """The examples that each worker gives in each epoch, in their order."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for epoch, worker, number in sorted(made):
+        found.setdefault((epoch, worker), []).extend(made[epoch, worker, number])
+    return found
+
+
 def _judge_rows(runs: Runs) -> Finding:
     """The examples as the network receives them, and the permutations that were drawn."""
+    first = runs.first.main
     ours, same, others = (ExamplesSeen.of(process) for process in runs.mains)
     if not ours.batches:
         return _judge_permutations(runs) or Finding(SOURCE, Verdict.UNKNOWN, "no training batch was seen")
@@ -119,6 +159,10 @@ def _judge_rows(runs: Runs) -> Finding:
         if ours.repeats:
             return Finding(SOURCE, Verdict.NONE, "each epoch of both seeds takes the examples in one order")
         return _fixed(runs, "the examples come in the same order for both seeds")
+    repeated, of_other = find_repeated(first), find_repeated(runs.other.main)
+    follows = repeated is not None and of_other is not None and repeated.value != of_other.value
+    if ours.repeats and follows and overlap(ours.all, others.all) > 0.5:
+        return _repeats(runs, "each epoch takes the examples in the order of the first")
     if overlap(ours.all, others.all) > 0.5 or ours.by_appearance != others.by_appearance:
         return Finding(SOURCE, Verdict.VARIES, "the examples come in another order for another seed")
     return Finding(SOURCE, Verdict.UNKNOWN, "the seeds have other data")
@@ -156,8 +200,7 @@ def _judge_permutations(runs: Runs) -> Finding | None:
         return _fixed(runs, f"the permutations drawn at {where} are the same for both seeds")
     if len(hashes) > 1 and len(set(hashes)) == 1:
         evidence = f"the permutation drawn at {where} is the same each time"
-        cause, fix = "a generator is seeded again before each", "seed once, before training"
-        return Finding(SOURCE, Verdict.EPOCHS, evidence, f"{SOURCE}.epochs", cause, fix)
+        return _repeats(runs, evidence)
     return Finding(SOURCE, Verdict.VARIES, f"other permutations are drawn at {where} for another seed")
 
 

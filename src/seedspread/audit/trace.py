@@ -12,6 +12,7 @@ from typing import Any
 
 from seedspread.config.errors import InputError
 
+RAGGED = 0.25  # of the steps: where fewer have the commonest number of forward passes, none is usual
 Event = list[Any]  # its kind, and the fields of that kind: see seedspread.audit.tracer
 
 
@@ -116,6 +117,8 @@ class Process:
                 forward, root = self.forwards[i], self.forwards[i].root
                 expected = usual.get((ends[step], root), 0) if step < len(ends) else 0
                 is_extra = left[root] > expected and self.boundary != "f"
+                if forward.gradients and step < len(ends) and (ends[step], root) not in usual:
+                    is_extra = False  # as many as an episode has steps
                 silent = not forward.gradients and not forward.training and root in learned
                 if (is_extra and not self._is_followed_by_backward[i]) or silent:
                     found[i] = True
@@ -123,13 +126,21 @@ class Process:
         return found
 
     def _usual_passes(self, intervals: dict[int, list[int]], ends: Sequence[int]) -> dict[tuple[int, int], int]:
-        """How many forward passes of a module a step of an optimizer usually has: the commonest number, the least."""
+        """How many forward passes of a module a step of an optimizer usually has: the commonest number, the least.
+
+        No number where each step has another.
+        """
         counts: dict[tuple[int, int], Counter[int]] = {}
         for step, end in enumerate(ends):
             here = Counter(self.forwards[i].root for i in intervals.get(step, []))
             for root in self.roots:
                 counts.setdefault((end, root), Counter())[here[root]] += 1
-        return {key: min(n for n in seen if seen[n] == max(seen.values())) for key, seen in counts.items()}
+        most = {key: max(seen.values()) for key, seen in counts.items()}
+        return {
+            key: min(n for n in seen if seen[n] == most[key])
+            for key, seen in counts.items()
+            if most[key] >= RAGGED * seen.total()
+        }
 
     @cached_property
     def _is_followed_by_backward(self) -> list[bool]:
@@ -164,6 +175,24 @@ class Process:
         return [f for f in self.evaluation if f.gradients or (f.root, f.training, len(f.rows)) not in regular]
 
     @cached_property
+    def left(self) -> dict[int, frozenset[str] | None]:
+        """Of each forward pass, by identity, the generators that are seeded or restored before training goes on; None
+        where no training follows."""
+        found: dict[int, frozenset[str] | None] = {}
+        passes = zip(reversed(self.forwards), reversed(self.is_evaluation), strict=True)
+        seeded: set[str] = set()
+        trains = False  # later on
+        for event in reversed(self.events):
+            if event[0] == "seed":
+                seeded.add(event[4])
+            elif event[0] == "f":
+                forward, evaluates = next(passes)
+                found[id(forward)] = frozenset(seeded) if trains else None
+                if not evaluates:
+                    trains, seeded = True, set()
+        return found
+
+    @cached_property
     def training_loader(self) -> int | None:
         """The number of the loader whose batches training steps take; None where none is seen."""
         seen = Counter(f.loader for f in self.training if f.loader is not None)
@@ -175,13 +204,26 @@ class Process:
                     seen[loader] += 1
         return max(seen, key=lambda one: seen[one]) if seen else None
 
-    def orders(self, loader: int) -> dict[int, list[Any]]:
-        """The indices of the batches of each pass over a loader: lists, or hashes of what are no indices."""
-        found: dict[int, list[Any]] = {}
+    @cached_property
+    def training_loaders(self) -> list[int]:
+        """The training loader, and those like it that train the same module: it is made anew for an epoch."""
+        if self.training_loader is None:
+            return []
+        roots: dict[int | None, set[int]] = {}
+        for forward in self.training:
+            roots.setdefault(forward.loader, set()).add(forward.root)
+        described = {event[1]: event[2] for event in self.of("loader")}
+        ours, trained = described.get(self.training_loader), roots.get(self.training_loader, set())
+        alike = [n for n, what in described.items() if what == ours and roots.get(n, set()) & trained]
+        return sorted({self.training_loader, *alike})
+
+    def orders(self, loaders: Sequence[int]) -> dict[tuple[int, int], list[Any]]:
+        """The indices of the batches of each pass over some loaders: lists, or hashes of what are no indices."""
+        found: dict[tuple[int, int], list[Any]] = {}
         for _, place, indices, *_ in self.of("order"):
             number, epoch = map(int, place.split(":"))
-            if number == loader:
-                found.setdefault(epoch, []).append(indices)
+            if number in loaders:
+                found.setdefault((number, epoch), []).append(indices)
         return found
 
     def weights(self) -> dict[tuple[int, str], str]:

@@ -57,8 +57,8 @@ def audit_lines(audit: Audit) -> list[str]:
     for finding in audit.alarms:
         lines.append(f"! {finding.source}: {finding.verdict}: {finding.evidence}")
         lines.append(f"    likely: {finding.cause}" + (f"; add: {finding.fix}" if finding.fix else ""))
-    rest = [f for f in audit.findings if not f.alarm and f.source not in CHANGED]
-    lines += [f"  {finding.source}: {finding.verdict}: {finding.evidence}" for finding in rest]
+    rest = [f for f in audit.findings if not f.alarm and (f.source not in CHANGED or f.cause)]
+    lines += [f"  {f.source}: {f.verdict}: {f.evidence}" + (f"; {f.cause}" if f.cause else "") for f in rest]
     return lines
 
 

@@ -191,8 +191,10 @@ def _make_watched(tracing: Tracing, original: Any) -> Any:
                 tracing.watch.know(self.traced_name, self)
 
         def manual_seed(self, seed: int) -> Any:
-            name = "torch.Generator.manual_seed"
-            tracing.writer.write("seed", name, repr(seed)[:LONGEST_SEED], find_caller(), self.traced_name, [])
+            given, by_library = repr(seed)[:LONGEST_SEED], is_library(sys._getframe(1).f_code.co_filename)
+            tracing.writer.write(
+                "seed", "torch.Generator.manual_seed", given, find_caller(), self.traced_name, [], by_library
+            )
             tracing.watch.look()
             original.manual_seed(self, seed)
             tracing.watch.look()
