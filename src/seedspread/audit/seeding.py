@@ -103,7 +103,8 @@ def find_repeated(process: Process, generator: str | None = None) -> Seeding | N
 def explain_repeats(trace: Trace, generator: str | None = None) -> tuple[str, str] | None:
     """The likely cause why the same numbers are drawn again from a generator, and what to change; None where no call is
     seen that seeds it, or any."""
-    call = find_repeated(trace.main, generator) or find_repeated(trace.main) or _find_repeated_in_workers(trace)
+    in_main, in_workers = find_repeated(trace.main, generator), _find_repeated_in_workers(trace, generator)
+    call = in_main or in_workers or find_repeated(trace.main)
     if call is None:
         return None
     cause = f"{call.caller} calls {call.function} with {call.value} again and again"
@@ -112,12 +113,13 @@ def explain_repeats(trace: Trace, generator: str | None = None) -> tuple[str, st
     return cause, "make the generator once, before training, or seed it with the epoch as well"
 
 
-def _find_repeated_in_workers(trace: Trace) -> Seeding | None:
+def _find_repeated_in_workers(trace: Trace, generator: str | None) -> Seeding | None:
     counts: Counter[tuple[int, Seeding]] = Counter()
     for process in trace.workers:
         number = next(event[3] for event in process.of("s") if event[3] >= 0)
         counts.update((number, call) for call in list_seedings(process) if call.value is not None)
-    return max((call for (_, call), n in counts.items() if n > 1), key=lambda c: c.caller, default=None)
+    again = [call for (_, call), n in counts.items() if n > 1]
+    return max(again, key=lambda c: (c.generator == generator, c.caller), default=None)
 
 
 def explain_unseeded(process: Process, generator: str) -> tuple[str, str]:
