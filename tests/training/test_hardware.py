@@ -1,8 +1,12 @@
-"""The slots of concurrent processes, and the GPU that trains."""
+"""The slots of concurrent processes, the GPU that trains, and the memory of the process."""
 
 import getpass
+import re
+import sys
 import tempfile
+from pathlib import Path
 
+import pytest
 import torch
 
 from seedspread.training import environment, hardware
@@ -32,6 +36,29 @@ def test_concurrent_processes_hold_different_slots_and_release_them(tmp_path):
     for process, release in ((second, release_second), (third, release_third)):
         release.send(None)
         process.join()
+
+
+def mapped_shares() -> list[float]:
+    """Of each part of torch's library that is read only, the share that is mapped into this process."""
+    parts = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE)
+    parts = [part for part in parts if re.match(r"\S+ r--p .*/libtorch_cpu\.so$", part.partition("\n")[0])]
+    return [int(re.search(r"^Rss: +(\d+)", p, re.M)[1]) / int(re.search(r"^Size: +(\d+)", p, re.M)[1]) for p in parts]
+
+
+def map_and_look(pipe):
+    pipe.send((mapped_shares(), hardware.map_constants(), mapped_shares()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="maps of processes are Linux's")
+def test_constants_are_mapped_beside_those_that_were_used():
+    ours, theirs = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=map_and_look, args=(theirs,))
+    process.start()
+    before, done, after = ours.recv()
+    process.join()
+    if not done:
+        pytest.skip("before Linux 5.14")
+    assert before[1] < 1 and after[1:] == [1] * len(after[1:])
 
 
 def test_a_slot_is_claimed_where_the_user_has_no_name(tmp_path, monkeypatch):

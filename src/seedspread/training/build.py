@@ -65,6 +65,7 @@ def build_run(
     """
     streams = Streams.of(check_seed(seed), **cfg.streams)
     hardware.keep_memory()
+    hardware.map_constants()
     hardware.make_repeatable(cfg.trainer.accelerator, cfg.threads, cfg.trainer.deterministic)
     seed_global_generators(streams.other, rank)
     device = hardware.select_device(cfg.trainer.accelerator, None if cfg.trainer.devices == 1 else rank)
@@ -177,6 +178,7 @@ def prepare_study(cfg: DictConfig) -> None:
     """Extract what all seeds of a study share, the features of a frozen backbone, before workers start."""
     cfg, _ = open_study(cfg)
     hardware.keep_memory()
+    hardware.map_constants()
     hardware.make_repeatable(cfg.trainer.accelerator, cfg.threads, cfg.trainer.deterministic)
     device = hardware.select_device(cfg.trainer.accelerator)
     instantiate(cfg.data, _partial_=True)(streams=Streams.of(0), device=device)
