@@ -99,7 +99,7 @@ def command_lines() -> list[tuple[str, tuple[str, ...]]]:
     return list(found)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def configs():
     with initialize_config_dir(CONF, version_base="1.3"):
         yield
