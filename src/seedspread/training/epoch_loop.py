@@ -89,12 +89,14 @@ class EpochLoop(_TrainingEpochLoop):
                 return
             if trainer.received_sigterm or time.monotonic() > ends or any(c.is_due() for c in self._checkpoints):
                 return
-            self._take_step(next(data_fetcher)[0])
-            if not self._should_accumulate():
-                self._batches_that_stepped += 1  # after the last of a run Lightning counts
+            # After the last of a run Lightning counts.
+            self._batches_that_stepped += self._take_step(next(data_fetcher)[0])
 
-    def _take_step(self, batch: Any, ends_run: bool = False) -> None:
-        """One step as Lightning takes it, with its counters: forward, zero the gradient, backward, clip, update."""
+    def _take_step(self, batch: Any, ends_run: bool = False) -> bool:
+        """One step as Lightning takes it, with its counters: forward, zero the gradient, backward, clip, update.
+
+        Returns whether it updated the weights, and did not only add to the gradient.
+        """
         trainer: Any = self.trainer
         module, optimizer, plugin = trainer.lightning_module, trainer.optimizers[0], trainer.precision_plugin
         progress, accumulate = self.automatic_optimization.optim_progress.optimizer, trainer.accumulate_grad_batches
@@ -103,7 +105,7 @@ class EpochLoop(_TrainingEpochLoop):
             trainer._logger_connector.on_batch_start(batch)
             call._call_callback_hooks(trainer, "on_train_batch_start", batch, self.batch_idx)
         self.batch_progress.increment_started()
-        if batch[0].device != module.device:
+        if batch[0].device != trainer.strategy.root_device:  # the module's own costs a search
             batch = trainer.strategy.batch_to_device(batch)
         captured = captured_step(module, batch) if self._captures else None
         if captured is not None:
@@ -119,7 +121,8 @@ class EpochLoop(_TrainingEpochLoop):
             progress.zero_grad.increment_completed()
         if captured is None:
             (loss / accumulate if accumulate > 1 else loss).backward()
-        if not self._should_accumulate():
+        updates = not self._should_accumulate()
+        if updates:
             progress.step.increment_ready()
             if trainer.gradient_clip_val:
                 algorithm = trainer.gradient_clip_algorithm or GradClipAlgorithmType.NORM
@@ -127,7 +130,8 @@ class EpochLoop(_TrainingEpochLoop):
             optimizer.step()
             progress.step.increment_completed()
         self.batch_progress.increment_processed()
-        self.update_lr_schedulers("step", update_plateau_schedulers=False)
+        if updates:
+            self.update_lr_schedulers("step", update_plateau_schedulers=False)
         if ends_run:
             if self._num_ready_batches_reached():
                 self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
@@ -137,6 +141,7 @@ class EpochLoop(_TrainingEpochLoop):
         self.batch_progress.increment_completed()
         if ends_run:
             trainer._logger_connector.update_train_step_metrics()
+        return updates
 
 
 class ScoringLoop(_EvaluationLoop):
@@ -152,7 +157,7 @@ class ScoringLoop(_EvaluationLoop):
         module = trainer.lightning_module
         self.batch_progress.increment_ready()
         self.batch_progress.increment_started()
-        if batch[0].device != module.device:
+        if batch[0].device != trainer.strategy.root_device:
             batch = trainer.strategy.batch_to_device(batch)
         with trainer.precision_plugin.val_step_context():
             module.validation_step(batch)
