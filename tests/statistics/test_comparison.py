@@ -70,17 +70,60 @@ def test_permutations_are_scipys_where_all_are_gone_through():
 
 
 @pytest.mark.parametrize("n, m", [(4, 5), (3, 7), (10, 30)])
-def test_the_interval_within_permutations_excludes_0_where_their_p_is_below_5_percent(n, m):
+def test_the_interval_with_permutations_excludes_what_both_tests_reject(n, m):
     for difference in np.linspace(0, 3, 25):
         a, b = RNG.exponential(size=n), RNG.exponential(size=m) + difference
         permutations, plain = st.permute_arms(a, b), st.welch_test(a, b)
         found = st.welch_test(a, b, permutations=permutations)
-        assert found.p == max(plain.p, permutations.p)
+        assert found.p == max(plain.p, permutations.p()) and found.value == plain.value
         low, high = found.interval
         assert (low > 0 or high < 0) == (found.p < 0.05)
-        assert low <= plain.interval.low and high >= plain.interval.high and found.value == plain.value
+        assert low <= plain.interval.low and high >= plain.interval.high
         widened = (high - low) / (plain.interval.high - plain.interval.low)
         assert found.widening == pytest.approx(widened)
+        for limit in (0.5, 2, 4):
+            assert (found.p_beyond(limit) < 0.05) == (max(map(abs, found.interval)) < limit)
+
+
+@pytest.mark.parametrize("n, m", [(7, 5), (6, 40)])
+def test_permutations_of_a_difference_are_those_of_the_arms_without_it(n, m):
+    a, b = A[:n], np.resize(B, m) ** 2
+    permutations = st.permute_arms(a, b)
+    for difference in (0.5, 7900, 8100):
+        moved = st.permute_arms(a, b - difference)
+        assert permutations.p(difference) == moved.p()
+        for one, two in zip(permutations.t(difference), moved.t(), strict=True):
+            assert one == pytest.approx(two)
+    low, high = permutations.interval()
+    for end, width in ((low, low - high), (high, high - low)):
+        assert permutations.p(end) >= 0.05 > permutations.p(end + 1e-6 * width)
+
+
+def test_the_interval_with_permutations_is_as_wide_however_far_the_arms_are_apart():
+    a, b = RNG.normal(size=200), RNG.normal(size=20)
+    near, far = (
+        st.welch_test(a, b + apart, permutations=st.permute_arms(a, b + apart)) for apart in (-b.mean(), 100.0)
+    )
+    assert np.subtract(*far.interval) == pytest.approx(np.subtract(*near.interval)) and far.widening < 1.1
+
+
+def test_the_interval_of_so_few_seeds_that_permutations_cannot_reject_has_no_end():
+    found = st.welch_test(np.array([1.0, 2, 3]), np.array([7.0, 8]), permutations=st.permute_arms(A[:3], B[:2]))
+    assert found.interval == (-math.inf, math.inf) and found.p >= 0.05
+
+
+@pytest.mark.parametrize("n, m", [(5, 50), (50, 5), (10, 30)])
+def test_the_interval_with_permutations_covers_the_difference_of_skewed_arms(n, m):
+    rng, rounds, missed, plainly = np.random.default_rng(n), 1000, 0, 0
+    for _ in range(rounds):
+        a, b = -rng.lognormal(size=n), 4 - rng.lognormal(size=m)
+        low, high = (plain := st.welch_test(a, b)).interval
+        plainly += not low <= 4 <= high
+        # An interval that Welch's own holds covers as well: its permutations can but widen it.
+        if not low <= 4 <= high:
+            low, high = plain.with_permutations(st.permute_arms(a, b, 2000), 0.95).interval
+            missed += not low <= 4 <= high
+    assert missed / rounds <= at_most(0.05, rounds) and missed < plainly
 
 
 def test_drawn_permutations_agree_with_all_and_are_the_same_each_time(monkeypatch):

@@ -53,7 +53,6 @@ class ArmComparison:
     paired: Difference | None
     correlation: float
     correlation_interval: Interval
-    permutations: st.Permutations | None
     improvement: float
     improvement_interval: Interval
     effect: float
@@ -87,7 +86,7 @@ class ArmComparison:
         one, other = self.baseline.scores, self.candidate.scores
         if self.pairing.places:
             return st.sign_flip_test(one[self.pairing.places[0]], other[self.pairing.places[1]])
-        return (self.permutations or st.permute_arms(one, other)).p
+        return (self.welch.permutations or st.permute_arms(one, other)).p()
 
     @cached_property
     def _orders(self) -> tuple[float, float]:
@@ -256,11 +255,10 @@ def _compare(
     effect, effect_interval = st.effect_size(one, other)
     ratio, ratio_interval = st.std_ratio(other, one)
     if pairs.places:
-        paired, permutations = st.paired_t_test(a, b), None
+        paired = st.paired_t_test(a, b)
         welch = st.welch_test(one, other, cautious=needs_caution(len(one), len(other)))
     else:
-        paired = None
-        welch, permutations = unpaired_test(one, other)
+        paired, welch = None, unpaired_test(one, other)
     return ArmComparison(
         baseline=baseline,
         candidate=candidate,
@@ -269,7 +267,6 @@ def _compare(
         paired=paired,
         correlation=r,
         correlation_interval=r_interval,
-        permutations=permutations,
         improvement=improvement,
         improvement_interval=improvement_interval,
         effect=effect,
@@ -286,10 +283,10 @@ def _compare(
     )
 
 
-def unpaired_test(one: Array, other: Array) -> tuple[Difference, st.Permutations | None]:
-    """Welch's test of two arms, and its permutations, which in arms of unequal size it has to pass as well."""
+def unpaired_test(one: Array, other: Array) -> Difference:
+    """Welch's test of two arms; in arms of unequal size their permutations have to reject as well."""
     unequal = st.permute_arms(one, other) if len(one) != len(other) else None
-    return st.welch_test(one, other, cautious=needs_caution(len(one), len(other)), permutations=unequal), unequal
+    return st.welch_test(one, other, cautious=needs_caution(len(one), len(other)), permutations=unequal)
 
 
 def needs_caution(one: int, other: int) -> bool:

@@ -18,6 +18,7 @@ from seedspread.statistics.spread import UNKNOWN, Array, Interval, sample_std
 DRAWS = 10_000
 BATCH = 1_000_000  # numbers drawn at a time, few enough for the cache
 EXACT = 20_000  # up to so many arrangements are enumerated; of more, a sample is drawn
+HALVINGS = 40  # of the range in which an end of an interval is looked for
 GAMMA = 0.75  # Bouthillier et al. 2021, section 5: P(candidate > baseline) up to which a difference is not meaningful
 
 
@@ -37,7 +38,8 @@ def check_scores(baseline: Array, candidate: Array, pairs: bool = False) -> tupl
 class Difference:
     """A difference of means with its standard error, degrees of freedom, interval and two-sided p-value.
 
-    `widening` is how many times wider the interval is than Student's.
+    With `permutations` of the same arms, the larger p and the wider interval of theirs and Student's; `widening` is how
+    many times wider than Student's it is.
     """
 
     value: float
@@ -45,6 +47,7 @@ class Difference:
     degrees_of_freedom: float
     interval: Interval
     p: float
+    permutations: "Permutations | None" = None
     widening: float = 1.0
 
     @classmethod
@@ -60,15 +63,18 @@ class Difference:
         """
         if not self.error:
             return float(abs(self.value) >= limit)
-        inside = (limit - abs(self.value)) / (self.error * self.widening)
-        return min(1.0, 2 * float(special.stdtr(self.degrees_of_freedom, -inside)))
+        inside = (limit - abs(self.value)) / self.error
+        p = min(1.0, 2 * float(special.stdtr(self.degrees_of_freedom, -inside)))
+        return max(p, *(self.permutations.p(end) for end in (-limit, limit))) if self.permutations else p
 
-    def widened(self, errors: float, p: float) -> "Difference":
-        """The same with an interval of at least `errors` standard errors to either side, and at least `p`."""
-        half = self.interval.high - self.value
-        times = max(1.0, errors * self.error / half) if half else 1.0
-        interval = Interval(self.value - times * half, self.value + times * half) if times > 1 else self.interval
-        return replace(self, interval=interval, p=max(self.p, p), widening=times)
+    def with_permutations(self, permutations: "Permutations", level: float) -> "Difference":
+        """The same where the permutations have to reject as well."""
+        low, high = permutations.interval(level)
+        interval = Interval(min(low, self.interval.low), max(high, self.interval.high))
+        students = self.interval.high - self.interval.low
+        widening = (interval.high - interval.low) / students if students else 1.0
+        p = max(self.p, permutations.p())
+        return replace(self, interval=interval, p=p, permutations=permutations, widening=widening)
 
 
 def _squared_error(scores: Array) -> float:
@@ -122,7 +128,7 @@ def welch_test(
     """
     one, other = check_scores(baseline, candidate)
     found = welch_test_of_summaries(Summary.of(one), Summary.of(other), level, cautious)
-    return found.widened(permutations.critical(level), permutations.p) if permutations else found
+    return found.with_permutations(permutations, level) if permutations else found
 
 
 def paired_t_test(baseline: Array, candidate: Array, level: float = 0.95) -> Difference:
@@ -162,57 +168,103 @@ def effect_size(baseline: Array, candidate: Array, level: float = 0.95) -> tuple
 
 @dataclass(frozen=True)
 class Permutations:
-    """Welch's |t| of two arms, and of all their scores permuted between the two arms: `null` (P,), ascending.
+    """The scores of two arms permuted between them, from which Welch's |t| follows for any true difference.
 
-    `exact` where these are all permutations, the arms as they are among them; else they are drawn at random.
+    With r the deviation of a score from the mean of its arm, and g from 0 (baseline) or 1 (candidate) to the mean of
+    these, a score is r + (value - true difference) g but for a constant. `sums` (5, P) are the sums of r, g, r², rg and
+    g² over the smaller arm in each permutation, `observed` (5,) over that arm as it is, `whole` (5,) over all scores.
+    `sizes` are the arms', the smaller first. `exact` where these are all permutations, the arms as they are among them;
+    else they are drawn at random.
     """
 
-    t: float
-    null: Array
+    value: float
+    sums: Array
+    observed: Array
+    whole: Array
+    sizes: tuple[int, int]
     exact: bool
 
-    @property
-    def p(self) -> float:
-        """The share of permutations at least as extreme; of drawn ones (1 + as extreme) / (1 + draws)."""
-        # A part in 1e9 is left to rounding, so that it splits no ties.
-        as_extreme = len(self.null) - int(np.searchsorted(self.null, self.t * (1 - 1e-9)))
-        return (as_extreme + (not self.exact)) / (len(self.null) + (not self.exact))
+    def t(self, difference: float = 0.0) -> tuple[float, Array]:
+        """Welch's |t| from a true `difference`: of the arms as they are, and of the permutations (P,)."""
+        apart = self.value - difference
+        sums = np.column_stack([self.observed, self.sums])
+        error, means = np.zeros(sums.shape[1]), []
+        for (r, g, rr, rg, gg), n in zip((sums, self.whole[:, None] - sums), self.sizes, strict=True):
+            means.append((r + apart * g) / n)
+            squares = rr + apart * (2 * rg + apart * gg)
+            error += np.maximum(squares / n - means[-1] ** 2, 0) / (n - 1)
+        between = np.abs(means[1] - means[0])
+        # Without variance any difference is infinitely extreme; 1e-12 of its square is what rounding leaves.
+        found = np.full(len(between), math.inf)
+        np.divide(between, np.sqrt(error), out=found, where=error > 1e-12 * between**2)
+        scale = math.sqrt(self.whole[2] / sum(self.sizes)) + abs(apart)
+        found = np.where(between > 1e-12 * scale, found, 0.0)
+        return float(found[0]), found[1:]
 
-    def critical(self, level: float = 0.95) -> float:
-        """The |t| above which p is below 1 - level; infinite where so few permutations cannot be."""
-        below = round((1 - level) * (len(self.null) + (not self.exact)), 9)
-        as_extreme = math.ceil(below) - 1 - (not self.exact)  # the most that a p below 1 - level allows
-        return float(self.null[-1 - as_extreme]) * (1 + 1e-9) if as_extreme >= 0 else math.inf
+    def p(self, difference: float = 0.0) -> float:
+        """Two-sided p of a true `difference`: the share of permutations at least as extreme; of drawn ones
+        (1 + as extreme) / (1 + draws) (Phipson and Smyth 2010).
+        """
+        observed, null = self.t(difference)
+        # A part in 1e9 is left to rounding, so that it splits no ties.
+        as_extreme = np.count_nonzero(null >= observed * (1 - 1e-9))
+        return (as_extreme + (not self.exact)) / (len(null) + (not self.exact))
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """The differences that the permutations do not reject at 1 - level; it ends at infinity where so few cannot.
+
+        Where arms are equal but for the difference of their means, it holds the true one at least as often as `level`
+        (inversion of the test: Lehmann and Romano 2005, "Testing statistical hypotheses", section 5.12).
+        """
+        alpha, ends = round(1 - level, 9), []
+        zero_is_in = self.p() >= alpha
+        for sign in (-1, 1):
+            towards_zero = sign * self.value < 0
+            inside = 0.0 if towards_zero and zero_is_in else self.value
+            if towards_zero and not zero_is_in:
+                outside = 0.0
+            else:
+                outside = self._first_rejected(inside, sign, alpha)
+            if math.isfinite(outside):
+                for _ in range(HALVINGS):
+                    middle = (inside + outside) / 2
+                    inside, outside = (middle, outside) if self.p(middle) >= alpha else (inside, middle)
+                ends.append(inside)
+            else:
+                ends.append(outside)
+        return Interval(*ends)
+
+    def _first_rejected(self, inside: float, sign: int, alpha: float) -> float:
+        """A difference beyond `inside` that is rejected: by doubled steps, infinite where none is."""
+        step = 2 * math.sqrt(self.whole[2] / sum(self.sizes) / self.sizes[0]) or abs(self.value)
+        for _ in range(HALVINGS):
+            if self.p(inside + sign * step) < alpha:
+                return inside + sign * step
+            step *= 2
+        return sign * math.inf
 
 
 def permute_arms(baseline: Array, candidate: Array, draws: int = DRAWS, seed: int = 0) -> Permutations:
-    """Welch's |t| under permutations of all scores between the two arms: all, where they are at most 20,000."""
+    """The permutations of all scores between the two arms: all, where they are at most 20,000."""
     one, other = check_scores(baseline, candidate)
-    scores = np.concatenate([one, other])
-    scores = scores - scores.mean()  # against cancellation in the squares
-    scores = scores / (np.abs(scores).max() or 1.0)  # and against squares that overflow
-    small, large = sorted((len(one), len(other)))
-    both = np.stack([scores, scores**2])
-    whole = both.sum(axis=1)
-
-    def t(members: Array) -> Array:
-        """|t| where the smaller arm has the scores at `members` (P, small)."""
-        part = np.stack([row[members].sum(axis=1) for row in both])
-        error, means = np.zeros(len(members)), []
-        for (total, squares), n in ((part, small), (whole[:, None] - part, large)):
-            means.append(total / n)
-            error += np.maximum(squares / n - means[-1] ** 2, 0) / (n - 1)
-        apart = np.abs(means[1] - means[0])
-        # Without variance any difference is infinitely extreme; 1e-12 of its square is what rounding leaves.
-        found = np.full(len(members), math.inf)
-        np.divide(apart, np.sqrt(error), out=found, where=error > 1e-12 * apart**2)
-        return np.where(apart > 1e-12, found, 0.0)
-
-    start = 0 if len(one) == small else len(one)
-    exact = math.comb(len(scores), small) <= EXACT
-    drawn = [t(members) for members in _members(len(scores), small, exact, draws, seed)]
-    observed = t(np.arange(start, start + small)[None, :])
-    return Permutations(float(observed[0]), np.sort(np.concatenate(drawn)), exact)
+    sizes = (min(len(one), len(other)), max(len(one), len(other)))
+    r = np.concatenate([one - one.mean(), other - other.mean()])
+    g = np.repeat([0.0, 1.0], [len(one), len(other)]) - len(other) / sum(sizes)
+    terms = np.stack([r, g, r**2, r * g, g**2])
+    exact = math.comb(len(r), sizes[0]) <= EXACT
+    drawn = [
+        np.stack([term[members].sum(axis=1) for term in terms])
+        for members in _members(len(r), sizes[0], exact, draws, seed)
+    ]
+    observed = terms[:, : sizes[0]] if len(one) == sizes[0] else terms[:, len(one) :]
+    return Permutations(
+        value=float(other.mean() - one.mean()),
+        sums=np.concatenate(drawn, axis=1),
+        observed=observed.sum(axis=1),
+        whole=terms.sum(axis=1),
+        sizes=sizes,
+        exact=exact,
+    )
 
 
 def _members(n: int, k: int, exact: bool, draws: int, seed: int) -> Iterator[Array]:
@@ -232,7 +284,7 @@ def permutation_test(baseline: Array, candidate: Array, draws: int = DRAWS, seed
     large arms also where only the means are equal (Janssen 1997; Chung and Romano 2013). All permutations where they
     are at most 20,000, else seeded draws with p = (1 + as extreme) / (1 + draws) (Phipson and Smyth 2010).
     """
-    return permute_arms(baseline, candidate, draws, seed).p
+    return permute_arms(baseline, candidate, draws, seed).p()
 
 
 def sign_flip_test(baseline: Array, candidate: Array, draws: int = DRAWS, seed: int = 0) -> float:
