@@ -217,31 +217,30 @@ class Permutations:
         (inversion of the test: Lehmann and Romano 2005, "Testing statistical hypotheses", section 5.12).
         """
         alpha, ends = round(1 - level, 9), []
-        zero_is_in = self.p() >= alpha
         for sign in (-1, 1):
-            towards_zero = sign * self.value < 0
-            inside = 0.0 if towards_zero and zero_is_in else self.value
-            if towards_zero and not zero_is_in:
-                outside = 0.0
-            else:
-                outside = self._first_rejected(inside, sign, alpha)
-            if math.isfinite(outside):
-                for _ in range(HALVINGS):
-                    middle = (inside + outside) / 2
-                    inside, outside = (middle, outside) if self.p(middle) >= alpha else (inside, middle)
-                ends.append(inside)
-            else:
-                ends.append(outside)
+            inside, outside = self.value, None
+            if sign * self.value < 0:  # so that 0 is in it exactly where it is not rejected
+                inside, outside = (0.0, None) if self.p() >= alpha else (self.value, 0.0)
+            ends.append(self._end(inside, self._reject(inside, sign, alpha) if outside is None else outside, alpha))
         return Interval(*ends)
 
-    def _first_rejected(self, inside: float, sign: int, alpha: float) -> float:
-        """A difference beyond `inside` that is rejected: by doubled steps, infinite where none is."""
-        step = 2 * math.sqrt(self.whole[2] / sum(self.sizes) / self.sizes[0]) or abs(self.value)
+    def _reject(self, inside: float, sign: int, alpha: float) -> float:
+        """A rejected difference beyond `inside`, by doubled steps; infinite where there is none."""
+        step = sign * (2 * math.sqrt(self.whole[2] / sum(self.sizes) / self.sizes[0]) or abs(self.value))
         for _ in range(HALVINGS):
-            if self.p(inside + sign * step) < alpha:
-                return inside + sign * step
+            if self.p(inside + step) < alpha:
+                return inside + step
             step *= 2
         return sign * math.inf
+
+    def _end(self, inside: float, outside: float, alpha: float) -> float:
+        """The last difference from `inside` to a rejected one, `outside`, that is not rejected, by bisection."""
+        if math.isinf(outside):
+            return outside
+        for _ in range(HALVINGS):
+            middle = (inside + outside) / 2
+            inside, outside = (middle, outside) if self.p(middle) >= alpha else (inside, middle)
+        return inside
 
 
 def permute_arms(baseline: Array, candidate: Array, draws: int = DRAWS, seed: int = 0) -> Permutations:
