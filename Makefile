@@ -42,7 +42,7 @@ tune: setup  ## EXPERIMENT=digits: search its settings, judge the best on fresh 
 	@$(BIN)/seedspread tune experiment=$(or $(EXPERIMENT),digits) $(EXTRA)
 
 demo: setup  ## 20 seeds of a small ResNet-9 on handwritten digits, offline
-	@$(BIN)/python -m src.train -m 'seed=range(0,20)' experiment=digits
+	@$(BIN)/python -m src.train -m 'seed=range(0,20)' experiment=digits study=demo
 
 test: setup  ## the tests: minutes on 2 cores
 	$(BIN)/python -m pytest -n auto -m "not slow"

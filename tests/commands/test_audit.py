@@ -48,6 +48,7 @@ def test_a_flaw_is_an_exit_code_and_a_page(start, tmp_path):
     out, err = done.communicate()
 
     assert done.returncode == 1, err
+    assert "augmentation UNSEEDED" in out and "; cannot be said: " in out
     assert "! augmentation: unseeded" in out and "numpy.random.seed(seed)" in out
     page = (tmp_path / "results/audits/numpy_in_transform/audit.md").read_text()
     assert "no call seeds the generator numpy" in page and "| evaluation |" in page

@@ -15,8 +15,7 @@ CHANGED = {
 ANSWERS = {
     Verdict.VARIES: "yes",
     Verdict.NONE: "none seen",
-    Verdict.UNKNOWN: "cannot be said",
-    Verdict.UNSEEDED: "every run does",
+    Verdict.UNSEEDED: "UNSEEDED",
 }
 
 
@@ -40,15 +39,21 @@ def _place(found: Difference) -> str:
 
 
 def other_seed(audit: Audit) -> str:
-    """What another seed changes: of each source yes or no, in capitals where it should."""
-    answers = []
+    """What another seed changes: of each source yes or no, in capitals where it should not be so."""
+    answers, unknown = [], []
     for source, name in CHANGED.items():
         found = [finding for finding in audit.findings if finding.source == source]
-        if found:
-            worst = next((finding for finding in found if finding.verdict == Verdict.FIXED), found[0])
-            no = "NO" if worst.alarm else "no"
-            answers.append(f"{name} {no if worst.verdict == Verdict.FIXED else ANSWERS.get(worst.verdict, 'yes')}")
-    return f"Another seed changes: {', '.join(answers)}"
+        if not found:
+            continue
+        worst = next((finding for finding in found if finding.verdict == Verdict.FIXED), found[0])
+        if worst.verdict == Verdict.UNKNOWN:
+            unknown.append(name)
+        elif worst.verdict == Verdict.FIXED:
+            answers.append(f"{name} {'NO' if worst.alarm else 'no'}")
+        else:
+            answers.append(f"{name} {ANSWERS.get(worst.verdict, 'yes')}")
+    rest = [f"cannot be said: {', '.join(unknown)}"] if unknown else []
+    return f"Another seed changes: {'; '.join([', '.join(answers)] * bool(answers) + rest)}"
 
 
 def audit_lines(audit: Audit) -> list[str]:
