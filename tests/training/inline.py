@@ -26,9 +26,6 @@ class InlineExecutor(Executor):
     def has_room(self) -> bool:
         return not self._ended
 
-    def is_busy(self) -> bool:
-        return bool(self._ended)
-
     def submit(self, task: Task) -> None:
         work([task], lambda *ended: self._ended.append(ended))
 

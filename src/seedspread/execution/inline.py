@@ -22,9 +22,6 @@ class InlineExecutor:
     def has_room(self) -> bool:
         return self._task is None
 
-    def is_busy(self) -> bool:
-        return self._task is not None
-
     def submit(self, task: Task) -> None:
         self._task = task
 

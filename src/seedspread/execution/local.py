@@ -69,9 +69,6 @@ class LocalExecutor:
     def has_room(self) -> bool:
         return bool(self._idle or self._places)
 
-    def is_busy(self) -> bool:
-        return bool(self._busy)
-
     def submit(self, task: Task) -> None:
         worker = self._idle.pop() if self._idle else self._start_worker()
         try:

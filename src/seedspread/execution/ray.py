@@ -65,9 +65,6 @@ class RayExecutor:
     def has_room(self) -> bool:
         return len(self._running) < self._count_room()
 
-    def is_busy(self) -> bool:
-        return bool(self._running)
-
     def submit(self, task: Task) -> None:
         self._running[self._run.remote(task, str(Path.cwd()))] = task
 

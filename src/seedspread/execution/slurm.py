@@ -83,9 +83,6 @@ class SlurmExecutor:
     def has_room(self) -> bool:
         return len(self._jobs) + bool(self._batch) < self.workers or 0 < len(self._batch) < self._per_job
 
-    def is_busy(self) -> bool:
-        return bool(self._batch or self._jobs)
-
     def submit(self, task: Task) -> None:
         self._batch.append(task)
         if len(self._batch) == self._per_job:

@@ -36,10 +36,6 @@ class Executor(AbstractContextManager["Executor"], Protocol):
         """Whether a task submitted now would start soon."""
         ...
 
-    def is_busy(self) -> bool:
-        """Whether `wait` has anything to wait for."""
-        ...
-
     def submit(self, task: Task) -> None: ...
 
     def wait(self, seconds: float) -> list[tuple[Task, Outcome]]:
