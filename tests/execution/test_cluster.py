@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from seedspread.config.errors import InputError
-from seedspread.execution.slurm import parse_minutes
+from seedspread.execution.slurm import SlurmExecutor, parse_minutes
 from seedspread.records.study import Study
 from tests.conftest import ROOT
+from tests.execution.test_scheduler import tasks
 from tests.processes import Command
 from tests.test_tutorials import TUTORIALS, run_page
 
@@ -141,6 +142,32 @@ def test_a_sweep_through_slurm_survives_a_job_that_is_cancelled(slurm, tmp_path,
     assert here.communicate(STUCK) and here.returncode == 0
     assert hashes(tmp_path / "slurm") == hashes(tmp_path / "here") and len(hashes(tmp_path / "here")) == 12
     assert not list((tmp_path / "slurm" / ".slurm").glob("*.outcomes"))
+
+
+def test_what_dead_jobs_leave_is_submitted_again_in_jobs_of_the_size_asked_for(tmp_path, monkeypatch):
+    """Commands of a Slurm that loses every job: a larger job would run into its time limit."""
+    pytest.importorskip("submitit", reason="the extra .[slurm] is not installed")
+    sbatch = f"n=$(($(cat {tmp_path}/jobs 2>/dev/null) + 1)); echo $n > {tmp_path}/jobs; echo Submitted batch job $n"
+    for name, line in {"sbatch": sbatch, "squeue": "", "srun": "", "scancel": ""}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("seedspread.execution.slurm.SECONDS_TO_ASK", 0.0)
+    folder = str(tmp_path / "logs")
+    with SlurmExecutor(None, 10, 1, 0, None, seeds_per_job=3, folder=folder, options=None) as executor:
+        for task in tasks("square", range(6)):
+            executor.submit(task)
+        ended = []
+        while len(ended) < 2:
+            ended += executor.wait(0.01)
+        assert [task.name for task, _ in ended] == ["task 0", "task 3"]
+        for task, _ in ended:
+            executor.submit(task)
+        executor.wait(0.0)
+        assert [[task.name for task in job.tasks] for job in executor._jobs] == [
+            ["task 1", "task 2", "task 4"],
+            ["task 5", "task 0", "task 3"],
+        ]
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,9 @@ class FailureStreak:
 def run_plan(plan: Plan, executor: Executor, fail_fast: int, noun: str = "seeds") -> None:
     """Run every task of `plan`.
 
-    A task whose worker dies is submitted again, alone, up to DEATHS times. `fail_fast` failures in a row with one
-    reason, over all workers, stop the plan; what runs then is still waited for. Raises InputError for an error that
-    concerns every task.
+    A task whose worker dies is submitted again, until DEATHS workers have died on it. `fail_fast` failures in a row
+    with one reason, over all workers, stop the plan; what runs then is still waited for. Raises InputError for an error
+    that concerns every task.
     """
     running: dict[str, Task] = {}
     deaths: Counter[str] = Counter()

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class _Job:
     tasks: deque[Task]
     outcomes: Path
     read: int = 0  # bytes
-    absent: int = field(default=0)
+    absent: int = 0  # answers of Slurm in a row that do not list it
 
 
 class SlurmExecutor:
@@ -85,11 +85,11 @@ class SlurmExecutor:
 
     def submit(self, task: Task) -> None:
         self._batch.append(task)
-        if len(self._batch) == self._per_job:
+        if len(self._batch) >= self._per_job:
             self._submit_batch()
 
     def wait(self, seconds: float) -> list[tuple[Task, Outcome]]:
-        if self._batch:
+        while self._batch:
             self._submit_batch()
         if not (ended := list(self._read_outcomes())):
             time.sleep(seconds)
@@ -100,7 +100,7 @@ class SlurmExecutor:
         return ended
 
     def _submit_batch(self) -> None:
-        tasks, self._batch = self._batch, []
+        tasks, self._batch = self._batch[: self._per_job], self._batch[self._per_job :]
         outcomes = self._folder / f"{uuid.uuid4().hex}.outcomes"
         try:
             job = self._slurm.submit(run_job, tasks, str(Path.cwd()), outcomes)
