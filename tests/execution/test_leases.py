@@ -1,9 +1,11 @@
 """Leases: exclusive, given back, and freed where the heart of their holder stopped."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from dataclasses import asdict, replace
@@ -174,12 +176,46 @@ def test_a_worker_is_not_judged_dead_between_short_seeds(tmp_path):
         clock.now += 300
 
 
-def test_the_observer_that_judged_an_older_lease_puts_a_fresh_one_back(tmp_path, ended):
+def test_the_observer_that_judged_an_older_lease_does_not_touch_a_fresh_one(tmp_path, ended):
+    """Not even for an instant, in which a third worker could take the seed."""
     dead, fresh = replace(Holder(), pid=ended), Holder()
     write_lease(tmp_path, 3, fresh)
+    before = lease_path(tmp_path, 3).stat()
+    assert not Observer(tmp_path)._take_over(lease_path(tmp_path, 3), dead)
+    assert lease_path(tmp_path, 3).stat() == before and running(tmp_path) == ["000003.json"]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_fresh_lease_that_comes_from_another_machine_at_that_moment_is_put_back(
+    tmp_path, ended, monkeypatch, has_links
+):
+    dead, fresh = replace(Holder(), pid=ended), Holder()
+    write_lease(tmp_path, 3, fresh)
+    answers = iter([dead])
+    read = leases._read_holder
+    monkeypatch.setattr(leases, "_read_holder", lambda place: next(answers, None) or read(place))
+    if not has_links:
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(PermissionError(errno.EPERM, "no links here")))
     assert not Observer(tmp_path)._take_over(lease_path(tmp_path, 3), dead)
     assert [lease.holder for lease in read_leases(tmp_path)] == [fresh]
     assert running(tmp_path) == ["000003.json"]
+
+
+@pytest.mark.parametrize("remove", ["observer", "parent"])
+def test_leases_are_removed_by_one_process_at_a_time(tmp_path, ended, remove):
+    dead = replace(Holder("sweep"), pid=ended)
+    write_lease(tmp_path, 3, dead)
+    observer = Observer(tmp_path)
+    target = (
+        (lambda: observer.is_free(3)) if remove == "observer" else lambda: release_lease(tmp_path, 3, sweep="sweep")
+    )
+    thread = threading.Thread(target=target)
+    with leases._lock_removal(tmp_path / "running"):
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive() and running(tmp_path) == ["000003.json"]
+    thread.join(PATIENCE)
+    assert running(tmp_path) == []
 
 
 def test_a_holder_that_wakes_up_leaves_its_seed_to_the_one_that_took_it_over(tmp_path):

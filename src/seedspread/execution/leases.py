@@ -9,6 +9,7 @@ seconds of the observer's own monotonic clock, so that clocks which differ betwe
 slept longer than that may find its lease with another: the record of a seed is published once in any case.
 """
 
+import fcntl
 import json
 import os
 import platform
@@ -22,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
-from seedspread.records.files import create_whole, unique_draft, unwritable_error
+from seedspread.records.files import claim_name, create_whole, unique_draft, unwritable_error
 
 EXPIRY = 600.0  # seconds without a heartbeat
 BEAT = 5.0  # seconds between two; a seed that takes less needs none
@@ -207,9 +208,32 @@ class Worker:
 def release_lease(folder: Path, seed: int, worker: str = "", sweep: str = "") -> None:
     """Remove the lease of `seed` where `worker`, or a worker of `sweep`, holds it."""
     place = lease_path(folder, seed)
-    holder = _read_holder(place)
-    if holder and (holder.worker == worker or (sweep and holder.sweep == sweep)):
-        place.unlink(missing_ok=True)
+    with _lock_removal(place.parent):
+        holder = _read_holder(place)
+        if holder and (holder.worker == worker or (sweep and holder.sweep == sweep)):
+            place.unlink(missing_ok=True)
+
+
+@contextmanager
+def _lock_removal(running: Path) -> Iterator[None]:
+    """Within the block no other process of this machine removes a lease in `running`.
+
+    What was read of a lease then holds until it is removed. Elsewhere, and where folders cannot be locked as on NFS,
+    others may remove it meanwhile. The kernel frees the lock of a process that is killed.
+    """
+    try:
+        folder = os.open(running, os.O_RDONLY)
+    except FileNotFoundError:  # no lease, and nothing to remove
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_UN)  # closing it would not do where this process was forked meanwhile
+        os.close(folder)
 
 
 class Observer:
@@ -239,19 +263,22 @@ class Observer:
     def _take_over(self, place: Path, holder: Holder | None) -> bool:
         """Remove the lease of a dead `holder`; whether the place is free then.
 
-        It is renamed to a name of our own first: of several observers one succeeds. What was renamed may be the new
-        lease of another worker, so it is read again, and put back where it is not the one that was judged.
+        Another observer may have removed it since it was judged, and another worker have taken the seed: it is read
+        again under the lock of this machine. For observers on other machines it is renamed to a name of our own first:
+        one of them succeeds. What was renamed is read once more, and put back where it is not the one that was judged.
         """
-        mine = unique_draft(place)
-        try:
-            place.rename(mine)
-        except FileNotFoundError:
-            return True
-        if (found := _read_holder(mine)) != holder:
-            with suppress(FileExistsError):
-                os.link(mine, place)
-        mine.unlink()
-        return found == holder
+        with _lock_removal(place.parent):
+            if _read_holder(place) != holder:
+                return not place.exists()
+            mine = unique_draft(place)
+            try:
+                place.rename(mine)
+            except FileNotFoundError:
+                return True
+            if (found := _read_holder(mine)) != holder:
+                claim_name(mine, place)
+            mine.unlink(missing_ok=True)
+            return found == holder
 
     def _is_dead(self, holder: Holder | None, place: Path) -> bool:
         if holder and holder.is_gone():

@@ -55,7 +55,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 def publish(path: Path, data: bytes) -> bool:
     """As `write_atomically`, but only where there is no such file: of several writers one succeeds."""
     with _durable_draft(path, data) as draft:
-        return _link(draft, path)
+        return claim_name(draft, path)
 
 
 def create_whole(path: Path, data: bytes) -> bool:
@@ -63,7 +63,7 @@ def create_whole(path: Path, data: bytes) -> bool:
     draft = unique_draft(path)
     try:
         draft.write_bytes(data)
-        return _link(draft, path)
+        return claim_name(draft, path)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -87,8 +87,8 @@ def _durable_draft(path: Path, data: bytes) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def _link(draft: Path, path: Path) -> bool:
-    """Give `draft` the name `path` as well; False where that is taken.
+def claim_name(draft: Path, path: Path) -> bool:
+    """Give the file `draft` the name `path`, beside its own where there are links; False where that is taken.
 
     NFS may lose the answer of a link that succeeded: what counts is how many names the draft has. Without links (FAT,
     some network drives) a rename has to do, which cannot tell two writers of one instant apart.
