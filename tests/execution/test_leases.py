@@ -106,6 +106,22 @@ def test_the_lease_of_a_killed_process_that_nobody_has_waited_for_is_free_at_onc
     process.wait()
 
 
+def test_a_process_is_gone_with_the_last_of_its_threads(tmp_path):
+    """A main thread that has ended is a zombie while others of the process still run, or are about to end."""
+    code = "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(600,)).start(); print(flush=True)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{code}; ctypes.CDLL(None).pthread_exit(None)"], stdout=subprocess.PIPE
+    )
+    process.stdout.readline()
+    holder = replace(Holder(), pid=process.pid, started=leases._start_time(process.pid))
+    stat = Path(f"/proc/{process.pid}/stat")
+    wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "Z")
+    assert not holder.is_gone()
+    process.kill()
+    wait_until(holder.is_gone)
+    process.wait()
+
+
 def test_a_lease_of_another_machine_expires_when_its_heart_stops_for_as_long_as_observed(tmp_path, ended):
     clock = Clock()
     observer = Observer(tmp_path, expiry=600, clock=clock)

@@ -43,11 +43,13 @@ def _machine() -> str:
 def _start_time(pid: int) -> str | None:
     """When process `pid` of this machine started, as far as it is known: an id may be given to a later process.
 
-    A process that was killed keeps its id until its parent waits for it, which in a container may be never: "ended".
+    A process that was killed keeps its id until its parent waits for it, which in a container may be never: "ended",
+    once the last of its threads is gone, and with it the files and the memory that they share.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "ended" if fields[0] in "ZX" else fields[19]
+        state, threads, started = fields[0], int(fields[17]), fields[19]
+        return "ended" if state in "ZX" and threads < 2 else started
     except (OSError, IndexError):
         return None
 
