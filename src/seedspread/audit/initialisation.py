@@ -49,16 +49,16 @@ def judge_initialisation(runs: Runs) -> Finding:
 
 def _judge_fits(runs: Runs) -> Finding:
     """What the fits of estimators draw from generators that all share; a random_state of their own is not seen."""
-    drawn = [[(e[1], [e[5].get(name) for name in e[6]]) for e in p.of("fit") if e[6]] for p in runs.mains]
+    drawn = [[(e[1], [e[5].get(name) for name in e[6]], e[7]) for e in p.of("fit") if e[6]] for p in runs.mains]
     ours, same, others = drawn
     if not ours:
         return Finding(SOURCE, Verdict.NONE, "no fit draws from a generator that it shares with others")
     if ours[: len(same)] != same[: len(ours)]:
         name = find_unequal(runs.first.main, runs.again.main)
         cause, fix = explain_unseeded(runs.first.main, name or "numpy")
-        estimator = next((a[0] for a, b in zip(ours, same, strict=False) if a != b), ours[0][0])
+        estimator, _, unset = next((a for a, b in zip(ours, same, strict=False) if a != b), ours[0])
         evidence = f"{estimator}.fit draws other numbers in two runs of one seed"
-        fix = f"random_state=seed of {estimator}, or {fix}"
+        fix = f"{unset[0]}=seed of {estimator}, or {fix}" if unset else fix
         return Finding(SOURCE, Verdict.UNSEEDED, evidence, f"{SOURCE}.unseeded", cause, fix)
     if ours[: len(others)] == others[: len(ours)]:
         evidence = "fits draw the same numbers for both seeds"

@@ -126,7 +126,9 @@ def explain_unseeded(process: Process, generator: str) -> tuple[str, str]:
     """The likely cause why draws of a generator differ between two runs of one seed, and the line to add."""
     seeding = [call for call in list_seedings(process) if "set" not in call.function]  # a state that is restored
     calls = [call for call in seeding if call.generator == generator]
-    line = SEEDING_LINES.get(generator.partition(":")[0], "make it with a seed: numpy.random.default_rng(seed)")
+    made = [call.function for call in calls if call.function in ("random.Random", "numpy.random.RandomState")]
+    maker = made[0] if made else "numpy.random.default_rng"
+    line = SEEDING_LINES.get(generator.partition(":")[0], f"make it with a seed: {maker}(seed)")
     if generator.startswith(("generator of", "loader.generator")):
         line = "torch.Generator().manual_seed(seed)"
     if not calls:

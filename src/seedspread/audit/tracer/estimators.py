@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from .calls import harmless
 from .hashes import hash_all, hash_value
 from .tracing import Tracing
 
@@ -34,11 +35,19 @@ def trace_fits(tracing: Tracing, base: Any) -> None:
                     states = tracing.watch.shown()
                     during = tracing.watch.look()
                     given, learned = hash_all([*args, *kwargs.values()]), _hash_learned(estimator)
-                    tracing.writer.write("fit", type(estimator).__name__, given, learned, moved, states, during)
+                    name, unset = type(estimator).__name__, _list_unset(estimator) or []
+                    tracing.writer.write("fit", name, given, learned, moved, states, during, unset)
 
         return traced
 
     tracing.patches.replace(base, "_fit_context", make)
+
+
+@harmless
+def _list_unset(estimator: Any) -> list[str]:
+    """The parameters random_state that are None, of an estimator and of those that it is made of."""
+    parameters = estimator.get_params().items()
+    return [name for name, value in parameters if name.rpartition("__")[2] == "random_state" and value is None]
 
 
 def _hash_learned(estimator: Any, depth: int = 0) -> str:
