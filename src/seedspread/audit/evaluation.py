@@ -24,7 +24,9 @@ def judge_evaluation(runs: Runs) -> list[Finding]:
             )
         )
     shared = sorted(_drawn_by_evaluation(runs.first) & _drawn_by_training(runs.first))
-    if shared:
+    if (altered := _find_altered(runs.first, bool(shared))) is not None:
+        found.append(altered)
+    elif shared:
         names = ", ".join(name.partition("@")[0] for name in shared)
         evidence = f"training and evaluation both draw from {names}: another number of evaluations is another training"
         cause, fix = "one generator serves both", "a generator of its own for evaluation"
@@ -35,6 +37,27 @@ def judge_evaluation(runs: Runs) -> list[Finding]:
             fix = "F.dropout(x, p, training=self.training), or a generator of its own"
         found.append(Finding(SOURCE, Verdict.SHARED, evidence, f"{SOURCE}.shared", cause, fix))
     return found or [Finding(SOURCE, Verdict.NONE, f"nothing that training draws is drawn by {count_passes(main)}")]
+
+
+def _find_altered(trace: Trace, shared: bool) -> Finding | None:
+    """Examples that one loader gives otherwise each time it evaluates, with the numbers drawn for them."""
+    main = trace.main
+    loaders = {f.loader for f in main.occasional if f.loader is not None} - {*main.training_loaders}
+    for loader in sorted(loaders):
+        batches = [batch for batch in trace.batches_of(loader) if batch.indices is not None]
+        versions: dict[int, set[int]] = {}
+        for batch in batches:
+            for index, row in zip(batch.indices or (), batch.rows, strict=False):
+                versions.setdefault(index, set()).add(row)
+        altered = sum(len(rows) > 1 for rows in versions.values())
+        names = sorted({name.partition("@")[0] for batch in batches for name in batch.drawn})
+        if altered and names:
+            evidence = f"{altered} of {len(versions)} examples are others in a later evaluation; drawn from {names[0]}"
+            evidence += ", as training draws" if shared else ""
+            cause = "random transforms, or noise, in the data set that evaluates"
+            fix = "a data set without them for evaluation; where they are meant, a generator seeded anew for each pass"
+            return Finding(SOURCE, Verdict.ALTERED, evidence, f"{SOURCE}.altered", cause, fix)
+    return None
 
 
 def count_passes(main: Process) -> str:
@@ -51,8 +74,8 @@ def _drawn_by_evaluation(trace: Trace) -> set[str]:
         renewed = main.left[id(forward)]
         if renewed is not None:
             found |= (forward.moved if forward.dropout else forward.moved | forward.during) - renewed
-    for loader in _evaluation_loaders(main):
-        found |= _drawn_by_loader(trace, loader)
+    for loader, renewed in _evaluation_loaders(main).items():
+        found |= _drawn_by_loader(trace, loader) - renewed
     return found
 
 
@@ -78,6 +101,11 @@ def _drawn_by_loader(trace: Trace, loader: int) -> set[str]:
     return found | {name for event in numbered for name in event[3] if "@" in name}
 
 
-def _evaluation_loaders(main: Process) -> set[int]:
-    between = (forward for forward in main.evaluation if main.left[id(forward)] is not None)
-    return {f.loader for f in between if f.loader is not None} - {main.training_loader}
+def _evaluation_loaders(main: Process) -> dict[int, frozenset[str]]:
+    """The loaders of passes that training follows, and the generators that are renewed after each of these passes."""
+    found: dict[int, frozenset[str]] = {}
+    for forward in main.evaluation:
+        renewed, loader = main.left[id(forward)], forward.loader
+        if renewed is not None and loader is not None and loader != main.training_loader:
+            found[loader] = found.get(loader, renewed) & renewed
+    return found

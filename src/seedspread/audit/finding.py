@@ -30,6 +30,7 @@ class Verdict(StrEnum):
     RANKS = "repeats between ranks"
     STEPS = "repeats between steps"
     ACTIVE = "dropout is active"
+    ALTERED = "alters examples at random"
     SHARED = "draws from training's generator"
     DIFFERS = "differs"
     SAME = "makes no difference"

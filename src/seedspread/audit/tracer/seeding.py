@@ -108,9 +108,9 @@ def trace_numpy(tracing: Tracing, module: Any) -> None:
 
 def trace_torch(tracing: Tracing, torch: Any) -> None:
     """Trace the generators of torch."""
-    _trace_seeding(tracing, torch, "manual_seed", "torch.manual_seed", "torch")
-    _trace_seeding(tracing, torch, "seed", "torch.seed", "torch")
-    _trace_seeding(tracing, torch, "set_rng_state", "torch.set_rng_state", "torch")
+    for name in ("manual_seed", "seed", "set_rng_state"):
+        for owner in (torch, torch.random):  # whose fork_rng restores the state
+            _trace_seeding(tracing, owner, name, f"torch.{name}", "torch")
     _trace_permutation(tracing, torch, "randperm", "torch.randperm", "torch")
     with contextlib.suppress(Exception):  # torch.jit.script knows it by its identity
         torch.jit._builtins._get_builtin_table()[id(torch.randperm)] = "aten::randperm"
