@@ -15,7 +15,7 @@ def test_what_is_unknown_is_said_in_a_line(study, invoked):
         path.unlink()
     for arguments, says in (
         (["study=dots"], "the predictions of at least 5 seeds are needed"),
-        ([], "name a study"),
+        ([], "name one, or several"),
         (["study=nowhere"], "no study in"),
     ):
         code, _, err = invoked(main, f"results={study.folder.parent}", *arguments)

@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 
+from seedspread.commands.agree import main as agree_main
 from seedspread.commands.compare import main as compare_main
-from seedspread.commands.console import STUDIES_IN_A_MESSAGE
+from seedspread.commands.export import main as export_main
+from seedspread.commands.luck import main as luck_main
 from seedspread.commands.report import main
 from seedspread.records.scores import Scores
-from seedspread.records.study import Study
+from seedspread.records.study import STUDIES_IN_A_MESSAGE, Study
 from tests.conftest import ROOT
 
 
@@ -38,7 +40,8 @@ def test_an_error_that_asks_for_a_study_names_the_latest_few(invoked, tmp_path):
         for place in (folder, folder / "seeds"):
             os.utime(place, (86400 * day,) * 2)
     latest = ", ".join(f"study-{day}" for day in reversed(range(3, STUDIES_IN_A_MESSAGE + 3)))
-    for entry, arguments in ((main, []), (compare_main, ["baseline=study-0"])):
+    named = [(entry, []) for entry in (main, agree_main, luck_main, export_main)]
+    for entry, arguments in (*named, (compare_main, ["baseline=study-0"])):
         code, _, err = invoked(entry, f"results={results}", *arguments)
         assert code == 1 and f"has {latest} and 3 more" in err and len(err.strip().splitlines()) == 1
 

@@ -1,5 +1,7 @@
 """Seeds, values and names as they are typed."""
 
+from pathlib import Path
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
@@ -10,8 +12,10 @@ from seedspread.config.overrides import (
     format_seeds,
     format_value,
     name_study,
+    results_override,
     split_command,
     validation_overrides,
+    wider_range,
 )
 
 
@@ -39,6 +43,19 @@ def test_studies_are_named_by_what_was_swept():
 def test_values_are_typed_so_that_hydra_reads_them_back(value):
     read = OverridesParser.create().parse_override(f"key={format_value(value)}").value()
     assert str(read) == str(value) and isinstance(read, type(value)) and isinstance(value, type(read))
+
+
+def test_the_results_of_a_command_to_type_next_are_typed_so_that_hydra_reads_them_back():
+    assert results_override("results") == results_override(Path("results")) == []
+    [typed] = results_override(Path("/tmp/my results, old"))
+    assert OverridesParser.create().parse_override(typed).value() == "/tmp/my results, old"
+
+
+@pytest.mark.parametrize(
+    "seeds, wider", [([0, 1, 2], "range(0,30)"), ([5], "range(5,24)"), (range(10), "range(0,100)")]
+)
+def test_a_wider_range_has_ten_times_as_many_seeds(seeds, wider):
+    assert wider_range(seeds) == wider
 
 
 @pytest.mark.parametrize("program", ["python -m src.train", "seedspread train"])

@@ -6,13 +6,12 @@ From the records alone; neither torch nor Lightning is imported.
 import hydra
 from omegaconf import DictConfig
 
-from seedspread.commands.console import describe_studies, plain_errors, study_names
+from seedspread.commands.console import load_studies, plain_errors
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
 from seedspread.config.schema import Agree
 from seedspread.records.scores import Scores
-from seedspread.records.study import Study, study_folder
 from seedspread.report.agreement import Agreement
 from seedspread.report.agreement_page import side_by_side_tables, side_by_side_words, write_agreement
 from seedspread.report.agreement_words import agreement_words
@@ -25,17 +24,12 @@ def main(cfg: DictConfig) -> None:
     """Print how far the seeds of a study agree, or those of several beside and with one another; write a page."""
     with plain_errors():
         check_config(cfg, Agree)
-        names = list(dict.fromkeys(study_names(cfg)))
-        if not names:
-            there = describe_studies(cfg.results)
-            raise InputError(f"study=?: name one, or several as study=[ONE,OTHER]; {cfg.results} has {there}")
         several = []
-        for name in names:
-            study = Study.load(study_folder(cfg.results, name))
+        for study in load_studies(cfg):
             if (found := Agreement.of(*leave_out_collapsed(Scores.of(study)))) is None:
                 raise InputError(
-                    f"study={name}: the predicted labels of at least 2 seeds are needed, and {study.folder} has none; "
-                    "seeds that predict classes record them"
+                    f"study={study.name}: the predicted labels of at least 2 seeds are needed, and {study.folder} has "
+                    "none; seeds that predict classes record them"
                 )
             several.append(found)
         if len(several) > 1:

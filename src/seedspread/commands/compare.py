@@ -12,7 +12,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, ListConfig
 
-from seedspread.commands.console import describe_studies, plain_errors, wanted_metric
+from seedspread.commands.console import plain_errors, wanted_metric
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
@@ -24,7 +24,7 @@ from seedspread.decide.score_files import is_score_file, read_arm
 from seedspread.decide.verdict import compare_arms
 from seedspread.records.files import combined_folder
 from seedspread.records.scores import Scores
-from seedspread.records.study import Study, study_folder
+from seedspread.records.study import Study, describe_studies, study_folder
 from seedspread.report.comparison_page import format_comparison, write_comparison
 from seedspread.report.reference_page import Comparisons, format_reference, write_reference
 from seedspread.report.reference_words import reference_name, reference_sentence

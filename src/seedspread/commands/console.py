@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig
@@ -15,9 +14,8 @@ from omegaconf import DictConfig, ListConfig
 from seedspread.config.errors import InputError
 from seedspread.config.explain import explain_error
 from seedspread.records.metric import Metric
-from seedspread.records.study import Study, last_active, list_studies
+from seedspread.records.study import Study, describe_studies, study_folder
 
-STUDIES_IN_A_MESSAGE = 8
 _SHOW_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
@@ -53,6 +51,15 @@ def study_names(cfg: DictConfig) -> list[str]:
     return [] if cfg.study is None else [str(cfg.study)]
 
 
+def load_studies(cfg: DictConfig) -> list[Study]:
+    """The studies that `cfg.study` names, each once, in their order; InputError where it names none."""
+    names = dict.fromkeys(study_names(cfg))
+    if not names:
+        there = describe_studies(cfg.results)
+        raise InputError(f"study=?: name one, or several as study=[ONE,OTHER]; {cfg.results} has {there}")
+    return [Study.load(study_folder(cfg.results, name)) for name in names]
+
+
 def wanted_metric(cfg: DictConfig, study: Study) -> Metric | None:
     """The metric of `study` that `cfg` names, in the direction that it names; None where it names none.
 
@@ -66,13 +73,6 @@ def wanted_metric(cfg: DictConfig, study: Study) -> Metric | None:
             "name another metric with metric="
         )
     return None if cfg.metric is None else wanted
-
-
-def describe_studies(results: str) -> str:
-    """The names of the latest studies in a folder of results, for an error that asks for one."""
-    latest = sorted(list_studies(results), key=lambda name: last_active(Path(results, name)), reverse=True)
-    more = len(latest) - STUDIES_IN_A_MESSAGE
-    return (", ".join(latest[:STUDIES_IN_A_MESSAGE]) + (f" and {more} more" if more > 0 else "")) or "none"
 
 
 def run_command(main: Callable[[], Any]) -> None:

@@ -15,7 +15,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
-from seedspread.commands.console import describe_studies, plain_errors
+from seedspread.commands.console import plain_errors
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
@@ -34,6 +34,7 @@ from seedspread.execution.leases import discard_unused
 from seedspread.execution.scheduler import run_plan
 from seedspread.execution.signals import handle_interrupts, say
 from seedspread.records.files import check_writable, combined_folder
+from seedspread.records.study import describe_studies
 from seedspread.report.decision_page import write_decision
 from seedspread.report.decision_words import Cost, look_line, notes, task_rows, verdict_line
 

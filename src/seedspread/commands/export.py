@@ -5,12 +5,10 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from seedspread.commands.console import plain_errors, study_names
+from seedspread.commands.console import load_studies, plain_errors
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
-from seedspread.config.errors import InputError
 from seedspread.config.schema import Export
-from seedspread.records.study import Study, study_folder
 from seedspread.records.study_file import write_study_file
 
 
@@ -19,9 +17,7 @@ def main(cfg: DictConfig) -> None:
     """Write a file for each study that `cfg` names."""
     with plain_errors():
         check_config(cfg, Export)
-        if not (names := study_names(cfg)):
-            raise InputError("study=?: name a study, for example study=digits")
-        for study in [Study.load(study_folder(cfg.results, name)) for name in names]:
+        for study in load_studies(cfg):
             path = Path(cfg.folder, f"{study.name}.parquet")
             contents = write_study_file(study, path)
             size, seeds = path.stat().st_size, len(contents.records)

@@ -1,5 +1,6 @@
 """`ss.sweep(train, seeds=range(20))`: the seeds of any Python function, recorded as those of a study."""
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from operator import index
 from typing import Any
@@ -13,7 +14,7 @@ from seedspread.config.check import check_config
 from seedspread.config.compose import compose_config
 from seedspread.config.errors import InputError
 from seedspread.config.explain import explain_error
-from seedspread.config.overrides import format_value
+from seedspread.config.overrides import format_value, results_override
 from seedspread.config.resolve import is_local
 from seedspread.config.schema import Run
 from seedspread.config.streams import check_seed
@@ -85,8 +86,8 @@ def sweep(
     function = Function.of(train, wanted_metric(cfg), cfg.threads)
     inline = is_local(cfg) and cfg.jobs == 1
     recorded = sweep_script(function, cfg, seeds, None if inline else Parcel.of(function))
-    where = "" if results == "results" else f" results={format_value(results)}"
-    say(f"next: more seeds; seedspread compare baseline={recorded.name} candidate=OTHER{where} for another function")
+    again = ["seedspread", "compare", f"baseline={recorded.name}", "candidate=OTHER", *results_override(results)]
+    say(f"next: more seeds; {shlex.join(again)} for another function")
     return Scores.of(recorded)
 
 

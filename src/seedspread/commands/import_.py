@@ -16,7 +16,7 @@ from seedspread.commands.console import plain_errors
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
-from seedspread.config.overrides import shorten_seeds
+from seedspread.config.overrides import results_override, shorten_seeds
 from seedspread.config.schema import Import
 from seedspread.execution.leases import discard_unused
 from seedspread.records.files import check_writable
@@ -99,7 +99,7 @@ def _describe(study: Study, found: Imported, new: list[int]) -> None:
 
 def _suggest(study: Study) -> None:
     results = study.folder.parent
-    where = [] if str(results) == "results" else [f"results={results}"]
+    where = results_override(results)
     others = [name for name in list_studies(results) if name != study.name]
     other = others[0] if len(others) == 1 else "OTHER"
     print(f"next: {shlex.join(['seedspread', 'report', f'study={study.name}', *where])}")

@@ -3,13 +3,12 @@
 import hydra
 from omegaconf import DictConfig
 
-from seedspread.commands.console import plain_errors, study_names, wanted_metric
+from seedspread.commands.console import load_studies, plain_errors, wanted_metric
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
 from seedspread.config.schema import Luck
 from seedspread.records.scores import Scores
-from seedspread.records.study import Study, study_folder
 from seedspread.report.findings import Findings
 from seedspread.report.luck_page import write_luck
 from seedspread.report.luck_words import luck_words
@@ -20,11 +19,7 @@ def main(cfg: DictConfig) -> None:
     """Print how much of each named study's spread is luck, and write a page."""
     with plain_errors():
         check_config(cfg, Luck)
-        names = study_names(cfg)
-        if not names:
-            raise InputError("study=?: name a study, for example study=digits")
-        for name in names:
-            study = Study.load(study_folder(cfg.results, name))
+        for study in load_studies(cfg):
             found = Findings.of(Scores.of(study, wanted_metric(cfg, study)))
             if found.luck is None:
                 raise InputError(" ".join(luck_words(found)))

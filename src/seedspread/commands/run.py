@@ -21,7 +21,7 @@ from seedspread.commands.sweep import find_failure, open_points, report_study
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
-from seedspread.config.overrides import format_seeds, format_value, parse_seeds
+from seedspread.config.overrides import format_seeds, parse_seeds, results_override, wider_range
 from seedspread.config.resolve import count_workers, is_local
 from seedspread.config.schema import Run
 from seedspread.execution.executors import SCRIPTS, start_executor
@@ -186,10 +186,10 @@ def _suggest(study: Study, seeds: Sequence[int]) -> list[str]:
     progress = Progress.of(study.scan().records.values(), study.metric)
     if not progress.scores:
         return []
-    wider = f"range({min(seeds)},{max(seeds) + 1 + 9 * max(2, len(seeds))})"
-    where = [] if study.folder.parent == Path("results") else [f"results={format_value(str(study.folder.parent))}"]
+    where = results_override(study.folder.parent)
     again = shlex.join(["seedspread", "compare", f"baseline={study.name}", "candidate=OTHER", *where])
     return [
-        f"next: the same command with 'seed={wider}' adds seeds; what is printed is in {study.folder / 'output'}",
+        f"next: the same command with 'seed={wider_range(seeds)}' adds seeds; "
+        f"what is printed is in {study.folder / 'output'}",
         f"      {again}   # is another study better?",
     ]

@@ -10,9 +10,9 @@ from seedspread.commands.console import plain_errors, study_names
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
-from seedspread.config.overrides import TRAIN
+from seedspread.config.overrides import TRAIN, results_override
 from seedspread.config.schema import Status
-from seedspread.records.study import Study, last_active
+from seedspread.records.study import Study, last_active, study_folder
 from seedspread.report.status import describe_status
 
 MOST_STUDIES = 20
@@ -26,7 +26,7 @@ def main(cfg: DictConfig) -> None:
         results, damaged = Path(cfg.results), []
         for name in (named := study_names(cfg)):
             try:
-                print(describe_status(Study.load(results / name)))
+                print(describe_status(Study.load(study_folder(cfg.results, name))))
             except InputError as error:
                 damaged.append(str(error))
         if damaged:
@@ -44,8 +44,8 @@ def _print_latest(results: Path) -> None:
     for folder in latest[:MOST_STUDIES]:
         if (folder / "search.yaml").exists():
             n = len(list(folder.glob("trial-*/trial.json")))
-            where = shlex.quote(f"results={folder}")
-            print(f"{folder.name}: {n} trial{'s' * (n != 1)}, each a study: seedspread status {where}")
+            ask = shlex.join(["seedspread", "status", *results_override(folder)])
+            print(f"{folder.name}: {n} trial{'s' * (n != 1)}, each a study: {ask}")
             continue
         try:
             print(describe_status(Study.load(folder)))

@@ -23,7 +23,15 @@ from omegaconf import DictConfig, open_dict
 from seedspread.config.check import check_config
 from seedspread.config.errors import InputError
 from seedspread.config.explain import LAUNCHERS, explain_error, explain_launcher
-from seedspread.config.overrides import format_seeds, format_value, name_study, parse_seeds, shorten_seeds
+from seedspread.config.overrides import (
+    format_seeds,
+    format_value,
+    name_study,
+    parse_seeds,
+    results_override,
+    shorten_seeds,
+    wider_range,
+)
 from seedspread.config.resolve import check_butterfly, count_workers, is_local
 from seedspread.config.schema import Train
 from seedspread.execution.executors import TRAINING, start_executor
@@ -251,11 +259,8 @@ def suggest_commands(sweep: StudySweep, progress: Progress) -> Iterator[str]:
     """What to type after a sweep that has a score: more seeds, and the best seed again."""
     if not progress.scores:
         return
-    wider = f"range({min(sweep.seeds)},{max(sweep.seeds) + 1 + 9 * max(2, len(sweep.seeds))})"
-    yield f"next: the same command with '{sweep.swept}={wider}' adds seeds"
+    yield f"next: the same command with '{sweep.swept}={wider_range(sweep.seeds)}' adds seeds"
     best = max(progress.scores, key=lambda seed: progress.metric.sign * progress.scores[seed])
-    where = [] if sweep.cfg.results == "results" else [f"results={format_value(str(sweep.cfg.results))}"]
-    again = shlex.join(
-        ["seedspread", "reproduce", f"study={format_value(str(sweep.cfg.study))}", f"seed={best}", *where]
-    )
+    study = f"study={format_value(str(sweep.cfg.study))}"
+    again = shlex.join(["seedspread", "reproduce", study, f"seed={best}", *results_override(sweep.cfg.results)])
     yield f"      {again}   # the best seed once more: the same bits"

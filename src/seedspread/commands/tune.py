@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from seedspread.commands.console import plain_errors
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
-from seedspread.config.overrides import format_value
+from seedspread.config.overrides import results_override
 from seedspread.report.search_page import write_search_report
 from seedspread.report.search_words import cautions, search_headline, winners_curse
 from seedspread.search.plan import Search
@@ -24,7 +24,7 @@ def suggest_commands(search: Search, found: SearchResults, overrides: Sequence[s
     """The next commands to type: search on near the best points, or examine the winner."""
     others = [o for o in overrides if not o.startswith(("search=", "trials=", "report="))]
     j = found.judgement
-    where = f"results={format_value(str(search.folder))}"
+    where = results_override(search.folder)
     lines = []
     if not search.cfg.report:  # report=true may be typed without the settings of the search
         spent = sum(search.exploits(trial) for trial in found.trials)
@@ -37,8 +37,8 @@ def suggest_commands(search: Search, found: SearchResults, overrides: Sequence[s
     if j and j.comparison:
         arms = [f"baseline={j.decision.baseline}", f"candidate={j.decision.candidate}", "pair=true"]
         arms += [f"metric={j.comparison.metric.name}"] * j.has_test_set
-        lines.append(f"{shlex.join(['seedspread', 'compare', *arms, where])}   # their fresh seeds in full")
-    lines.append(shlex.join(["seedspread", "report", f"study={found.best.name}", where]))
+        lines.append(f"{shlex.join(['seedspread', 'compare', *arms, *where])}   # their fresh seeds in full")
+    lines.append(shlex.join(["seedspread", "report", f"study={found.best.name}", *where]))
     return lines
 
 

@@ -107,6 +107,16 @@ def format_value(value: Any) -> str:
     return "'" + re.sub(r"(\\*)('|\Z)", lambda m: 2 * m[1] + m[2].replace("'", "\\'"), value) + "'"
 
 
+def results_override(results: str | Path) -> list[str]:
+    """`results=PATH` for a command to type next; nothing where the folder is the usual one."""
+    return [] if str(results) == "results" else [f"results={format_value(str(results))}"]
+
+
+def wider_range(seeds: Sequence[int]) -> str:
+    """A range with ten times as many seeds, for a command to type next; 19 for a single one."""
+    return f"range({min(seeds)},{max(seeds) + 1 + 9 * max(2, len(seeds))})"
+
+
 def quote_overrides(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
     """Arguments in Hydra's grammar: overrides as the value of one of `keys`, of which the shell has removed the quotes.
 

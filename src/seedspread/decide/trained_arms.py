@@ -22,10 +22,9 @@ from seedspread.execution.scheduler import call
 from seedspread.execution.task import Executor, Task
 from seedspread.records.metric import Metric
 from seedspread.records.record import Record, Status
-from seedspread.records.study import Study, list_studies, study_folder
+from seedspread.records.study import Study, describe_studies, study_folder
 
 OF_A_RUN = ("seed", "seeds", "streams", "study", "overwrite", "ckpt_path", "report")  # and of no arm
-STUDIES_IN_A_MESSAGE = 8
 OF_A_MACHINE = ("results", "jobs", "executor", "lease_minutes", "fail_fast")
 
 
@@ -88,10 +87,9 @@ def compose_arm(results: str, key: str, text: str, shared: Sequence[str]) -> Tra
     elif any(Path(place, "experiment", f"{text}.yaml").is_file() for place in (CONF, find_user_configs() or CONF)):
         own = [f"experiment={text}"]
     else:
-        there = ", ".join(list_studies(results)[:STUDIES_IN_A_MESSAGE]) or "none"
         raise InputError(
-            f"{key}={text}: neither a study ({results} has {there}) nor an experiment; overrides stand in quotes: "
-            f"{key}='experiment=digits loss.smoothing=0'"
+            f"{key}={text}: neither a study ({results} has {describe_studies(results)}) nor an experiment; overrides "
+            f"stand in quotes: {key}='experiment=digits loss.smoothing=0'"
         )
     overrides = [*shared, *own]
     if "study" not in map(override_key, own):

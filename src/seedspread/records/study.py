@@ -30,6 +30,7 @@ from seedspread.records.files import publish, unwritable_error, write_atomically
 from seedspread.records.metric import ACCURACY, Metric
 from seedspread.records.record import SCHEMA, Record, Status, find_fault
 
+STUDIES_IN_A_MESSAGE = 8
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is faster, where it is there
 _OF_DATA = re.compile(r"^(train|training|val|valid|validation|test)_")  # train_acc of val_acc, as others write it
 
@@ -51,6 +52,13 @@ def last_active(folder: Path) -> float:
     """When files last came or went in the folder of a study, or in those of a search: seconds since the epoch."""
     places = (folder, *(place for name in ("seeds", "running", "*/seeds", "*/running") for place in folder.glob(name)))
     return max(place.stat().st_mtime for place in places)
+
+
+def describe_studies(results: str | Path) -> str:
+    """The names of the latest studies in a folder of results, for an error that asks for one."""
+    latest = sorted(list_studies(results), key=lambda name: last_active(Path(results, name)), reverse=True)
+    more = len(latest) - STUDIES_IN_A_MESSAGE
+    return (", ".join(latest[:STUDIES_IN_A_MESSAGE]) + (f" and {more} more" if more > 0 else "")) or "none"
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from seedspread.config.identity import flatten
-from seedspread.config.overrides import TRAIN, shorten_seeds, split_command
+from seedspread.config.overrides import TRAIN, results_override, shorten_seeds, split_command
 from seedspread.records.progress import format_duration
 from seedspread.records.scores import Scores
 from seedspread.report.document import Code, Section, Strong, Table, Text
@@ -30,7 +30,7 @@ def how_to_repeat(scores: Scores) -> Section:
 def commands(scores: Scores) -> Code:
     """The commands that train the study and its best seed again, and write its report."""
     overrides, seeds = _overrides(scores), sorted(scores.records)
-    where = [] if str(scores.study.folder.parent) == "results" else [f"results={scores.study.folder.parent}"]
+    where = results_override(scores.study.folder.parent)
     report = shlex.join(["seedspread", "report", f"study={scores.name}", *where])
     if scores.study.is_imported:
         return Code(report)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seedspread import statistics as st
-from seedspread.config.overrides import TRAIN, split_command
+from seedspread.config.overrides import TRAIN, results_override, split_command
 from seedspread.decide.decision import Contest
 from seedspread.records.digits import Digits
 from seedspread.records.metric import ACCURACY
@@ -275,7 +275,7 @@ def trial_command(t: SearchResults, trial: Trial) -> str:
     seeds = sorted([*trial.scores, *trial.diverged])
     record = Study.load(t.folder / trial.name).record(seeds[0])
     command = record.command if record else None
-    words = split_command(command) if command else [f"study={trial.name}", f"results={t.folder}"]
+    words = split_command(command) if command else [f"study={trial.name}", *results_override(t.folder)]
     value = f"range(0,{seeds[-1] + 1})" if seeds == [*range(seeds[-1] + 1)] else ",".join(map(str, seeds))
     others = [word for word in words if not word.startswith("seed=")]
     return shlex.join([*TRAIN, "-m", f"seed={value}", *others])
