@@ -187,6 +187,17 @@ def test_what_is_no_record_is_named_never_counted_never_deleted(study, contents,
     assert aside.read_bytes() == contents
 
 
+def test_what_is_damaged_takes_no_place_of_what_was_damaged_before(study):
+    """Also where somebody has removed some of it."""
+    places = []
+    for contents in (b"first", b"second"):
+        study.record_path(3).write_bytes(contents)
+        places.append(study.move_to_damaged(study.record_path(3)))
+    places[0].unlink()
+    study.record_path(3).write_bytes(b"third")
+    assert study.move_to_damaged(study.record_path(3)).read_bytes() == b"third" and places[1].read_bytes() == b"second"
+
+
 def test_foreign_files_are_named(study):
     (study.folder / "seeds" / "notes.txt").write_text("hi")
     (study.folder / "seeds" / "3.json").write_text("{}")

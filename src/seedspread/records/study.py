@@ -12,6 +12,7 @@ machines may be copied together.
 """
 
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Mapping
@@ -271,7 +272,8 @@ class Study:
         """Move a damaged file to damaged/; return its new place."""
         aside = self.folder / "damaged"
         aside.mkdir(exist_ok=True)
-        return path.replace(aside / f"{path.stem}-{len(list(aside.iterdir()))}{path.suffix}")
+        places = (aside / f"{path.stem}-{number}{path.suffix}" for number in itertools.count())
+        return path.replace(next(place for place in places if not place.exists()))
 
     def read(self, path: Path) -> Record:
         """The record in `path`; ValueError says why it does not count in this study."""
