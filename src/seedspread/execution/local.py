@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from seedspread.execution.signals import deaf_to_the_terminal
+from seedspread.execution.signals import ignore_terminal_signals
 from seedspread.execution.task import Outcome, Task, work
 
 SECONDS_TO_END = 5.0  # for a worker that has nothing to do; then it is killed
@@ -48,14 +48,14 @@ class LocalExecutor:
         request_huge_pages()
         if self._forks:
             self._context.set_forkserver_preload(list(preload))
-            with deaf_to_the_terminal():
+            with ignore_terminal_signals():
                 multiprocessing.forkserver.ensure_running()  # type: ignore[attr-defined]  # imports from now on
 
     def __enter__(self) -> "LocalExecutor":
         return self
 
     def __exit__(self, *error: object) -> None:
-        with deaf_to_the_terminal():  # a second Ctrl-C would leave some of them running
+        with ignore_terminal_signals():  # a second Ctrl-C would leave some of them running
             for worker in self._workers:
                 if worker not in self._idle and worker.process.pid is not None:
                     worker.process.kill()
@@ -106,7 +106,7 @@ class LocalExecutor:
         process = self._context.Process(target=_serve, args=(theirs, str(Path.cwd()), environment))
         worker = _Worker(process, ours, place)
         self._workers.append(worker)
-        with deaf_to_the_terminal(), _no_main_module():
+        with ignore_terminal_signals(), _no_main_module():
             process.start()
         theirs.close()  # so that the pipe ends when the worker dies
         return worker

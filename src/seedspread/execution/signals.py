@@ -56,7 +56,7 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def deaf_to_the_terminal() -> Iterator[None]:
+def ignore_terminal_signals() -> Iterator[None]:
     """Processes started within the block ignore Ctrl-C and a closed terminal: the one that starts them ends them."""
     if threading.current_thread() is not threading.main_thread():
         yield

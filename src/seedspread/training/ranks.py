@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment
 
-from seedspread.execution.signals import deaf_to_the_terminal
+from seedspread.execution.signals import ignore_terminal_signals
 
 SECONDS_TO_END = 30.0  # for the other ranks, once rank 0 has ended
 
@@ -32,7 +32,7 @@ def other_ranks(ranks: int, train: Callable[..., None], *given: Any) -> Iterator
     others = [context.Process(target=_run_rank, args=(train, given, environment, rank)) for rank in range(1, ranks)]
     before = dict(os.environ)
     try:
-        with deaf_to_the_terminal():
+        with ignore_terminal_signals():
             for process in others:
                 process.start()
         yield join_ranks(environment, rank=0)
