@@ -29,7 +29,7 @@ def reproduction_command(seed: int) -> str | None:
 
 
 def without_epoch_lines(cfg: DictConfig) -> DictConfig:
-    """`cfg` for a worker among several, whose parent shows how far they are."""
+    """`cfg` without the lines on its progress, for a process whose parent shows how far it is; `cfg` itself changes."""
     with open_dict(cfg):
         cfg.callbacks = {name: c for name, c in (cfg.callbacks or {}).items() if name != "epoch_lines"}
     return cfg

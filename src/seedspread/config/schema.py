@@ -60,7 +60,7 @@ class Key:
         if isinstance(value, int | float):
             return (float in self.types or (int in self.types and isinstance(value, int))) and self._is_within(value)
         if isinstance(value, list):
-            return list in self.types and (not self.numbers or all(_is_number(v) and self._is_within(v) for v in value))
+            return list in self.types and (not self.numbers or all(is_number(v) and self._is_within(v) for v in value))
         return isinstance(value, str) and str in self.types
 
     def _is_within(self, value: float) -> bool:
@@ -97,7 +97,8 @@ class Key:
         return ("choose " if self.choices and not self.types else "") + self.describe()
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether `value` is a finite number: true, false and nan are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
@@ -154,7 +153,7 @@ class Contest:
             one, other = scales @ np.array(scores) / len(self.tasks)
             self.overall.add(label, float(one), float(other))
 
-    @cached_property
+    @property
     def name(self) -> str:
         return self.overall.candidate
 

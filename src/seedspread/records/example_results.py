@@ -12,7 +12,7 @@ from seedspread.config.errors import InputError
 from seedspread.records.examples import ExampleIndex
 
 NAMES = ("labels", "predictions", "probabilities", "scores")
-TOLD = ("predictions", "scores", "probabilities")  # the first that is there is hashed
+HASHED = ("predictions", "scores", "probabilities")  # the first that is there
 ROUNDING = 0.01  # by which probabilities in half precision may miss a sum of 1
 
 Array = np.ndarray
@@ -22,8 +22,8 @@ def check_results(given: Mapping[str, Array], where: str) -> tuple[dict[str, Arr
     """These arrays without `labels`, and the index of test examples that the labels make up; `where` names the giver.
 
     Probabilities (N,) or (N, 1) of the second of two classes become those of both. Where each row sums to 1, the most
-    probable class is the prediction unless another is told; of several labels per example none is. Labels that are no
-    numbers of classes make up no index. Raises InputError for other names, arrays of different lengths and
+    probable class is the prediction unless `predictions` are given; of several labels per example none is. Labels that
+    are no numbers of classes make up no index. Raises InputError for other names, arrays of different lengths and
     probabilities that are none.
     """
     found = dict(given)
@@ -54,12 +54,12 @@ def _check_probabilities(given: Array, where: str) -> Array:
 
 
 def hash_results(given: Mapping[str, Array]) -> tuple[int | None, str | None]:
-    """Of how many examples something is told, and the SHA-256 of it; None of both where nothing is.
+    """How many examples there are results of, and the SHA-256 of these; None of both where there are none.
 
     Labels are hashed as int64, all else as it is, little-endian.
     """
-    told = next((given[name] for name in TOLD if name in given), None)
-    if told is None:
+    results = next((given[name] for name in HASHED if name in given), None)
+    if results is None:
         return None, None
-    kind = "<i8" if told.dtype.kind in "iub" else told.dtype.newbyteorder("<")
-    return len(told), hashlib.sha256(np.ascontiguousarray(told, dtype=kind).tobytes()).hexdigest()
+    kind = "<i8" if results.dtype.kind in "iub" else results.dtype.newbyteorder("<")
+    return len(results), hashlib.sha256(np.ascontiguousarray(results, dtype=kind).tobytes()).hexdigest()

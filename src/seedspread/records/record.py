@@ -1,8 +1,7 @@
 """The record of one seed: what a finished, diverged or failed seed leaves behind.
 
-A record is one JSON object. Version 2 holds the fields of `Record` under their names; a field with a
-default may be absent. Version 1, of
-seedspread 0.1, is read as if it were version 2.
+A record is one JSON object. Version 2 holds the fields of `Record` under their names; a field with a default may be
+absent. Version 1, of seedspread 0.1, is read as if it were version 2.
 """
 
 import json
@@ -13,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from seedspread.config.schema import is_number
 from seedspread.records.metric import ACCURACY, Metric
 
 SCHEMA = 2
@@ -123,7 +123,7 @@ def find_fault(record: Record, metric: Metric = ACCURACY) -> str | None:
         if record.status == Status.FAILED:
             return None if isinstance(record.reason, str) else "failed, but without its reason"
         finished = record.status == Status.FINISHED
-        if finished and not _is_number(record.final.get(metric.name)):
+        if finished and not is_number(record.final.get(metric.name)):
             return f"finished, but without its final {metric.name}"
         lengths = {len(points) for points in (record.epochs, record.steps) if points is not None}
         lengths |= {len(values) for values in record.curves.values()}
@@ -131,7 +131,7 @@ def find_fault(record: Record, metric: Metric = ACCURACY) -> str | None:
             return "its metrics have curves of different lengths"
         numbers = [value for values in record.curves.values() for value in values if value is not None]
         numbers += [value for value in record.final.values() if value is not None]
-        if finished and not all(map(_is_number, [*numbers, *record.seconds.values()])):
+        if finished and not all(map(is_number, [*numbers, *record.seconds.values()])):
             return "a metric is no finite number"
         scores = [*record.curves.get(metric.name, []), record.final.get(metric.name)]
         if finished and (fault := next(filter(None, (metric.find_fault(s) for s in scores if s is not None)), None)):
@@ -143,5 +143,6 @@ def find_fault(record: Record, metric: Metric = ACCURACY) -> str | None:
         return f"incomplete ({type(error).__name__}: {error})"
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def finite_or_none(value: float | None) -> float | None:
+    """`value`, or None for nan and infinity, which JSON does not have."""
+    return value if value is not None and math.isfinite(value) else None

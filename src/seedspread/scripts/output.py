@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from seedspread.config.errors import InputError
-from seedspread.scripts.recorder import EXAMPLES, Recorder
+from seedspread.records.example_results import NAMES
+from seedspread.scripts.recorder import Recorder
 from seedspread.scripts.script import FailedError
 
 
@@ -174,7 +175,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{name}/")
-        elif type(value) in (int, float) or (name in EXAMPLES and isinstance(value, list)):
+        elif type(value) in (int, float) or (name in NAMES and isinstance(value, list)):
             yield name, value
         elif isinstance(value, str) and value.strip("+-").lower() in ("nan", "inf", "infinity"):  # JSON has no such
             yield name, float(value)

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from seedspread.config.errors import InputError
+from seedspread.records.example_results import NAMES
+from seedspread.records.record import finite_or_none
 
 RECORD_VARIABLE = "SEEDSPREAD_RECORD"  # the folder in which a program leaves what it records
-EXAMPLES = ("labels", "predictions", "probabilities", "scores")
 
 _current: "Recorder | None" = None
 
@@ -79,7 +80,7 @@ class Recorder:
         if wrong := next((key for key in given if not isinstance(key, str)), None):
             raise InputError(f"{wrong!r} is no name of a metric: return for example {{'accuracy': 0.93}}")
         own = {name: given[name] for name in ("step", "epoch") if given.get(name) is not None}
-        examples = {name: given[name] for name in EXAMPLES if given.get(name) is not None and np.ndim(given[name]) > 0}
+        examples = {name: given[name] for name in NAMES if given.get(name) is not None and np.ndim(given[name]) > 0}
         metrics = {name: value for name, value in given.items() if name not in (*own, *examples)}
         self.add(own.get("step"), own.get("epoch", None if own else epoch), examples, metrics)
 
@@ -114,18 +115,13 @@ class Recorder:
             raise InputError("ss.record: some calls name epoch=, others step=; name the same in all")
         ordered = sorted(points, key=lambda point: [-1 if position is None else position for position in point])
         names = dict.fromkeys(name for point in ordered for name in points[point])
-        curves = {name: [finite(points[point].get(name)) for point in ordered] for name in names}
+        curves = {name: [finite_or_none(points[point].get(name)) for point in ordered] for name in names}
         last = {
             name: next(points[point][name] for point in reversed(ordered) if name in points[point]) for name in names
         }
         epochs, steps = ([point[i] for point in ordered] if given[0][i] else None for i in (0, 1))
-        final = {name: finite(value) for name, value in {**last, **self._final}.items()}
+        final = {name: finite_or_none(value) for name, value in {**last, **self._final}.items()}
         return {"curves": curves, "final": final, "epochs": epochs, "steps": steps}
-
-
-def finite(value: float | None) -> float | None:
-    """`value`, or None where it is not finite."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _number(name: str, value: Any) -> float:

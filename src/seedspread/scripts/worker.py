@@ -128,13 +128,13 @@ def run_seed(script: Script, folder: Path, seed: int, stamp: str) -> Record:
     examples, index = check_results(recorder.examples, "recorded of test examples")
     if index is not None:
         study.check_examples(index)
-    told, sha256 = hash_results(examples)
+    count, sha256 = hash_results(examples)
     diverged = None if fields["final"][metric.name] is not None else f"the last {metric.name} was not finite"
     record = Record(
         **_header(script, study, seed),
         status=Status.DIVERGED if diverged else Status.FINISHED,
         reason=diverged,
-        test_examples=told,
+        test_examples=count,
         **fields,
         seconds={"run": round(seconds, 4)},
         predictions_sha256=sha256,

@@ -69,13 +69,9 @@ class SearchResults:
     def digits(self) -> Digits:
         """How scores are written: by the std between the seeds of a trial, or where that is unknown between trials."""
         scores = [trial.score for trial in self.finished]
-        if math.isnan(self.noise) or not self.noise:
+        if self.metric.symbol == "%" or math.isnan(self.noise) or not self.noise:
             return Digits.of(self.metric, scores)
-        return (
-            Digits.of_error(self.metric, self.noise, max(map(abs, scores)))
-            if self.metric.symbol != "%"
-            else Digits.of(self.metric, scores)
-        )
+        return Digits.of_error(self.metric, self.noise, max(map(abs, scores)))
 
     @cached_property
     def finished(self) -> list[Trial]:

@@ -18,6 +18,7 @@ from optuna.trial import TrialState, create_trial
 from scipy.stats import qmc
 
 from seedspread.config.errors import InputError
+from seedspread.config.schema import is_number
 
 SCALES = ("log", "linear", "choice")
 ROLES = ("scientific", "nuisance")
@@ -28,7 +29,7 @@ MISSES = 1000  # repeated points in a row after which a space counts as exhauste
 ASKS = 20  # suggestions of known points after which the next point comes from the Halton sequence
 
 Point = dict[str, Any]  # a value for each key, in the order of the space
-Observation = tuple[Point, float | None]  # a point and its score: larger is better, nan: diverged, None: running
+Observation = tuple[Point, float | None]  # a point and its score; nan: diverged, None: running
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Hyperparameter:
         """Whether `value` lies within the range."""
         if self.scale == "choice":
             return value in self.range
-        return _is_number(value) and self.range[0] <= value <= self.range[1] and (not self.whole or value % 1 == 0)
+        return is_number(value) and self.range[0] <= value <= self.range[1] and (not self.whole or value % 1 == 0)
 
     @property
     def distribution(self) -> BaseDistribution:
@@ -209,7 +210,7 @@ def _hyperparameter(key: str, entry: Any, config: Mapping[str, Any]) -> Hyperpar
         if any(isinstance(value, Mapping | list) for value in values):
             raise InputError(f"{where}.range={values}: choices are plain values, numbers or words")
         return Hyperparameter(key, tuple(values), "choice", entry["role"])
-    if not isinstance(values, list) or len(values) != 2 or not all(map(_is_number, values)):
+    if not isinstance(values, list) or len(values) != 2 or not all(map(is_number, values)):
         raise InputError(f"{where}.range={values}: give two numbers, for example [0.01,1.0], or scale: choice")
     if values[0] >= values[1]:
         raise InputError(f"{where}.range={values}: empty; the first number must be the smaller one")
@@ -218,7 +219,7 @@ def _hyperparameter(key: str, entry: Any, config: Mapping[str, Any]) -> Hyperpar
             f"{where}.range={values}: a log scale excludes 0; start above it, for example at "
             f"{values[1] / 1000:g}, or set scale: linear"
         )
-    if current is not None and not _is_number(current):
+    if current is not None and not is_number(current):
         what = "a group of settings" if isinstance(current, Mapping) else current
         raise InputError(f"{where}: {key} is {what}, not a number; set scale: choice and list values")
     whole = isinstance(current, int) and all(isinstance(value, int) for value in values)
@@ -236,7 +237,3 @@ def _look_up(key: str, config: Mapping[str, Any]) -> Any:
             raise InputError(f"space.{key}: the experiment has no {known}; {beside}")
         value = value[name]
     return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

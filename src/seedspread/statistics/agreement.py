@@ -48,8 +48,7 @@ class Churn(NamedTuple):
     """The share of test examples on which two seeds give different labels, averaged over all pairs of seeds.
 
     `by_seed` (S,) and `by_example` (N,) are the means over the pairs of each seed and of each example; between two
-    studies the seeds of one come first, then those of the other. `error` is the standard error by the choice of seeds
-    and of examples, with its degrees of freedom; nan where there are too few seeds.
+    studies the seeds of one come first, then those of the other. The variances are nan where there are too few seeds.
     """
 
     value: float

@@ -23,6 +23,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seedspread.config.errors import InputError, find_input_error
+from seedspread.config.overrides import without_epoch_lines
 
 if TYPE_CHECKING:
     import lightning as L
@@ -69,11 +70,10 @@ def measure_batch_size(cfg: DictConfig, batch: int, scratch: str) -> Measurement
     from seedspread.training.build import build_run, open_study
     from seedspread.training.run import fit
 
-    cfg = cfg.copy()
+    cfg = without_epoch_lines(cfg.copy())
     with open_dict(cfg):
         cfg.results, cfg.logger, cfg.ckpt_path = scratch, None, None
         cfg.data.batch_size = batch
-        cfg.callbacks = {name: c for name, c in (cfg.callbacks or {}).items() if name != "epoch_lines"}
         cfg.trainer.enable_checkpointing = False
         cfg.trainer.default_root_dir = scratch
     try:

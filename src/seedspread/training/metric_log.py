@@ -6,6 +6,8 @@ from typing import Any
 
 from lightning.pytorch.loggers.logger import DummyLogger
 
+from seedspread.records.record import finite_or_none
+
 Point = dict[str, float]  # epoch and step, both from 0, and the metrics logged there
 
 
@@ -41,11 +43,6 @@ class MetricLog(DummyLogger):
     def curves(self) -> dict[str, Any]:
         """`epochs`, `steps`, `curves` and `final` of a record; each curve has a value or None for each point."""
         found: dict[str, Any] = {f"{unit}s": [int(point[unit]) for point in self.points] for unit in ("epoch", "step")}
-        curves = {name: [finite(point.get(name, math.nan)) for point in self.points] for name in self.metrics}
-        final = {name: finite(value) for name in curves if (value := self.last(name)) is not None}
+        curves = {name: [finite_or_none(point.get(name, math.nan)) for point in self.points] for name in self.metrics}
+        final = {name: finite_or_none(value) for name in curves if (value := self.last(name)) is not None}
         return {**found, "curves": curves, "final": final}
-
-
-def finite(value: float) -> float | None:
-    """`value`, or None for NaN and infinity, which JSON does not have."""
-    return value if math.isfinite(value) else None

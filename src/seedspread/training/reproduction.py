@@ -47,19 +47,14 @@ class Reproduction:
 def compare_records(before: Record, now: Record, metric: Metric = ACCURACY) -> Reproduction:
     """Compare the results of two trainings of one seed, and the machines and code that they ran on."""
     ours, theirs = _metrics(before), _metrics(now)
+    hashed = (
+        ("weights", before.weights_sha256, now.weights_sha256),
+        ("predictions", before.predictions_sha256, now.predictions_sha256),
+    )
     differing = [
-        f"{what} {str(old)[:12]}... recorded, {str(new)[:12]}... now"
-        for what, old, new in (
-            ("weights", before.weights_sha256, now.weights_sha256),
-            ("predictions", before.predictions_sha256, now.predictions_sha256),
-        )
-        if old != new
+        f"{what} {str(old)[:12]}... recorded, {str(new)[:12]}... now" for what, old, new in hashed if old != new
     ]
-    hashes = [
-        what
-        for what, sha256 in (("weights", before.weights_sha256), ("predictions", before.predictions_sha256))
-        if sha256 is not None
-    ]
+    hashes = [what for what, old, _ in hashed if old is not None]
     same_network = not differing and "weights" in hashes
     final = f"final.{metric.name}"
     unequal = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]

@@ -36,7 +36,7 @@ class WarmUp:
     `warmup` may be a fraction of an epoch. With w warm-up steps of T, step s < w has the factor (s + 1) / w, so that
     the first step changes the weights too; a later step has (1 + cos(pi p)) / 2 (cosine), 1 - p (linear) or 1
     (constant), where p = (s - w) / (T - w). Cosine: Loshchilov and Hutter 2017; warm-up: Goyal et al. 2017. Raises
-    InputError where `warmup` is negative or longer than the `epochs` of the training.
+    InputError where `warmup` is longer than the `epochs` of the training, and for another `decay`.
     """
 
     epochs: int

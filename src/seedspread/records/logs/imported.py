@@ -10,7 +10,7 @@ from seedspread.config.errors import InputError
 from seedspread.records.logs.run import Run, name_some
 from seedspread.records.logs.seeds import Seeds, find_seeds
 from seedspread.records.metric import Metric
-from seedspread.records.record import Record, Status
+from seedspread.records.record import Record, Status, finite_or_none
 from seedspread.records.study import Study
 
 MOST_KEYS = 4  # in a message
@@ -202,15 +202,11 @@ def _record(study: Study, run: Run, seed: int, format: str) -> Record:
         environment={"imported_from": run.source, "format": format, **run.environment},
         epochs=run.epochs if has_curves else None,
         steps=run.steps if has_curves else None,
-        curves={name: [_finite(value) for value in curve] for name, curve in run.curves.items()},
-        final={name: _finite(value) for name, value in run.final.items()},
+        curves={name: [finite_or_none(value) for value in curve] for name, curve in run.curves.items()},
+        final={name: finite_or_none(value) for name, value in run.final.items()},
         seconds={} if run.seconds is None else {"logged": run.seconds},
         ended=run.ended,
     )
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _differences(known: Record, record: Record) -> list[str]:

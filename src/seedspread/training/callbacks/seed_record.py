@@ -12,10 +12,10 @@ import torch
 from seedspread.config.errors import InputError
 from seedspread.config.identity import find_differences
 from seedspread.records.example_results import hash_results
-from seedspread.records.record import Record, Status
+from seedspread.records.record import Record, Status, finite_or_none
 from seedspread.records.study import Study
 from seedspread.training.example_results import read_example_results
-from seedspread.training.metric_log import MetricLog, finite
+from seedspread.training.metric_log import MetricLog
 from seedspread.training.module import Classifier
 from seedspread.training.seeded_loaders import count_stream_workers
 from seedspread.training.weights_hash import weights_sha256
@@ -159,14 +159,14 @@ class SeedRecord(L.Callback):
         examples, index = ({}, None) if tested is None else read_example_results(module, self._probabilities)
         if index is not None:
             self.study.check_examples(index)
-        told, sha256 = hash_results(examples)
+        count, sha256 = hash_results(examples)
         logged = self.logged.curves()
-        logged["final"] |= {name: finite(float(value)) for name, value in (tested or {}).items()}
+        logged["final"] |= {name: finite_or_none(float(value)) for name, value in (tested or {}).items()}
         record = Record(
             **self.header,
             status=Status.DIVERGED if self.diverged else Status.FINISHED,
             reason=self.diverged,
-            test_examples=told,
+            test_examples=count,
             **logged,
             seconds={part: round(value / self.together, 4) for part, value in self._spent().items()},
             weights_sha256=weights_sha256(module.model if isinstance(module, Classifier) else module),
