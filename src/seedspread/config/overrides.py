@@ -15,6 +15,7 @@ from seedspread.config.errors import InputError
 from seedspread.config.schema import is_foreign
 from seedspread.config.streams import check_seed
 
+RUNS_SHOWN = 8  # of seeds, in a message
 # What is typed to train: a checkout works without installation, an installed package has its command.
 TRAIN = ("seedspread", "train") if (Path(__file__).parent.parent / "conf").is_dir() else ("python", "-m", "src.train")
 
@@ -176,11 +177,11 @@ def format_seeds(seeds: Sequence[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
-def shorten_seeds(seeds: Sequence[int], most: int = 8) -> str:
-    """Seeds in short, at most so many runs of them: [0, 1, 2, 7] is "0-2, 7"."""
-    runs = format_seeds(seeds).split(",")
-    more = len(seeds) - len(expand_seeds(",".join(runs[:most])))
-    return ", ".join(runs[:most]) + (f" and {more} more" if more else "")
+def shorten_seeds(seeds: Sequence[int]) -> str:
+    """Seeds in short, at most RUNS_SHOWN runs of them: [0, 1, 2, 7] is "0-2, 7"."""
+    runs = format_seeds(seeds).split(",")[:RUNS_SHOWN]
+    more = len(seeds) - len(expand_seeds(",".join(runs)))
+    return ", ".join(runs) + (f" and {more} more" if more else "")
 
 
 def expand_seeds(text: str | int) -> list[int]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from seedspread.execution.leases import read_leases
+from seedspread.execution.leases import is_in_use
 from seedspread.records.files import write_atomically
 from seedspread.records.requests import asked_seeds, stop_reason
 from seedspread.report.document import render_page
@@ -141,7 +141,7 @@ def describe_state(folder: Path, there: set[int], summary: Summary | None) -> st
     asked = set(asked_seeds(folder))
     if asked <= there:
         state = "complete" if there else "no seed yet"
-    elif any(not lease.holder.is_gone() for lease in read_leases(folder)):
+    elif is_in_use(folder):
         state = "running"
     elif reason := stop_reason(folder):
         state = f"stopped: {reason}"

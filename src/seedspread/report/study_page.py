@@ -202,7 +202,10 @@ def _list_studies(results: Path) -> None:
 
 
 def write_side_by_side(several: Sequence[Findings]) -> Path:
-    """Write the report of several studies as one, beside theirs; return the page. Raises InputError as `report`."""
+    """Write the report of several studies as one, beside theirs; return the page.
+
+    Raises InputError where the folder of that name is a study itself.
+    """
     results = several[0].scores.study.folder.parent
     folder = combined_folder(results, "+".join(found.name for found in several))
     try:

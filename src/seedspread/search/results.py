@@ -20,6 +20,7 @@ from seedspread.search.trials import Trial, best_trial, comparable_trials, obser
 
 BEST_DRAWN = 3  # trials whose curves are drawn
 FEWEST_FOR_IMPORTANCE = 8
+BINS = 6  # along a hyperparameter that is a number
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,9 @@ class SearchResults:
         variances = [trial.std**2 for trial in better if not math.isnan(trial.std)]
         return math.sqrt(float(np.mean(variances))) if variances else math.nan
 
-    def best_by(self, h: Hyperparameter, bins: int = 6) -> list[tuple[float, float, Trial]]:
+    def best_by(self, h: Hyperparameter) -> list[tuple[float, float, Trial]]:
         """The best trial in each bin along one hyperparameter: start, end (positions 0 to 1) and trial."""
-        n = len(h.range) if h.scale == "choice" else bins
+        n = len(h.range) if h.scale == "choice" else BINS
         found: dict[int, list[Trial]] = {}
         for trial in self.finished:
             if h.contains(trial.point[h.key]):
