@@ -55,6 +55,7 @@ def test_a_crippled_arm_is_worse_and_the_other_way_round_better(trained, tmp_pat
     assert "is worse than" in page and "At most 5% of such decisions are false" in page
     code, out, _ = trained(f"baseline={CRIPPLED}", f"candidate={BASE}", "budget=20", "jobs=2")
     assert code == 0 and "is better than crippled" in out
+    assert f"It rests on {2 * (len(table) + 2)} seeds, " in out
     assert seeds_of(results) == spent, "nothing is trained twice, and nothing that is not needed"
 
 

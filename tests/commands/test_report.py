@@ -12,6 +12,7 @@ from seedspread.commands.report import main
 from seedspread.records.scores import Scores
 from seedspread.records.study import STUDIES_IN_A_MESSAGE, Study
 from tests.conftest import ROOT
+from tests.synthetic import add_seed
 
 
 def test_neither_torch_nor_lightning_is_imported(study):
@@ -31,6 +32,14 @@ def test_the_command_says_where_the_report_is_or_what_to_type(study, invoked, tm
     ):
         code, _, err = invoked(main, *arguments, results)
         assert code == 1 and says in err and len(err.strip().splitlines()) <= 2
+
+
+def test_the_command_names_the_seeds_that_do_not_count(study, invoked, tmp_path):
+    study.record_path(3).write_text("")
+    add_seed(study, 99, 0.5, status="failed")
+    code, out, _ = invoked(main, "study=dots", f"results={tmp_path}/results")
+    assert code == 0 and "over 23 seeds" in out and "  Not counted: seeds/000003.json: " in out
+    assert "  1 seed failed (an exception was raised), excluded from all numbers: seed 99: " in out
 
 
 def test_an_error_that_asks_for_a_study_names_the_latest_few(invoked, tmp_path):

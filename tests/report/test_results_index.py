@@ -87,6 +87,7 @@ def test_the_status_is_that_of_the_folder(make_study):
     holder.close()
     add_seed(study, 4, 0.8)
     assert status().endswith("1 diverged, report of 4")
+    assert "<small>of 4 seeds</small>" in (results / "index.html").read_text()
 
 
 def test_names_are_text_in_the_index(make_study):

@@ -174,17 +174,19 @@ def _show(contest: Contest, budget: int) -> None:
 
 
 def _cost(contest: Contest, tasks: Sequence[tuple[TrainedArm, TrainedArm]]) -> Cost | None:
-    """Seconds of training per seed of either side, of the seeds that both have, and what all cost."""
+    """What the seeds of the pairs that decided cost, or of all pairs: their training, and per seed of either side."""
+    used = range(contest.overall.decided_after or contest.overall.pairs)
     both = [
         (one.seconds[seed], other.seconds[seed])
         for one, other in tasks
-        for seed in one.seconds.keys() & other.seconds.keys()
+        for seed in one.seconds.keys() & other.seconds.keys() & set(used)
     ]
     if not both:
         return None
     sides = [sum(side) / len(both) for side in zip(*both, strict=True)]
-    spent = [seconds for pair in tasks for arm in pair for seconds in arm.seconds.values()]
-    return Cost((sides[0], sides[1]), sum(len(arm.scores) for pair in tasks for arm in pair), sum(spent) / 3600)
+    arms = [arm for pair in tasks for arm in pair]
+    hours = sum(arm.seconds.get(seed, 0.0) for arm in arms for seed in used) / 3600
+    return Cost((sides[0], sides[1]), sum(seed in arm.scores for arm in arms for seed in used), hours)
 
 
 def _worth(cfg: DictConfig) -> float | list[float] | None:

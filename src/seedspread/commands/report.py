@@ -11,7 +11,7 @@ from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.schema import Report
 from seedspread.report.study_page import write_reports
-from seedspread.report.study_words import headline
+from seedspread.report.study_words import headline, left_out
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="report")
@@ -23,6 +23,8 @@ def main(cfg: DictConfig) -> None:
         page, several = write_reports(studies, wanted_metric(cfg, studies[0]))
         for found in several:
             print(headline(found))
+            for line in left_out(found.whole):
+                print(f"  {line}")
             if origin := found.scores.study.origin:
                 print(origin)
         print(f"report in {page}")

@@ -22,7 +22,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What a decision spent: seconds of training per seed of the baseline and of the candidate, and seeds trained."""
+    """What a decision rests on: seconds of training per seed of the baseline and of the candidate, seeds, hours."""
 
     seconds: tuple[float, float]
     seeds: int
@@ -111,11 +111,13 @@ def notes(contest: Contest, cost: Cost | None = None, budget: int | None = None)
     found += _open(d, budget) if d.outcome == Outcome.UNDECIDED else []
     if cost and math.isfinite(cost.ratio):
         one, other = cost.seconds
-        text = f"Training a seed of {d.candidate} takes {other:.3g} s, of {d.baseline} {one:.3g} s"
+        text = f"Training a seed of {d.candidate} took {other:.3g} s, of {d.baseline} {one:.3g} s"
         apart = abs(cost.ratio - 1) > 0.1
-        found.append(f"{text}: {cost.ratio:.2f} times the time." if apart else f"{text}.")
+        found.append(
+            f"{text}: {cost.ratio:.2f} times the time, if the machine was equally busy." if apart else f"{text}."
+        )
     if cost:
-        found.append(f"Spent: {count_noun(cost.seeds, 'seed')}, {cost.hours:.2g} hours of training in all.")
+        found.append(f"It rests on {count_noun(cost.seeds, 'seed')}, {cost.hours:.2g} hours of training in all.")
     if d.decided_after and d.pairs > d.decided_after and not d.identical:
         last = d.looks[-1]
         found.append(

@@ -44,6 +44,11 @@ class Row:
         return first[0].address if first else ""
 
     @property
+    def left_out(self) -> int:
+        """Seeds whose record is newer than the report."""
+        return max(self.seeds - self.summary.records, 0) if self.summary else 0
+
+    @property
     def other_pages(self) -> list[PageLink]:
         return [page for page in self.pages if page.address != self.address]
 

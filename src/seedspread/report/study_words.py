@@ -26,8 +26,8 @@ EARLY_PARTS = 10  # the first of so many equal parts of the training is early
 TITLE_SEED = 3407  # "torch.manual_seed(3407) is all you need" (Picard 2021)
 
 
-def shortcomings(scores: Scores) -> list[str]:
-    """The missing, diverged, failed, damaged and mixed parts of a study, in sentences; empty where it is complete."""
+def left_out(scores: Scores) -> list[str]:
+    """The missing, diverged, failed and damaged seeds of a study, in sentences; empty where every seed counts."""
     lines = []
     requested = len(scores.missing) + len(scores.records)
     if scores.missing:
@@ -46,6 +46,12 @@ def shortcomings(scores: Scores) -> list[str]:
         lines.append(f"Not counted: seeds/{name}: {why}.")
     if len(scores.problems) > 10:
         lines.append(f"Not counted: {len(scores.problems) - 10:,} more files.")
+    return lines
+
+
+def shortcomings(scores: Scores) -> list[str]:
+    """What is left out, missing predictions and mixed environments, in sentences; empty where a study is complete."""
+    lines = left_out(scores)
     if unread := scores.unread:
         of = f"{len(unread):,} of {len(scores.seeds):,} seeds"
         lines.append(f"The predictions of {of} are missing or damaged: seed {shorten_seeds(unread)}.")
