@@ -87,7 +87,7 @@ def judge(runs: Runs, found: Difference | None, located: Difference | None, surr
     """The findings of three runs, source by source."""
     time = environment.judge_time(runs, found)
     return [
-        judge_initialisation(runs),
+        judge_initialisation(runs, found),
         judge_data(runs, found),
         *judge_order(runs),
         *judge_augmentation(runs),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from seedspread.audit.trace import Event, Process
+from seedspread.audit.trace import FUNCTIONAL, Event, Process
 
 
 class Part(StrEnum):
@@ -81,10 +81,11 @@ def _compare_passes(a: Event, b: Event) -> tuple[Part, str] | None:
         return Part.BATCH, ""
     if a[7] == b[7]:
         return None
-    drawn = set(a[8]) | set(b[8])
+    functional = a[1] == FUNCTIONAL
+    drawn = set(a[5]) | set(b[5]) if functional else set(a[8]) | set(b[8])
     if any(a[6].get(name) != b[6].get(name) for name in drawn):
         return Part.DRAWS, ", ".join(a[9])
-    return Part.OUTPUT, ""
+    return None if functional else (Part.OUTPUT, "")
 
 
 def locate_module(one: Process, other: Process) -> Difference | None:

@@ -3,7 +3,7 @@
 from seedspread.audit.finding import Finding, Source, Verdict
 from seedspread.audit.runs import Runs
 from seedspread.audit.seeding import explain_repeats, explain_unseeded
-from seedspread.audit.trace import Forward, Process, Trace
+from seedspread.audit.trace import FUNCTIONAL, Forward, Process, Trace
 
 SOURCE = Source.DROPOUT
 Draw = tuple[str, str, int]  # a generator, its state, the network
@@ -17,6 +17,8 @@ def judge_dropout(runs: Runs) -> list[Finding]:
     if not ours:
         if not runs.first.main.training:
             return [Finding(SOURCE, Verdict.UNKNOWN, "no training forward pass was seen")]
+        if all(forward.root == FUNCTIONAL for forward in runs.first.main.training):
+            return [Finding(SOURCE, Verdict.UNKNOWN, "no module was called: all that is drawn counts as augmentation")]
         return [Finding(SOURCE, Verdict.NONE, "no forward pass draws random numbers")]
     if not _agree(ours, same):
         name = next(a[0] for a, b in zip(ours, same, strict=False) if a != b)

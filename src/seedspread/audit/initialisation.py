@@ -1,20 +1,24 @@
 """Do the initial weights follow the seed?"""
 
+from seedspread.audit.difference import Difference, Part
 from seedspread.audit.finding import Finding, Source, Verdict
 from seedspread.audit.runs import Runs
 from seedspread.audit.seeding import explain_unseeded, find_unequal, list_seedings
+from seedspread.audit.trace import FUNCTIONAL
 
 SOURCE = Source.INITIALISATION
 
 
-def judge_initialisation(runs: Runs) -> Finding:
-    """The initial weights of two runs of one seed, and of another seed."""
+def judge_initialisation(runs: Runs, found: Difference | None = None) -> Finding:
+    """The initial weights of two runs of one seed, and of another seed; `found` is where the former first differ."""
     first, again, other = (process.weights() for process in runs.mains)
     if runs.first.main.boundary == "fit" and runs.first.main.steps:
         return _judge_fits(runs)
     if not first:
-        return Finding(SOURCE, Verdict.UNKNOWN, "no module with parameters was seen in a forward pass")
+        return Finding(SOURCE, Verdict.UNKNOWN, "no forward pass of a module and no backward pass was seen")
     unequal = [key for key in first if first[key] != again.get(key)]
+    if found is not None and found.part != Part.WEIGHTS:
+        unequal = [key for key in unequal if key[0] not in runs.first.main.late]
     if unequal:
         calls = [call for call in list_seedings(runs.first.main) if call.generator == "torch"]
         cause, fix = explain_unseeded(runs.first.main, "torch")
@@ -41,6 +45,15 @@ def judge_initialisation(runs: Runs) -> Finding:
         return Finding(SOURCE, Verdict.FIXED, "all initial weights are the same for both seeds: they were loaded")
     evidence = f"all {len(drawn)} drawn tensors are the same for both seeds"
     calls = [call for call in list_seedings(runs.first.main) if call.generator == "torch"]
+    if all(root == FUNCTIONAL for root, _ in drawn):
+        others = list_seedings(runs.other.main)
+        calls = [c for c in list_seedings(runs.first.main) if c.value is not None and c in others]
+        if not calls:
+            return Finding(SOURCE, Verdict.FIXED, "all initial weights are the same for both seeds: none may be drawn")
+        call = next((one for one in calls if one.function.startswith("torch.")), calls[0])
+        cause = f"{call.caller} seeds {call.generator.partition(' of')[0]} with {call.value}"
+        fix = "draw the weights from a generator with the seed of the run"
+        return Finding(SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", f"{cause}, whatever the seed", fix)
     cause = f"{calls[0].caller} seeds torch with {calls[0].value}, whatever the seed" if calls else ""
     return Finding(
         SOURCE, Verdict.FIXED, evidence, f"{SOURCE}.fixed", cause, "torch.manual_seed(seed) before it is built"

@@ -31,7 +31,7 @@ def judge_kernels(runs: Runs, found: Difference | None, located: Difference | No
     fix = "torch.use_deterministic_algorithms(True), which names the operation; one thread; or another operation"
     if place.part == Part.LOSS:
         cause = "what the loss takes beside the outputs: targets, weights, noise; or it sums in no fixed order"
-        fix = "seed what the loss takes beside the outputs"
+        fix = "seed what the loss takes beside the outputs; add up the results of threads in a fixed order"
     where = f" in `{place.where}`" if place.where else ""
     evidence = f"step {place.step}{where}: {COMPUTED[place.part]}"
     return Finding(SOURCE, Verdict.DIFFERS, evidence, f"{SOURCE}.nondeterministic", cause, fix)

@@ -12,6 +12,7 @@ from typing import Any
 
 from seedspread.config.errors import InputError
 
+FUNCTIONAL = -1  # the number that training without modules has in place of an outermost module's
 RAGGED = 0.25  # of the steps: where fewer have the commonest number of forward passes, none is usual
 Event = list[Any]  # its kind, and the fields of that kind: see seedspread.audit.tracer
 
@@ -224,6 +225,16 @@ class Process:
             number, epoch = map(int, place.split(":"))
             if number in loaders:
                 found.setdefault((number, epoch), []).append(indices)
+        return found
+
+    @cached_property
+    def late(self) -> set[int]:
+        """The outermost modules that were first called once an optimizer had stepped: theirs may be learned weights."""
+        stepped, found = False, set()
+        for event in self.of("o", "weights"):
+            stepped = stepped or event[0] == "o"
+            if stepped and event[0] == "weights":
+                found.add(event[1])
         return found
 
     def weights(self) -> dict[tuple[int, str], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .calls import harmless, is_compiling
-from .hashes import hash_all, hash_rows, hash_value, is_tensor, pack_rows
+from .hashes import hash_all, hash_rows, hash_value, is_constant, is_tensor, pack_rows
 from .tracing import Tracing
 
 MOST_NAMES = 4  # modules that are named as active dropout
@@ -33,6 +33,7 @@ class _Passes:
         if self.tracing.in_backward or not _has_parameters(module):
             return  # recomputed for a backward pass, or a loss, or a transform
         self.root, self.depth = module, 1
+        self.tracing.called = self.tracing.called or self.torch.is_grad_enabled()
         self._number(module)
         moved = self.tracing.watch.look()
         self.received = (hash_all(args), hash_rows(args), moved, dict(self.tracing.watch.states))
@@ -72,7 +73,7 @@ class _Passes:
             self.kept.append(module)
             parameters = dict(module.named_parameters())
             weights = {name.replace("_orig_mod.", ""): hash_value(p) for name, p in parameters.items()}
-            constant = [name.replace("_orig_mod.", "") for name, p in parameters.items() if _is_constant(p)]
+            constant = [name.replace("_orig_mod.", "") for name, p in parameters.items() if is_constant(p)]
             kind = type(getattr(module, "_orig_mod", module)).__name__
             self.tracing.writer.write("weights", self.numbers[id(module)], kind, weights, constant)
             if self.tracing.fine:
@@ -95,13 +96,6 @@ def trace_modules(tracing: Tracing, torch: Any) -> list[Any]:
 
 def _has_parameters(module: Any) -> bool:
     return next(module.parameters(), None) is not None
-
-
-def _is_constant(parameter: Any) -> bool:
-    try:
-        return bool((parameter.detach() == parameter.detach().reshape(-1)[0]).all())
-    except Exception:
-        return False
 
 
 def _active_dropout(module: Any) -> list[str]:

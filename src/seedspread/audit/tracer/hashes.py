@@ -98,6 +98,14 @@ def is_tensor(value: Any) -> bool:
     return torch is not None and isinstance(value, getattr(torch, "Tensor", ()))
 
 
+def is_constant(tensor: Any) -> bool:
+    """Whether all numbers of a tensor are the same, as a bias begins."""
+    try:
+        return bool((tensor.detach() == tensor.detach().reshape(-1)[0]).all())
+    except Exception:
+        return False
+
+
 def _rows_of(tensor: Any) -> list[int]:
     tensor = _unwrap(tensor)
     count, view = tensor.shape[0], memoryview(_bytes_of(tensor).cpu().numpy())

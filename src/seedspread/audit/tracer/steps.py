@@ -7,6 +7,7 @@ import importlib
 from typing import Any
 
 from .calls import harmless, is_compiling
+from .functional import Functional, find_leaves
 from .hashes import hash_all, hash_value
 from .tracing import Tracing
 
@@ -20,6 +21,7 @@ class _Steps:
         self.kept: list[Any] = []
         self.gradients: dict[int, str] = {}
         self.settings: dict[int, str] = {}
+        self.functional = Functional(tracing)
 
     def before(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Read the gradients; where a closure will compute them, once it has."""
@@ -56,6 +58,9 @@ class _Steps:
         if self.tracing.fine:
             self.tracing.writer.write("g", [hash_value(gradient) for gradient in gradients])
         self.gradients[self._number(optimizer)] = hash_all(gradients)
+        self.functional.note_weights(lambda: [p for group in optimizer.param_groups for p in group["params"]])
+        if not self.tracing.backwards:  # gradients come from elsewhere
+            self.functional.note_draws(hash_all(gradients))
 
     def _number(self, optimizer: Any) -> int:
         if id(optimizer) not in self.numbers:
@@ -101,7 +106,10 @@ def trace_steps(tracing: Tracing, torch: Any) -> list[Any]:
             loss = args[0] if args else next(iter(kwargs.values()), None)
             tracing.in_backward = True
             try:
-                tracing.writer.write("l", hash_value(loss), hash_all(find_targets(loss) or []))
+                hashed = hash_value(loss)
+                steps.functional.note_weights(lambda: find_leaves(loss))
+                steps.functional.note_draws(hashed)
+                tracing.writer.write("l", hashed, hash_all(find_targets(loss) or []))
                 return original(*args, **kwargs)
             finally:
                 tracing.in_backward = False

@@ -25,6 +25,7 @@ class Tracing:
         self.limit, self.fine, self.exits = limit, level == MODULES, exits
         self.stepped = self.backwards = self.forwards = 0
         self.in_backward = False
+        self.called = False  # a module, with gradients
 
     def end_if_enough(self) -> None:
         """End the program after its steps; what never steps an optimizer, after as many backward passes or forwards."""
