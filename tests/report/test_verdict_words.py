@@ -35,6 +35,9 @@ def test_verdicts_in_words():
     few = verdicts(low[:4], same[:4])[0]
     assert few.verdict == "too few seeds" and verdict_sentence(few).startswith("Too few seeds to compare new0 with old")
     assert "With 4 seeds" in " ".join(notes(few)) and "below p = 0.029" in " ".join(notes(few))
+    for n, m in ((4, 4), (3, 5), (5, 3), (2, 6)):  # as far apart as can be
+        (c,) = verdicts(90 + np.arange(n) / 100, 99 + np.arange(m) / 90)
+        assert f"below p = {c.p_permutation:.2g}" in " ".join(notes(c))
     (c,) = verdicts(low, same, worth=0.5)
     assert verdict_sentence(c).startswith("new0 is equivalent to old, within 0.5: +0.0")
     (c,) = verdicts(low, high, worth=2)

@@ -152,10 +152,11 @@ def _data_name(arm: Arm) -> str | None:
 
 
 def _least_p(c: ArmComparison) -> float:
-    """The smallest p-value that the permutation test can reach."""
+    """The smallest p-value that the permutation test can reach: in arms of one size each arrangement has its mirror."""
     if c.paired:
         return min(1.0, 2.0 ** (1 - c.pairs))
-    return min(1.0, 2 / math.comb(c.baseline.n + c.candidate.n, c.baseline.n))
+    alike = 2 if c.baseline.n == c.candidate.n else 1
+    return min(1.0, alike / math.comb(c.baseline.n + c.candidate.n, c.baseline.n))
 
 
 def _example_notes(c: ArmComparison) -> list[str]:
