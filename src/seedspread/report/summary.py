@@ -43,13 +43,11 @@ class Band:
 
 @dataclass(frozen=True)
 class Summary:
-    """`records` counts those that the report read, whatever became of them; `ended` is when the latest seed ended."""
+    """`records` counts those that the report read, whatever became of them."""
 
-    metric: str
     records: int
     diverged: int
     failed: int
-    ended: str
     answers: dict[str, str]  # by short name
     curve: Band
 
@@ -58,11 +56,9 @@ class Summary:
         whole = found.whole
         status = [str(record.status) for record in whole.records.values()]
         return cls(
-            metric=found.scores.metric.name,
             records=len(status),
             diverged=status.count("diverged"),
             failed=status.count("failed"),
-            ended=max(record.ended for record in whole.finished),
             answers={answer.short: answer.lines[0].answer for answer in answers},
             curve=Band.of(found),
         )
@@ -81,6 +77,6 @@ class Summary:
             curve = Band(**band)
             if len({len(values) for values in band.values()}) > 1 or not np.isfinite(list(band.values())).all():
                 return None
-            return cls(str(stored["metric"]), **known, ended=str(stored["ended"]), answers=answers, curve=curve)
+            return cls(**known, answers=answers, curve=curve)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
