@@ -53,7 +53,7 @@ class SeedSweeper(Sweeper):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from seedspread.commands.sweep import SeedSweep  # noqa: PLC0415 - at the top, Hydra alone
 
-        self.seeds = SeedSweep(hydra_context, task_function, config)
+        self.seeds = SeedSweep(hydra_context, config)
 
     def sweep(self, arguments: list[str]) -> list[str]:
         """Train what is missing; return the names of the studies."""

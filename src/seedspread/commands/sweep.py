@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.types import HydraContext, TaskFunction
+from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from seedspread.config.check import check_config
@@ -74,8 +74,8 @@ class StudySweep:
 class SeedSweep:
     """A sweep over `seed=...` within each combination of the other swept keys, one study each."""
 
-    def __init__(self, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+    def __init__(self, hydra_context: HydraContext, config: DictConfig) -> None:
+        self.hydra_context, self.config = hydra_context, config
 
     def run(self, arguments: list[str]) -> list[str]:
         """Train what is missing; return the names of the studies. Raises InputError where seeds failed."""

@@ -72,7 +72,6 @@ class Look:
     high: Array
     log_e: Array  # evidence against a mean of 0
     collapsed: tuple[Array, Array]  # seeds of the baseline, and of the candidate
-    log_e_collapse: Array  # evidence against equal rates of collapsed seeds
     outcome: Array  # Outcome
 
 
@@ -99,8 +98,7 @@ def look(one: Array, other: Array, sign: int = 1, worth: float | None = None, al
     low, high = mean - half, mean + half
     only_one, only_other = (lost & ~gone).sum(axis=-1), (gone & ~lost).sum(axis=-1)
     counts = lost.sum(axis=-1), gone.sum(axis=-1)
-    log_e_collapse = log_e_of_signs(only_one, only_other)
-    differ = log_e_collapse > -math.log(alpha * COLLAPSE_SHARE)
+    differ = log_e_of_signs(only_one, only_other) > -math.log(alpha * COLLAPSE_SHARE)
     better, worse = (low > 0, high < 0) if sign > 0 else (high < 0, low > 0)
     equivalent = np.zeros_like(better) if worth is None else (low > -worth) & (high < worth)
     better, worse = better & ~equivalent, worse & ~equivalent
@@ -115,7 +113,7 @@ def look(one: Array, other: Array, sign: int = 1, worth: float | None = None, al
         [Outcome.BETTER, Outcome.WORSE, Outcome.EQUIVALENT],
         Outcome.UNDECIDED,
     )
-    return Look(n, mean, error, low, high, log_e, counts, log_e_collapse, outcome)
+    return Look(n, mean, error, low, high, log_e, counts, outcome)
 
 
 def log_e_of_signs(one: Array, other: Array) -> Array:
