@@ -73,7 +73,10 @@ def test_one_seed_then_the_same_again(command):
         ([*QUICK, "study=.."], "study=..: a study is the name of one folder"),
         ([*QUICK, "model.classes=3"], "model.classes=3: digits has 10 classes"),
         ([*QUICK, "data.size=16"], "data.size=16: the digits are 8x8"),
-        ([*QUICK, "study=a b=c"], "study=a b=c: Hydra cannot read it"),
+        ([*QUICK, "study=a b=c"], "= needs quotes within those of the shell: \"study='a b=c'\""),
+        ([*QUICK, "study=a[1]"], "study=a[1]: Hydra cannot read it; [ needs quotes within those of the shell:"),
+        ([*QUICK, "study='a"], "Values with spaces, commas or = need quotes of their own within those of the shell"),
+        ([*QUICK, "größe=3"], "größe=3: größe is no key; --help lists them"),
         ([*QUICK, "overwrite=no"], "overwrite=no: true or false"),
         ([*QUICK, "checkpoint.keep=maybe"], "checkpoint.keep=maybe: true or false"),
         ([*QUICK, "optimizer.lr=abc"], "optimizer.lr=abc: a number"),
@@ -143,6 +146,34 @@ def test_multirun_may_stand_after_an_override(invoked, tmp_path, cache):
         f"data.cache={cache}", f"results={tmp_path}", "jobs=1",
     )  # fmt: skip
     assert code == 0 and out.startswith("digits: 2 seeds to train, 1 at once\n"), out + err
+
+
+def test_letters_outside_of_ascii_need_no_quotes(invoked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "größe.csv").write_text("score\n1\n2\n3\n")
+    (tmp_path / "日本.csv").write_text("score\n1\n2\n4\n")
+    code, out, err = invoked(main, "compare", "baseline=größe.csv", "candidate=日本.csv")
+    assert code == 0 and "page in results/日本-against-größe/index.html" in out, err
+    for typed in (["results=Ergebnisse für mich"], ["-m", "seed=0,1", "results=Bücher", "jobs=1"]):
+        code, out, err = invoked(main, "train", *typed, "experiment=digits", "study=größe", "data.source=Bilder/über")
+        assert code == 1 and "data.source=Bilder/über: the digits come with scikit-learn" in err, err
+
+
+@pytest.mark.parametrize(
+    "typed, instead",
+    [
+        (["compare", "nn", "nn2"], "compare baseline=nn candidate=nn2"),
+        (["compare", "a[1]", "candidate=x.csv"], "compare \"baseline='a[1]'\""),
+        (["report", "-m", "größe"], "report \"study='größe'\""),
+        (["train", "--config-dir", "conf", "digits"], "train experiment=digits"),
+    ],
+)
+def test_a_value_without_its_key_is_answered_with_the_key(invoked, monkeypatch, typed, instead):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    word = typed[1] if typed[1][0] != "-" else typed[-1]
+    code, _, err = invoked(main, *typed)
+    assert code == 1 and err == f"error: {word}: name its key, for example seedspread {instead}"
 
 
 def test_what_follows_two_dashes_is_refused_by_commands_that_run_no_program(invoked):

@@ -12,6 +12,7 @@ from seedspread.config.overrides import (
     format_seeds,
     format_value,
     name_study,
+    quote_letters,
     results_override,
     split_command,
     validation_overrides,
@@ -31,6 +32,7 @@ def test_runs_of_seeds_are_short():
 def test_studies_are_named_by_what_was_swept():
     assert name_study("digits", []) == "digits"
     assert name_study("digits", [("model.width", "16"), ("+x/y", "a b")]) == "digits-width16-x_ya_b"
+    assert name_study("größe", [("data.source", "'ü'")]) == "größe-source_ü_"
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,24 @@ def test_studies_are_named_by_what_was_swept():
 def test_values_are_typed_so_that_hydra_reads_them_back(value):
     read = OverridesParser.create().parse_override(f"key={format_value(value)}").value()
     assert str(read) == str(value) and isinstance(read, type(value)) and isinstance(value, type(read))
+
+
+@pytest.mark.parametrize(
+    "typed, read",
+    [
+        ("key=größe.csv", "größe.csv"),
+        ("key=größe [1], alt.csv", None),
+        ("key=größe[1].csv", "größe[1].csv"),
+        ("key=[größe.csv,x.csv]", ["größe.csv", "x.csv"]),
+        ("key=[[ü, b],[c]]", [["ü", "b"], ["c"]]),
+        ("key='ü, b'", "ü, b"),
+        ("key={a: 'ü'}", {"a": "ü"}),
+        ("+key=data.source=über", "data.source=über"),
+    ],
+)
+def test_letters_outside_of_ascii_are_quoted(typed, read):
+    override = OverridesParser.create().parse_override(*quote_letters([typed]))
+    assert override.value() == read if read else list(override.sweep_string_iterator()) == ["'größe [1]'", "alt.csv"]
 
 
 def test_the_results_of_a_command_to_type_next_are_typed_so_that_hydra_reads_them_back():

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
 COMMANDS = {
@@ -36,6 +37,8 @@ PROGRAMS = {"run", "audit"}  # commands that run what follows --
 SEVERAL = {"run": " 'seed=range(0,20)'"}
 TEXTS = ("seed", "regex", "file", "events", "resume", "folder")  # keys of theirs that Hydra's grammar would take apart
 TRAINING = {"batch_size", "sources", "train", "tune"}  # commands that need the extra `train`
+ARMS = ("baseline", "candidate")
+KEYS = {"compare": ARMS, "decide": ARMS, **dict.fromkeys(TRAINING, ("experiment",))}  # usual ones; of others, study
 MODULES = {*TRAINING, "decide", "reproduce"}  # that import the user's modules; these two need the extra at times
 
 
@@ -62,6 +65,24 @@ def split_program(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(arguments[:end]), list(arguments[end + 1 :])
 
 
+def _check_keys(name: str, arguments: Sequence[str]) -> None:
+    """Raise InputError where a value stands without its key, with the keys that values of this command usually have."""
+    from seedspread.config.errors import InputError  # noqa: PLC0415
+    from seedspread.config.overrides import override_key, show_typed  # noqa: PLC0415
+
+    after_flag = {"", "-m", "--multirun"}  # what follows another option is its value
+    words = [
+        word
+        for before, word in pairwise(["", *arguments])
+        if word and "=" not in word and word[0] not in "-~" and (before in after_flag or before[0] != "-")
+    ]
+    if words:
+        given = [override_key(argument) for argument in arguments if "=" in argument]
+        free = [key for key in KEYS.get(name, ("study",)) if key not in given] or ["KEY"]
+        typed = [show_typed(key, word) for key, word in zip(free, words, strict=False)]
+        raise InputError(f"{words[0]}: name its key, for example seedspread {name} {' '.join(typed)}")
+
+
 def main() -> None:
     """Run the command that the command line names."""
     arguments = sys.argv[1:]
@@ -78,6 +99,7 @@ def main() -> None:
     from seedspread.commands.console import plain_errors, run_command  # noqa: PLC0415
     from seedspread.config.errors import InputError  # noqa: PLC0415
     from seedspread.config.extras import check_train_extra  # noqa: PLC0415
+    from seedspread.config.overrides import quote_letters  # noqa: PLC0415
 
     atexit.register(gc.freeze)  # else Python searches all that torch has imported for garbage before it ends: a second
     with plain_errors():
@@ -114,6 +136,8 @@ def main() -> None:
 
             typed = [quote_text(argument, ["seed_from"]) for argument in arguments[1:]]
             arguments = [name, *gather_paths(typed, "logs", [*Import.keys, "hydra"])]
+        _check_keys(name, arguments[1:])
+        arguments = quote_letters(arguments)
     # argparse takes no override after -m where one stands before it.
     sys.argv = [f"seedspread {name}", *sorted(arguments[1:], key=lambda word: word not in ("-m", "--multirun"))]
     module = f"{name}_" if keyword.iskeyword(name) else name

@@ -16,7 +16,7 @@ from seedspread.commands.sweep import StudySweep, train_studies
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
-from seedspread.config.overrides import override_key, validation_overrides
+from seedspread.config.overrides import format_value, override_key, validation_overrides
 from seedspread.config.schema import Sources, is_foreign
 from seedspread.execution.signals import say
 from seedspread.records.study import Study, study_folder
@@ -90,7 +90,7 @@ def main(cfg: DictConfig) -> None:
         others = [o for o in overrides if override_key(o) not in ("n", "study", "butterfly")]
         sweeps = []
         for varied, (name, held) in design.items():
-            composed = compose("train", [*others, *held, f"study={name}"], return_hydra_config=True)
+            composed = compose("train", [*others, *held, f"study={format_value(name)}"], return_hydra_config=True)
             sweeps.append(StudySweep(composed, list(range(CONTROLS if varied == HELD else n))))
             sweeps[-1].check()
         train_studies(sweeps, quiet=True)

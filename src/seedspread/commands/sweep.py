@@ -119,7 +119,7 @@ class SeedSweep:
         cfg = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
         if combination or suffix:
             name = name_study(cfg.study, combination) + suffix
-            overrides = [*(o for o in overrides if not o.startswith("study=")), f"study={name}"]
+            overrides = [*(o for o in overrides if not o.startswith("study=")), f"study={format_value(name)}"]
             with open_dict(cfg):
                 cfg.study = name
                 cfg.hydra.overrides.task = overrides

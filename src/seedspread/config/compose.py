@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from seedspread.config.overrides import format_value
+from seedspread.config.overrides import format_value, quote_letters
 
 _PACKAGED = Path(__file__).resolve().parent.parent / "conf"
 CONF = str(_PACKAGED if _PACKAGED.is_dir() else _PACKAGED.parent.parent.parent / "conf")
@@ -25,7 +25,7 @@ def compose_config(name: str, overrides: Sequence[str], return_hydra_config: boo
     folder = find_user_configs()
     places = [f"hydra.searchpath=[{format_value(f'file://{folder}')}]"] if folder else []
     with _set_hydra_aside(), initialize_config_dir(CONF, version_base="1.3"):
-        return compose(name, overrides=[*places, *overrides], return_hydra_config=return_hydra_config)
+        return compose(name, overrides=[*places, *quote_letters(overrides)], return_hydra_config=return_hydra_config)
 
 
 @contextmanager

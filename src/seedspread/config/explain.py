@@ -1,12 +1,14 @@
 """An exception as one or two lines for the user, the errors of Hydra and OmegaConf included."""
 
 import re
+from collections.abc import Sequence
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from seedspread.config.check import suggest_key
 from seedspread.config.errors import find_input_error
+from seedspread.config.overrides import show_typed
 from seedspread.config.schema import LocalExecutor, RayExecutor, SlurmExecutor, Train
 
 # Hydra's launchers, and what to type instead.
@@ -39,6 +41,24 @@ def _explain_unknown(name: str) -> str:
     return f"{name}: a setting of {' and '.join(f'executor={owner}' for owner in owners)}" if owners else ""
 
 
+def _explain_grammar(override: str, lines: Sequence[str]) -> str:
+    """What to type in place of an override that Hydra's grammar does not take; `lines` are Hydra's reason."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"{override}: a setting is typed KEY=VALUE; --help lists the keys"
+    if not re.fullmatch(r"[+~]*[\w$./@:-]+", key, re.ASCII):
+        return f"{override}: {key} is no key; --help lists them"
+    of_grammar = re.search(r"[^\w/+.$%*@?|:, -]", value, re.ASCII)
+    if of_grammar and not re.match(r"['\"{[]|\w+\(", value):  # else it begins as quotes, brackets or a function do
+        hint = f"{of_grammar[0]} needs quotes within those of the shell: {show_typed(key, value)}"
+        return f"{override}: Hydra cannot read it; {hint}"
+    reason = next((line for line in lines if not line.startswith("Error parsing")), "")
+    return (
+        f"{override}: Hydra cannot read it ({reason})\n"
+        "Values with spaces, commas or = need quotes of their own within those of the shell: \"study='a, b=c'\""
+    )
+
+
 def explain_error(error: BaseException) -> str:
     """`error` in one or two lines: what is wrong, and where known the fix."""
     if (found := find_input_error(error)) is not None:
@@ -48,10 +68,7 @@ def explain_error(error: BaseException) -> str:
         return f"{group}={choice}: there is no such choice; choose one of {', '.join(error.options)}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, OverrideParseException):
-        return (
-            f"{error.override}: Hydra cannot read it ({lines[0]})\n"
-            "Values with spaces, commas or = need quotes of their own within those of the shell: \"study='a, b=c'\""
-        )
+        return _explain_grammar(str(error.override), lines)
     if isinstance(error, HydraException) and (unknown := re.match(r"Could not override '([^']+)'", lines[0])):
         return _explain_unknown(unknown[1]) or (
             f"{lines[0].rstrip('.')}: there is no such key; {suggest_key(unknown[1]) or '--help lists them'}"

@@ -52,7 +52,7 @@ def parse_seeds(override: Override) -> list[int]:
 def name_study(base: str, swept: Sequence[tuple[str, str]]) -> str:
     """The study of one combination of swept keys: digits-width16 for model.width=16."""
     parts = [f"{key.split('.')[-1].lstrip('+/~')}{value}" for key, value in swept]
-    return re.sub(r"[^A-Za-z0-9._=+-]+", "_", "-".join([base, *parts]))
+    return re.sub(r"[^\w.=+-]+", "_", "-".join([base, *parts]))
 
 
 def override_key(override: str) -> str:
@@ -147,6 +147,30 @@ def quote_text(argument: str, keys: Sequence[str]) -> str:
     key, _, value = argument.partition("=")
     plain = key in keys and value != "null" and not value.startswith(("'", '"'))
     return f"{key}={format_value(value)}" if plain else argument
+
+
+def quote_letters(overrides: Sequence[str]) -> list[str]:
+    """Overrides in Hydra's grammar, which takes letters outside of ASCII within quotes alone.
+
+    A value that has quotes, braces or parentheses stays as it is.
+
+    >>> quote_letters(["study=größe", "candidate=[größe.csv,x.csv]", "-m"])
+    ["study='größe'", "candidate=['größe.csv',x.csv]", '-m']
+    """
+    found = []
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not value.isascii() and not re.search(r"['\"{}()\\]", value):
+            element = r"[^,\[\]]+" if value.startswith("[") else "[^,]+"
+            value = re.sub(element, lambda m: m[0] if m[0].isascii() else format_value(m[0].strip()), value)
+        found.append(f"{key}{equals}{value}")
+    return found
+
+
+def show_typed(key: str, value: str) -> str:
+    """How an override whose value is a text is typed in a shell: "study='a, b'"."""
+    override = f"{key}={format_value(value)}"
+    return f'"{override}"' if "'" in override and not re.search(r'["$`!\\]', override) else shlex.quote(override)
 
 
 def gather_paths(arguments: Sequence[str], key: str, known: Collection[str]) -> list[str]:

@@ -14,7 +14,7 @@ from seedspread.config.check import check_config
 from seedspread.config.compose import CONF, find_user_configs
 from seedspread.config.errors import InputError
 from seedspread.config.identity import list_non_identity_keys
-from seedspread.config.overrides import format_value, name_study, override_key, split_command
+from seedspread.config.overrides import format_value, name_study, override_key, quote_letters, split_command
 from seedspread.config.schema import Train
 from seedspread.execution.executors import TRAINING
 from seedspread.execution.plan import find_missing_seeds
@@ -74,7 +74,7 @@ def compose_arm(results: str, key: str, text: str, shared: Sequence[str]) -> Tra
     """
     identity = [o for o in shared if override_key(o).split(".")[0] not in list_non_identity_keys()]
     if "=" in text:
-        own = shlex.split(text)
+        own = quote_letters(shlex.split(text))
         if given := [o for o in own if override_key(o) in ("seed", "seeds", "results")]:
             raise InputError(f"{key}={text}: {given[0]} is not for one arm; all train the same seeds, in one folder")
     elif (study_folder(results, text) / "study.yaml").exists():
@@ -85,7 +85,7 @@ def compose_arm(results: str, key: str, text: str, shared: Sequence[str]) -> Tra
             )
         own = [*_recorded_overrides(Study.load(study_folder(results, text))), f"study={format_value(text)}"]
     elif any(Path(place, "experiment", f"{text}.yaml").is_file() for place in (CONF, find_user_configs() or CONF)):
-        own = [f"experiment={text}"]
+        own = [f"experiment={format_value(text)}"]
     else:
         raise InputError(
             f"{key}={text}: neither a study ({results} has {describe_studies(results)}) nor an experiment; overrides "

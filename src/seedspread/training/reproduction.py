@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from seedspread.config.errors import InputError
 from seedspread.config.identity import find_differences, flatten, list_non_identity_keys, restore_config, study_identity
-from seedspread.config.overrides import override_key, split_command
+from seedspread.config.overrides import override_key, quote_letters, split_command
 from seedspread.config.schema import is_foreign
 from seedspread.records.digits import Digits
 from seedspread.records.examples import DAMAGED
@@ -113,7 +113,7 @@ def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> D
     words = split_command(record.command) if record.command else []
     not_taken = {*list_non_identity_keys(), "streams"}  # these come from the record and the study
     overrides = [word for word in words if override_key(word).split(".")[0] not in not_taken]
-    cfg = OmegaConf.create(restore_config(compose("train", [*overrides, *more]), study.config))
+    cfg = OmegaConf.create(restore_config(compose("train", [*overrides, *quote_letters(more)]), study.config))
     with open_dict(cfg):
         cfg.seed, cfg.study, cfg.logger, cfg.ckpt_path = record.seed, study.name, None, None
         cfg.metric = study.metric.stored()
