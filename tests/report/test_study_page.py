@@ -78,7 +78,7 @@ def test_no_seed_is_dropped_in_silence(study):
     assert found.n == 24 and "dots: these numbers come from 24 finished seeds" in text
     assert "4 of 30 requested seeds have no record yet: 26-29" in text
     assert (
-        "1 seed diverged (the loss was not finite), excluded" in text
+        "1 seed diverged (a loss or score not finite), excluded" in text
         and "seed 24: out of luck" in text
         and "1 seed failed" in text
         and "seed 25" in text

@@ -28,6 +28,7 @@ from seedspread.records.metric import Metric
 from seedspread.records.progress import summarise_study
 from seedspread.records.study import Study, list_studies, study_folder
 from seedspread.records.study_file import is_study_file, read_study_file, restore_study
+from seedspread.report.study_words import count_noun
 
 SHOWN = 8  # metrics and settings in a line
 
@@ -86,7 +87,7 @@ def import_logs(cfg: DictConfig) -> tuple[Study, list[int]]:
 
 
 def _describe(study: Study, found: Imported, new: list[int]) -> None:
-    print(f"{found.format}: {len(found.runs):,} runs, seed {shorten_seeds(sorted(found.seeds.values))}")
+    print(f"{found.format}: {count_noun(len(found.runs), 'run')}, seed {shorten_seeds(sorted(found.seeds.values))}")
     print(f"seeds: {found.seeds.origin}")
     print(f"metrics: {name_some(found.metrics, SHOWN)}")
     if settings := [f"{key}={value}" for key, value in found.settings.items()]:

@@ -114,8 +114,8 @@ def results_override(results: str | Path) -> list[str]:
 
 
 def wider_range(seeds: Sequence[int]) -> str:
-    """A range with ten times as many seeds, for a command to type next; 19 for a single one."""
-    return f"range({min(seeds)},{max(seeds) + 1 + 9 * max(2, len(seeds))})"
+    """A range with ten times as many seeds, for a command to type next; 20 for a single one."""
+    return f"range({min(seeds)},{max(seeds) + 1 + (9 * len(seeds) if len(seeds) > 1 else 19)})"
 
 
 def quote_overrides(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:

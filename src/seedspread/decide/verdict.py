@@ -316,8 +316,8 @@ def _examples(
         return None
     if wanted and (missing := [scores for scores in (one, other) if scores.examples is None]):
         raise InputError(
-            f"same_examples=true: {missing[0].metric.name} of {missing[0].name} is no fraction of right answers to "
-            "test examples; leave it out"
+            f"same_examples=true: {missing[0].metric.name} of {missing[0].name} is not recorded with right and "
+            "wrong answers to test examples; leave it out"
         )
     if wanted and one.examples != other.examples:
         raise InputError(

@@ -19,14 +19,14 @@ from seedspread.statistics import Outcome
 
 CAPTION = (
     "The mean difference over pairs of seeds and its interval, valid at every look. It decides as soon as the interval "
-    "leaves out 0, or lies within ± worth."
+    "leaves out 0"
 )
 
 
 def decision_document(contests: Sequence[Contest], costs: Sequence[Cost | None], budget: int | None) -> Document:
     """The page: the verdicts, the figure, the arms, what qualifies each verdict."""
     title = f"{' and '.join(c.name for c in contests)} against {contests[0].overall.baseline}"
-    head: list[Part] = [Figure("decide", CAPTION)]
+    head: list[Part] = [Figure("decide", CAPTION + (", or lies within ± worth." if contests[0].overall.worth else "."))]
     parts = [(c, _parts(c, cost, budget)) for c, cost in zip(contests, costs, strict=True)]
     lead = [verdict_line(c) for c in contests]
     tail: list[Part] = [Bullets([level_note(contests)])]

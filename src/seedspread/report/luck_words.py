@@ -21,7 +21,8 @@ def luck_words(found: Findings) -> list[str]:
         if (found.test or found.scores).examples is None:
             what = found.scores.metric.name
             return [
-                f"{found.name}: {what} is no fraction of right answers to test examples, which luck is computed from."
+                f"{found.name}: {what} is not recorded with right and wrong answers to test examples, which luck is "
+                "computed from."
             ]
         why = "all seeds score the same" if not found.std else "the predictions of at least 5 seeds are needed"
         return [f"{found.name}: how much of the spread is luck is unknown: {why}."]

@@ -35,7 +35,10 @@ def left_out(scores: Scores) -> list[str]:
             f"{len(scores.missing):,} of {requested:,} requested seeds have no record yet: "
             f"{shorten_seeds(scores.missing)}."
         )
-    for status, what in ((Status.DIVERGED, "the loss was not finite"), (Status.FAILED, "an exception was raised")):
+    for status, what in (
+        (Status.DIVERGED, "a loss or score not finite"),
+        (Status.FAILED, "an exception was raised"),
+    ):
         if seeds := scores.reasons(status):
             reasons = "; ".join(f"{reason} ({count})" for reason, count in Counter(seeds.values()).most_common(3))
             lines.append(
