@@ -11,7 +11,10 @@ from seedspread.execution.task import Outcome, Task, work
 def run_job(tasks: Sequence[Task], folder: str, outcomes: Path) -> None:
     """What a job does: its tasks, with an outcome each; what it did before Slurm started it again is left out."""
     os.chdir(folder)
-    done = len(list(read_outcomes(outcomes, 0)))
+    ends = [end for _, end in read_outcomes(outcomes, 0)]
+    done = len(ends)
+    if outcomes.exists():
+        os.truncate(outcomes, ends[-1] if ends else 0)  # what was half written: nothing after it could be read
 
     def report(task: Task, outcome: Outcome) -> None:
         with outcomes.open("ab") as file:

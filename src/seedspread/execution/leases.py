@@ -176,9 +176,9 @@ class Worker:
     def release(self, seeds: Iterable[int]) -> None:
         """Give leases back; one that another worker has taken over is left to it."""
         for seed in seeds:
-            release_lease(self.folder, seed, self.holder.worker)
-            with self._lock:
+            with self._lock:  # no longer kept alive, whatever becomes of the file
                 self._held.discard(seed)
+            release_lease(self.folder, seed, self.holder.worker)
         with self._lock:
             if not self._held and self._beats:
                 self._beats = 0

@@ -130,7 +130,8 @@ class SweepMonitor:
         pause = SECONDS_BETWEEN_LOOKS
         while not self._ended.wait(pause):
             began = time.monotonic()
-            self.look()
+            with suppress(OSError):  # a server away for a while: the next look may succeed
+                self.look()
             pause = max(SECONDS_BETWEEN_LOOKS, 20 * (time.monotonic() - began))
 
     def look(self) -> None:
