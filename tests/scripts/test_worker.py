@@ -21,6 +21,8 @@ from seedspread.records.scores import Scores
 from seedspread.records.study import Study
 from seedspread.scripts import worker
 from seedspread.scripts.function import Function
+from seedspread.scripts.output import Places
+from seedspread.scripts.program import Program
 from seedspread.scripts.script import FailedError
 from seedspread.scripts.worker import Parcel, find_metric, run_job, run_job_again, run_seed
 from tests.conftest import ROOT
@@ -47,6 +49,37 @@ def test_the_first_metric_that_the_first_seed_records_is_that_of_the_study(folde
     record = Study.load(folder).record(4)
     assert record.status == "finished" and record.final == {"val_acc": 0.5, "loss": 2}
     assert not list((folder / "running").iterdir())
+
+
+APPEND = """
+import json, os, sys
+with open(sys.argv[1], "a") as log:
+    log.write(os.environ["SEEDSPREAD_SEED"])
+print(json.dumps({"loss": 1.5}))
+"""
+
+
+@pytest.fixture
+def appending(tmp_path):
+    """A program that names two files: itself, and one that it appends to."""
+    (tmp_path / "train.py").write_text(APPEND)
+    return Program.of([sys.executable, str(tmp_path / "train.py"), str(tmp_path / "log")], [], None, 1, Places())
+
+
+def test_a_file_that_a_seed_wrote_before_this_process_looked_is_no_input(folder, tmp_path, appending):
+    """Equal commands, started at once: one finds the file that the other's first seed has written already."""
+    find_metric(SeedJob(appending, folder, {0: ""}, "sweep"))
+    later = Program.of(appending.arguments, [], None, 1, Places())
+    assert str(tmp_path / "log") in later.identity["files"]
+    assert run_job(SeedJob(later, folder, {1: "", 2: ""}, "other")) is None
+    assert list(Study.load(folder).scan().records) == [0, 1, 2]
+
+
+def test_a_file_that_counts_may_not_change_while_a_seed_runs(folder, tmp_path, appending):
+    (tmp_path / "log").write_text("of a run by hand")
+    with pytest.raises(InputError, match=r"log changed while seed 3 ran.*\n.*\{folder\}/log.*study=mine_2"):
+        find_metric(SeedJob(Program.of(appending.arguments, [], None, 1, Places()), folder, {3: ""}, "sweep"))
+    assert not (folder / "study.yaml").exists()
 
 
 def failing(seed):

@@ -40,7 +40,7 @@ from seedspread.records.study import Study, study_folder
 from seedspread.scripts.output import Places
 from seedspread.scripts.program import Program, find_files
 from seedspread.scripts.script import Script
-from seedspread.scripts.worker import Parcel
+from seedspread.scripts.worker import Parcel, join_study
 
 SOURCES = (
     "A program finds it where {seed} stands in its arguments, and in SEEDSPREAD_SEED; a function is called with it."
@@ -76,9 +76,7 @@ def run_program(cfg: DictConfig, arguments: Sequence[str]) -> Study:
         raise InputError(f"{shared}: seeds that run at once would write one place; put {{seed}} in it, or say jobs=1")
     typed = [o for o in HydraConfig.get().overrides.task if o.split("=")[0] not in ("seed", "overwrite")]
     timeout = None if cfg.timeout is None else parse_seconds(cfg.timeout)
-    folder = study_folder(cfg.results, cfg.study)
-    counted = Study.load(folder).config.get("files") if (folder / "study.yaml").exists() else None
-    program = Program.of(arguments, typed, wanted_metric(cfg), cfg.threads, places, timeout, counted)
+    program = Program.of(arguments, typed, wanted_metric(cfg), cfg.threads, places, timeout)
     study = sweep_script(program, cfg, seeds, Parcel.of(program))
     for line in _suggest(study, seeds):
         say(line)
@@ -117,7 +115,7 @@ def _check_study(script: Script, folder: Path) -> None:
     """Open the study in `folder`, where its metric is known; InputError where it is of another script or metric."""
     metric = script.metric or (Study.load(folder).metric if (folder / "study.yaml").exists() else None)
     if metric is not None:
-        Study.open(folder, script.identity, is_in_use(folder), metric)
+        Study.open(folder, join_study(script, folder).identity, is_in_use(folder), metric)
 
 
 def _run_missing(

@@ -40,6 +40,9 @@ class Function:
             raise InputError(f"{getattr(call, '__name__', call)}: call it with a seed alone: {error}") from error
         return cls(call, {"function": describe_function(call), "threads": threads}, metric, threads)
 
+    def joining(self, config: Mapping[str, Any]) -> "Function":
+        return self
+
     def run(self, seed: int, recorder: Recorder, folder: Path) -> None:
         """Call the function; what it returns, yields and records goes to `recorder`. Raises FailedError."""
         set_current(recorder)

@@ -5,8 +5,9 @@ import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class Program:
 
     arguments: tuple[str, ...]
     typed: tuple[str, ...]  # the keys of the command that runs it, without the seed
-    identity: Mapping[str, Any]
+    files: tuple[str, ...]  # named by the command line, and not written by the program
     metric: Metric | None
     threads: int
     places: Places
@@ -42,30 +43,33 @@ class Program:
         threads: int,
         places: Places,
         timeout: float | None = None,
-        counted: Collection[str] | None = None,
     ) -> "Program":
-        """A program with its identity: command line, the files that it names by their SHA-256, where metrics are.
-
-        Of the files those that are `counted`, by default all that are there before the first seed: what appears later
-        the program wrote. Raises InputError where there is no such program.
-        """
+        """A program and the files that its command line names; InputError where there is no such program."""
         if shutil.which(arguments[0]) is None:
             raise InputError(f"-- {arguments[0]}: no such program")
-        named = [file for file in find_files(arguments) if str(file) != places.file]
-        files = [file for file in named if counted is None or str(file) in counted]
-        identity = {
-            "command": list(arguments),
-            "files": {str(file): _hash_file(file) for file in files},
-            "threads": threads,
-            **places.stored(),
-        }
-        return cls(tuple(arguments), tuple(typed), identity, metric, threads, places, timeout)
+        files = tuple(str(file) for file in find_files(arguments) if str(file) != places.file)
+        return cls(tuple(arguments), tuple(typed), files, metric, threads, places, timeout)
 
     @classmethod
     def recorded(cls, config: Mapping[str, Any], metric: Metric) -> "Program":
         """The program of a study with this config, with the files as they are now."""
         places = Places(**{name: config[name] for name in ("file", "regex", "events") if name in config})
-        return cls.of(config["command"], [], metric, config["threads"], places, counted=config["files"])
+        return cls.of(config["command"], [], metric, config["threads"], places).joining(config)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Command line, the files that it names by their SHA-256 as they are now, where metrics are."""
+        return {
+            "command": list(self.arguments),
+            "files": {file: _hash_file(Path(file)) for file in self.files if Path(file).is_file()},
+            "threads": self.threads,
+            **self.places.stored(),
+        }
+
+    def joining(self, config: Mapping[str, Any]) -> "Program":
+        """The program in a study with this config: a file that was not there before its first seed is written by it."""
+        counted = config.get("files", {})
+        return replace(self, files=tuple(file for file in self.files if file in counted))
 
     def run(self, seed: int, recorder: Recorder, folder: Path) -> None:
         """Run the program and read its metrics. Raises FailedError for its exit code, a signal or the time limit."""
@@ -142,5 +146,12 @@ def find_files(arguments: Sequence[str]) -> list[Path]:
 
 
 def _hash_file(path: Path) -> str:
+    there = path.stat()
+    return _hash_version(path, there.st_mtime_ns, there.st_size)
+
+
+@cache
+def _hash_version(path: Path, modified: int, size: int) -> str:
+    """SHA-256 of a file that may be large and is asked for with each seed: read again where it was written again."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]

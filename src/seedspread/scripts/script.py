@@ -43,6 +43,10 @@ class Script(Protocol):
         """CPU threads of a seed."""
         ...
 
+    def joining(self, config: Mapping[str, Any]) -> "Script":
+        """This script as one that goes on with a study of this config."""
+        ...
+
     def run(self, seed: int, recorder: Recorder, folder: Path) -> None:
         """Run one seed; `folder` is for its output. Raises FailedError where it fails."""
         ...

@@ -10,6 +10,7 @@ from typing import Any
 import cloudpickle
 
 from seedspread.config.errors import InputError
+from seedspread.config.identity import find_differences
 from seedspread.config.streams import Streams
 from seedspread.execution.leases import Observer, Worker
 from seedspread.execution.plan import SeedJob
@@ -112,14 +113,23 @@ def run_seed(script: Script, folder: Path, seed: int, stamp: str) -> Record:
 
     Raises FailedError where the seed fails, InputError where all would.
     """
+    script = join_study(script, folder)
+    identity = script.identity
     recorder, started = Recorder(), time.perf_counter()
     output = folder.resolve() / "output" / f"{seed:06d}"
     with limit_threads(script.threads):
         script.run(seed, recorder, output)
     seconds = time.perf_counter() - started
+    if changed := find_differences(identity, script.identity):
+        file = changed[0][0].removeprefix("files.")
+        raise InputError(
+            f"{file} changed while seed {seed} ran, and all seeds of a study run one program.\n"
+            f"If the program writes it, let each seed write its own: {{folder}}/{Path(file).name}; "
+            f"if you edited it, name another study, for example study={folder.name}_2"
+        )
     fields = recorder.fields()
     metric = script.metric or _known_metric(folder) or Metric.of(recorder.metrics[0])
-    study = Study.open(folder, script.identity, in_use=True, metric=metric)
+    study = Study.open(folder, identity, in_use=True, metric=metric)
     if metric.name not in recorder.metrics:
         reason = f"no {metric.name} was recorded; recorded are {', '.join(recorder.metrics)}"
         if study.is_empty():
@@ -148,6 +158,11 @@ def run_seed(script: Script, folder: Path, seed: int, stamp: str) -> Record:
             raise InputError(f"{metric.name}={value:g}: {fault}{hint}")
     study.write(record, examples.pop("predictions", None), stamp, **examples)
     return record
+
+
+def join_study(script: Script, folder: Path) -> Script:
+    """The script as it goes on with the study in `folder`, which may not be there yet."""
+    return script.joining(Study.load(folder).config) if (folder / "study.yaml").exists() else script
 
 
 def _known_metric(folder: Path) -> Metric | None:
