@@ -18,6 +18,16 @@ def test_a_program_that_trains_nothing_is_said_to(start, tmp_path):
     assert (tmp_path / "results/audits/program/index.html").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_a_program_runs(start, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "program.py").write_text("open('ran', 'w')\n")
+    done = start("seedspread", "audit", "folder=file/here", "--", sys.executable, "program.py", "{seed}", cwd=tmp_path)
+    _, err = done.communicate()
+
+    assert done.returncode == 1 and "cannot write to file/here: " in err and "folder=PATH" in err, err
+    assert not (tmp_path / "ran").exists()
+
+
 def test_keys_of_training_are_a_program():
     own, program = split_training(["steps=20", "experiment=digits", "trainer.max_epochs=2"])
 

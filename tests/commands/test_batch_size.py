@@ -51,7 +51,8 @@ def test_fewer_pictures_than_the_start_are_refused(batch_size, tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_measuring(batch_size, tmp_path):
-    (tmp_path / "results").touch()
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "digits").touch()
     code, out, err = batch_size("start=512")
     assert code == 1 and not out
     assert err.startswith(f"error: cannot write to {tmp_path}/results/digits/batch_size: "), err

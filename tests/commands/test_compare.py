@@ -138,6 +138,9 @@ def test_bad_input_is_one_or_two_lines_with_the_fix(compared, two, made, tmp_pat
     for arguments, why in (
         ((), "baseline=?: name a study"),
         (("baseline=slow",), "candidate=?"),
+        (("baseline=slow", "candidate="), "candidate=?"),
+        (("baseline=slow", "candidate=a/b"), "candidate=a/b: a study is the name of one folder"),
+        (("baseline=slow", "candidate=fast", f"results={a}"), f"results={a}: it is a file, not a folder"),
         (("baseline=slow", "candidate=nope"), "candidate=nope: no such study"),
         (("baseline=slow", "candidate=slow"), "candidate=slow: it is named twice"),
         (("baseline=slow", "candidate=empty"), "no finished seed to report on"),

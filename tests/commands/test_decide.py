@@ -186,6 +186,7 @@ def test_the_exit_codes_in_a_script(files, tmp_path):
     "arguments, says",
     [
         (["baseline=digits"], "candidate=?: name a study"),
+        (["baseline=digits", "candidate="], "candidate=?: name a study"),
         (["baseline=digits", "candidate=nothing"], "candidate=nothing: neither a study"),
         (["baseline=digits", "candidate=digits"], "candidate=digits: it is named twice"),
         (["baseline=digits", "candidate=b.csv"], "a file of scores cannot be trained further"),

@@ -162,7 +162,7 @@ def test_what_is_no_metric(result, says):
         ({"unit": "percent"}, 'unit="percent": name the metric as well, for example metric="rmse"'),
         ({"direction": "min"}, 'direction="min": name the metric as well'),
         ({"metric": "rmse"}, "metric=rmse: no rmse was recorded; recorded are loss"),
-        ({"metric": "loss", "direction": "up"}, "direction=up: choose one of"),
+        ({"metric": "loss", "direction": "up"}, 'direction="up": choose one of'),
         ({"executor": "k8s"}, "executor=k8s: there is no such choice; choose one of local, ray, slurm"),
         ({"settings": "timeout=3s"}, "settings: timeout=3s is of programs"),
         ({"settings": ["fail_fats=3"]}, "'fail_fats': there is no such key; did you mean fail_fast"),

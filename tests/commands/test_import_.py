@@ -261,9 +261,16 @@ def test_a_store_that_is_none_of_mlflow_is_refused(bring, logs):
     assert code == 1 and "x.db: no SQLite store of MLflow, or a damaged one" in err
 
 
+def test_a_file_of_events_without_a_metric_is_named(bring, logs):
+    (logs.parent / "events.out.tfevents.1.here").touch()
+    code, _, err = bring("events.out.tfevents.1.here")
+    assert code == 1 and "no metric in events.out.tfevents.1.here: nothing was logged there" in err
+
+
 def test_what_is_missing_is_asked_for(invoked, logs):
     assert "name the logs: seedspread import PATH" in invoked(main, "import", "study=a")[2]
     assert "study=?: name the study" in invoked(main, "import", "lightning_logs")[2]
+    assert "nowhere: no such file or folder" in invoked(main, "import", "nowhere")[2]
     asked = invoked(main, "import", "lightning_logs", "study=a")[2]
     assert "metric.name=?: name what the runs are scored by; they have test_acc" in asked
 

@@ -43,6 +43,10 @@ def test_a_record_that_cannot_be_is_named_and_not_counted(study, damage, why):
     assert found.n == 23 and f"Not counted: seeds/000004.json: {why}" in page.with_name("report.md").read_text()
 
 
+def test_a_study_may_be_named_by_its_folder(study):
+    assert np.array_equal(Scores.of(str(study.folder)).final, Scores.of(study).final)
+
+
 def test_damaged_predictions_leave_out_their_seed_only(study):
     whole = found_in(study)
     study.examples_path(3).write_bytes(b"torn")

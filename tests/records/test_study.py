@@ -77,7 +77,7 @@ def test_other_test_examples_are_refused_once_a_seed_is_recorded(study):
         study.check_examples(index)
     study.write(make_record(study, 0))
     for index in others:
-        with pytest.raises(InputError, match="holds results on other test examples"):
+        with pytest.raises(InputError, match=r"holds results on other test examples(?s:.*)Check data\.source"):
             Study.open(study.folder, CONFIG).check_examples(index)
     study.index_path.write_bytes(b"torn")
     Study.open(study.folder, CONFIG).check_examples(first)
@@ -132,6 +132,12 @@ def test_records_without_their_study_yaml_are_not_taken_over(study):
 def test_a_study_stays_within_its_results(name):
     with pytest.raises(InputError, match="a study is the name of one folder in results"):
         study_folder("results", name)
+
+
+def test_a_name_too_long_for_a_folder_is_refused_under_its_key():
+    assert study_folder("results", "é" * 127).name == "é" * 127
+    with pytest.raises(InputError, match=r"^candidate=é{30}\.\.\.: the name has 256 bytes"):
+        study_folder("results", "é" * 128, "candidate")
 
 
 def test_a_study_may_be_a_number():

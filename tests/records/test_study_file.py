@@ -173,6 +173,7 @@ def test_the_commands_export_and_import(study, path, tmp_path, invoked, monkeypa
     assert "2 studies cannot have one name" in invoked(main, "import", *["out/digits.parquet"] * 2, "study=a")[2]
     (tmp_path / "x.csv").write_text("seed,acc\n0,1\n")
     assert "x.csv is no exported study" in invoked(main, "import", "out/digits.parquet", "x.csv")[2]
+    assert "gone.parquet is not there" in invoked(main, "import", "out/digits.parquet", "gone.parquet")[2]
     assert "results has mine, digits" in invoked(main, "export")[2]
     Study.open(tmp_path / "results/empty", CONFIG)
     assert "holds no record yet" in invoked(main, "export", "study=empty")[2]

@@ -1,13 +1,18 @@
 """A seed of experiment=cifar_finetune, with a tiny backbone: resumed, head first, and named weights."""
 
+from dataclasses import replace
+
 import pytest
 import timm
 import torch
+from hydra import initialize_config_dir
 
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError
 from seedspread.records.study import Study, study_folder
 from seedspread.training import run as training_run
+from seedspread.training.reproduction import recorded_config
+from tests.conftest import CONF
 from tests.training.test_resume import EVERY_STEP, Interruption, same
 
 STEPS = 4  # an epoch: 36 pictures in batches of 8
@@ -62,6 +67,12 @@ def test_a_record_names_its_weights_and_other_weights_are_another_study(finetune
     study = Study.load(study_folder(cfg.results, cfg.study))
     assert record.pretrained["name"] == "test_resnet" and len(record.pretrained["weights_sha256"]) == 64
     assert record.pictures_sha256 == record.data_sha256
+    command = "python -m src.train seed=3 experiment=cifar_finetune backbone.checkpoint=/gone.pth"
+    with (
+        initialize_config_dir(CONF, version_base="1.3"),
+        pytest.raises(InputError, match=r"/gone\.pth: no such file.*with="),
+    ):
+        recorded_config(study, replace(record, command=command))
     torch.manual_seed(1)
     torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "other.pth")
     other = finetune("trainer.max_epochs=1", "seed=4", f"backbone.checkpoint={tmp_path}/other.pth")

@@ -105,9 +105,7 @@ def test_they_change_no_weights(small, logger):
 def test_a_missing_package(small, logger, monkeypatch, tmp_path):
     find = importlib.util.find_spec
     monkeypatch.setattr("seedspread.training.loggers.find_spec", lambda name: None if name == logger else find(name))
-    with pytest.raises(
-        InputError, match=rf"logger={logger}: {logger} is not installed; pip install 'seedspread\[loggers\]'"
-    ):
+    with pytest.raises(InputError, match=rf"logger={logger}: {logger} is not installed; .*pip install '\.\[loggers\]'"):
         train(small(f"logger={logger}"))
     assert not (tmp_path / "results" / "digits").exists()
     assert sys.modules.get("wandb") is None or sys.modules["wandb"].run is None

@@ -23,6 +23,7 @@ from seedspread.config.overrides import override_key
 from seedspread.config.schema import Audit
 from seedspread.config.streams import check_seed
 from seedspread.execution.signals import say
+from seedspread.records.files import check_writable
 from seedspread.report.audit_page import write_audit
 from seedspread.report.audit_words import audit_lines, describe_difference
 from seedspread.scripts.program import find_files
@@ -78,6 +79,7 @@ def _audit(cfg: DictConfig, arguments: Sequence[str]) -> bool:
         say(line)
 
     workers = [_check_workers(count) for count in cfg.workers]
+    check_writable(folder, "runs", "folder" if cfg.folder else "results")
     found = audit_program(program, (seeds[0], seeds[1]), workers, cfg.resume, note)
     page = write_audit(found, shlex.join(["seedspread", "audit", f"steps={cfg.steps}", "--", *arguments]), runs, folder)
     say("\n" + "\n".join(audit_lines(found)) + f"\npage: {page}")

@@ -35,13 +35,17 @@ def named_arms(cfg: DictConfig, keys: Sequence[str]) -> list[Arm]:
     """The arms that `cfg` names under `keys`, in their order; InputError where one is missing, or named twice."""
     lists = {key: list(cfg[key]) if isinstance(cfg[key], ListConfig) else [cfg[key]] for key in keys}
     for key, values in lists.items():
-        if not values or any(value is None for value in values):
+        if not values or any(value in (None, "") for value in values):
             there = describe_studies(cfg.results)
             raise InputError(f"{key}=?: name a study ({cfg.results} has {there}), or a file of scores ending in .csv")
     if len(lists.get("baseline", [])) > 1:
         raise InputError(f"baseline={cfg.baseline}: one baseline; candidates may be several, 'candidate=[ONE,OTHER]'")
     every = [str(value) for values in lists.values() for value in values]
-    places = [(Path(n) if is_score_file(n) else study_folder(cfg.results, n)).resolve() for n in every]
+    key_of_each = [key for key, values in lists.items() for _ in values]
+    places = [
+        (Path(name) if is_score_file(name) else study_folder(cfg.results, name, key)).resolve()
+        for key, name in zip(key_of_each, every, strict=True)
+    ]
     for i, place in enumerate(places):
         if place in places[:i]:
             raise InputError(f"candidate={every[i]}: it is named twice, here and as {every[places.index(place)]}")

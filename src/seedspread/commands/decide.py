@@ -49,7 +49,7 @@ def read_arms(cfg: DictConfig) -> Texts:
     named = {"baseline": cfg.baseline, "candidate": cfg.candidate}
     lists = {key: list(value) if isinstance(value, ListConfig) else [value] for key, value in named.items()}
     for key, values in lists.items():
-        if not values or any(value is None for value in values):
+        if not values or any(value in (None, "") for value in values):
             raise InputError(
                 f"{key}=?: name a study ({cfg.results} has {describe_studies(cfg.results)}), an experiment, overrides "
                 f"in quotes ({key}='experiment=digits loss.smoothing=0'), or a file of scores ending in .csv"

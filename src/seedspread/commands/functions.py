@@ -16,7 +16,7 @@ from seedspread.config.errors import InputError
 from seedspread.config.explain import explain_error
 from seedspread.config.overrides import format_value, results_override
 from seedspread.config.resolve import is_local
-from seedspread.config.schema import Run
+from seedspread.config.schema import Run, ScriptMetric
 from seedspread.config.streams import check_seed
 from seedspread.execution.signals import say
 from seedspread.records.scores import Scores
@@ -64,6 +64,9 @@ def sweep(
     name = study if study is not None else name_function(train).rpartition(".")[2]
     if name == "<lambda>":
         raise InputError('name the study of a lambda, for example study="mine"')
+    for key, value in (("direction", direction), ("unit", unit)):
+        if not ScriptMetric.keys[key].accepts(value):
+            raise InputError(f'{key}="{value}": {ScriptMetric.keys[key].complaint(key)}')
     if metric is None and (direction, unit) != ("auto", "auto"):
         described = f'direction="{direction}"' if direction != "auto" else f'unit="{unit}"'
         raise InputError(f'{described}: name the metric as well, for example metric="rmse"')

@@ -41,7 +41,9 @@ def main(cfg: DictConfig) -> None:
         paths = [Path(text).expanduser() for text in cfg.logs]
         if any(exported := [is_study_file(path) for path in paths]):
             if not all(exported):
-                raise InputError(f"{paths[exported.index(False)]} is no exported study: import it by itself")
+                other = paths[exported.index(False)]
+                what = "is no exported study: import it by itself" if other.exists() else "is not there"
+                raise InputError(f"{other} {what}")
             study = _restore(paths, cfg)
         else:
             study, new = import_logs(cfg)
@@ -69,11 +71,11 @@ def import_logs(cfg: DictConfig) -> tuple[Study, list[int]]:
     """The study, and the seeds that were not in it before; InputError where a run does not fit, and none is written."""
     if not cfg.logs:
         raise InputError(f"name the logs: seedspread import PATH study=NAME metric.name=METRIC; read are {LOGS}")
+    wanted = Wanted(cfg.metric.name, cfg.step, cfg.run, cfg.seed_from)
+    format, runs = read_runs(list(cfg.logs), cfg.format, wanted, cfg.mlflow_experiment)
     if cfg.study is None:
         raise InputError("study=?: name the study that the runs become, for example study=old")
     folder = study_folder(cfg.results, cfg.study)
-    wanted = Wanted(cfg.metric.name, cfg.step, cfg.run, cfg.seed_from)
-    format, runs = read_runs(list(cfg.logs), cfg.format, wanted, cfg.mlflow_experiment)
     if cfg.metric.name is None:
         names = list(dict.fromkeys(name for run in runs for name in run.final))
         raise InputError(f"metric.name=?: name what the runs are scored by; they have {name_some(names, 20)}")

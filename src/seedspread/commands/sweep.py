@@ -169,15 +169,15 @@ def _train_missing(sweep: StudySweep, executor: Executor, quiet: bool) -> None:
     """Train what is missing of one study."""
     cfg, seeds, folder = sweep.cfg, sweep.seeds, sweep.folder
     before, todo = find_missing_seeds(folder, seeds, cfg.overwrite)
-    if len(todo) < len(seeds):
-        say(f"{cfg.study}: {len(seeds) - len(todo)} of {len(seeds)} seeds have their records, {len(todo)} to train")
-    elif not quiet:  # the imports of workers take seconds
+    if len(todo) == len(seeds) and not quiet:  # the imports of workers take seconds
         at_once = min(len(todo), executor.workers)
         say(f"{cfg.study}: {len(todo)} {'seed' if len(todo) == 1 else 'seeds'} to train, {at_once} at once")
     config = pickle.dumps(cfg)
     if todo or is_local(cfg):  # a job of a cluster only to check what is recorded could wait for hours
         check = Task(f"{TRAINING}:prepare", (config, None if todo else seeds[0]), f"{cfg.study}, before its first seed")
         [stack] = call(executor, [check])
+    if len(todo) < len(seeds):  # said after the check: they may be of another config
+        say(f"{cfg.study}: {len(seeds) - len(todo)} of {len(seeds)} seeds have their records, {len(todo)} to train")
     request_seeds(folder, format_seeds(seeds))
     if todo:
         queue = SeedQueue(f"{TRAINING}:train_job", config, folder, todo, uuid.uuid4().hex, 60 * cfg.lease_minutes)

@@ -80,6 +80,8 @@ def _check_value(where: str, value: Any, key: Key, typed: _Typed) -> None:
         raise InputError(f"{where}={_show(value)}: {key.complaint(where)}")
     elif key.file and value is not None and not Path(value).expanduser().is_file():
         raise InputError(f"{where}={value}: no such file")
+    elif key.folder and Path(value).is_file():
+        raise InputError(f"{where}={value}: it is a file, not a folder; name a folder, {where}=PATH")
 
 
 def _show(value: Any) -> str:

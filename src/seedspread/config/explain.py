@@ -9,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from seedspread.config.check import suggest_key
 from seedspread.config.errors import find_input_error
 from seedspread.config.overrides import show_typed
-from seedspread.config.schema import LocalExecutor, RayExecutor, SlurmExecutor, Train
+from seedspread.config.schema import LocalExecutor, RayExecutor, SlurmExecutor, Target, Train
 
 # Hydra's launchers, and what to type instead.
 LAUNCHERS = {
@@ -33,6 +33,8 @@ def _explain_unknown(name: str) -> str:
     if name in Train.keys and Train.keys[name].refused:
         return f"{name}: {Train.keys[name].refused}"
     group, _, setting = name.partition(".")
+    if setting and group in Train.keys and Train.keys[group].groups == (Target,):  # nothing but objects of the user's
+        return f"{name}: a setting of {group}._target_ is typed with a +, as in +{name}="
     owners = [
         schema.target.split(".")[-2]
         for schema in (LocalExecutor, RayExecutor, SlurmExecutor)

@@ -48,6 +48,7 @@ class Key:
     follows: str = ""  # the key that this one copies by default
     refused: str = ""  # why nobody may set it
     file: bool = False  # has to exist
+    folder: bool = False  # may not be a file
 
     def accepts(self, value: Any) -> bool:
         """Whether `value`, no group, is one that this key takes."""
@@ -437,7 +438,7 @@ class Train(Schema):
         unit="epochs",
         identity=IF_SET,
     )
-    results: str = key("folder of all studies", identity=False)
+    results: str = key("folder of all studies", identity=False, folder=True)
     overwrite: bool = key("train a seed again that has its record", identity=False)
     metric: Metric = key("what a seed is scored by; study.yaml keeps it", identity=False)
     ckpt_path: str | None = key("checkpoint to resume from", identity=False, file=True)
@@ -508,7 +509,7 @@ class Run(Schema):
 
     seed: int | str | list[float] = key("seeds: 3, or 'seed=range(0,20)'")
     study: str | int | None = key("folder in results/; null: the name of the first file in the command")
-    results: str = key("folder of all studies")
+    results: str = key("folder of all studies", folder=True)
     overwrite: bool = key("run a seed again that has its record")
     metric: ScriptMetric = key("what a seed is scored by; study.yaml keeps it")
     file: str | None = key("CSV or JSON file that the program writes; {seed} and {folder} stand for the seed's")
@@ -565,7 +566,7 @@ class BatchSize(Train):
 
 
 class Report(Schema):
-    results: str = key("folder of all studies")
+    results: str = key("folder of all studies", folder=True)
     study: str | int | list[str] | None = key("study to read, or several: study=[ONE,OTHER]")
     metric: str | None = key("recorded metric to report on, for example val/loss; null: the study's own")
     direction: Direction = key("of better in metric=; auto: by its name")
@@ -576,12 +577,12 @@ class Luck(Report):
 
 
 class Agree(Schema):
-    results: str = key("folder of all studies")
+    results: str = key("folder of all studies", folder=True)
     study: str | int | list[str] | None = key("study whose seeds are compared, or several: study=[ONE,OTHER]")
 
 
 class Status(Schema):
-    results: str = key("folder of all studies")
+    results: str = key("folder of all studies", folder=True)
     study: str | int | list[str] | None = key("study to show, or several; null: all")
 
 
@@ -598,7 +599,7 @@ class Published(Schema):
 
 
 class Compare(Schema):
-    results: str = key("folder of all studies")
+    results: str = key("folder of all studies", folder=True)
     baseline: str | int | list[str] | Published | None = key(
         "study, CSV file of scores, or published result in quotes: '{mean: 90.02, std: 0.23, n: 10000}'"
     )
@@ -632,7 +633,7 @@ class Decide(Train):
 
 
 class Power(Schema):
-    results: str = key("folder of all studies")
+    results: str = key("folder of all studies", folder=True)
     std: float | None = key("standard deviation between seeds, in the units of difference", above=0)
     study: str | int | None = key("study that has the standard deviation")
     metric: str | None = key("recorded metric of that study; null: the study's own")
@@ -653,7 +654,7 @@ class ImportedMetric(Schema):
 class Import(Schema):
     logs: list[str] = key("files, folders and patterns, typed without logs=: what has no = , or is there")
     format: Literal["auto", "lightning", "tensorboard", "wandb", "mlflow", "table"] = key("of the logs; auto: as found")
-    results: str = key("folder of all studies")
+    results: str = key("folder of all studies", folder=True)
     study: str | int | None = key("folder in results/ that the runs become; null: of an exported study, its own name")
     metric: ImportedMetric = key("what a run is scored by, at its last step; study.yaml keeps it")
     seed_from: str | None = key(
@@ -669,13 +670,13 @@ class Import(Schema):
 
 
 class Export(Schema):
-    results: str = key("folder of all studies")
+    results: str = key("folder of all studies", folder=True)
     study: str | int | list[str] | None = key("study to export, or several: study=[ONE,OTHER]")
     folder: str = key("folder of the files: STUDY.parquet for each study")
 
 
 class Reproduce(Schema):
-    results: str = key("folder of all studies")
+    results: str = key("folder of all studies", folder=True)
     study: str | int | None = key("study to reproduce")
     seed: int | None = key("recorded seed to train again", **SEED)
     n: int | None = key("how many recorded seeds, drawn at random each time", least=1)
@@ -686,7 +687,7 @@ class Reproduce(Schema):
 class Audit(Schema):
     """Traces of a program, and what follows from them."""
 
-    results: str = key("folder of all studies; audits lie in its folder audits/")
+    results: str = key("folder of all studies; audits lie in its folder audits/", folder=True)
     folder: str | None = key("traces and page; null: RESULTS/audits/ and the name of the program")
     steps: int = key("steps of the optimizer after which each run is ended", least=1)
     seeds: list[float] = key("two seeds: the first is run twice, the other once")

@@ -77,7 +77,7 @@ def compose_arm(results: str, key: str, text: str, shared: Sequence[str]) -> Tra
         own = quote_letters(shlex.split(text))
         if given := [o for o in own if override_key(o) in ("seed", "seeds", "results")]:
             raise InputError(f"{key}={text}: {given[0]} is not for one arm; all train the same seeds, in one folder")
-    elif (study_folder(results, text) / "study.yaml").exists():
+    elif (study_folder(results, text, key) / "study.yaml").exists():
         if identity:
             raise InputError(
                 f"{key}={text}: a study keeps its settings, and {identity[0]} is another; name overrides in quotes, "

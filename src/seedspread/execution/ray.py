@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seedspread.config.errors import InputError
+from seedspread.config.extras import explain_extra
 from seedspread.execution.local import request_huge_pages
 from seedspread.execution.task import Outcome, Task, work
 
@@ -29,7 +30,7 @@ class RayExecutor:
         try:
             import ray  # noqa: PLC0415 - an optional engine
         except ImportError as error:
-            raise InputError("executor=ray: Ray is not installed; pip install 'seedspread[ray]'") from error
+            raise InputError(f"executor=ray: Ray is not installed; {explain_extra('ray')}") from error
         check_address(address)
         request_huge_pages()
         package = str(Path(__file__).resolve().parents[2])  # nodes that share this folder need no installation

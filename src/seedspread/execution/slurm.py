@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seedspread.config.errors import InputError
+from seedspread.config.extras import explain_extra
 from seedspread.execution.job import read_outcomes, run_job
 from seedspread.execution.local import request_huge_pages
 from seedspread.execution.task import Outcome, Task
@@ -56,7 +57,7 @@ class SlurmExecutor:
         try:
             import submitit  # noqa: PLC0415 - an optional engine
         except ImportError as error:
-            raise InputError("executor=slurm: submitit is not installed; pip install 'seedspread[slurm]'") from error
+            raise InputError(f"executor=slurm: submitit is not installed; {explain_extra('slurm')}") from error
         if missing := [name for name in ("sbatch", "srun", "squeue") if shutil.which(name) is None]:
             raise InputError(f"executor=slurm: this machine has no {missing[0]}; start the sweep on a login node")
         request_huge_pages()

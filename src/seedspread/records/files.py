@@ -15,17 +15,17 @@ from seedspread.config.errors import InputError
 LONGEST_NAME = 120
 
 
-def check_writable(folder: Path) -> None:
-    """Raise InputError where no study can be written into `folder`, before anything is trained."""
+def check_writable(folder: Path, inside: str = "seeds", key: str = "results") -> None:
+    """Raise InputError where nothing can be written into `folder` / `inside`, before anything is trained."""
     try:
-        (folder / "seeds").mkdir(parents=True, exist_ok=True)
-        probe = unique_draft(folder / "seeds" / "probe")
+        (folder / inside).mkdir(parents=True, exist_ok=True)
+        probe = unique_draft(folder / inside / "probe")
         try:
             probe.write_bytes(bytes(4096))  # a full disk still creates empty files
         finally:
             probe.unlink(missing_ok=True)
     except OSError as error:
-        raise unwritable_error(folder, error) from error
+        raise unwritable_error(folder, error, key) from error
 
 
 def combined_folder(results: Path, name: str) -> Path:
@@ -118,9 +118,9 @@ def draft_folder(folder: Path) -> Iterator[Path]:
             path.replace(folder / path.name)
 
 
-def unwritable_error(folder: Path, error: OSError) -> InputError:
-    """What is wrong where `folder` cannot be written, and the fix that fits the cause."""
-    elsewhere = "name another folder with results=PATH"
+def unwritable_error(folder: Path, error: OSError, key: str = "results") -> InputError:
+    """What is wrong where `folder` cannot be written, and the fix that fits the cause; `key` names another folder."""
+    elsewhere = f"name another folder with {key}=PATH"
     fixes = {
         errno.ENOSPC: f"Free some space, or {elsewhere}; records already there are untouched",
         errno.EDQUOT: f"Free some of your quota, or {elsewhere}; records already there are untouched",

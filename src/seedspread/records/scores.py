@@ -5,6 +5,7 @@ import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -50,11 +51,12 @@ class Scores:
         )
 
     @classmethod
-    def of(cls, study: Study, metric: Metric | str | None = None) -> "Scores":
-        """Read the records of `study`, scored by its metric or by another that is recorded.
+    def of(cls, study: Study | Path | str, metric: Metric | str | None = None) -> "Scores":
+        """Read the records of `study`, or of the one in that folder, scored by its metric or by another recorded one.
 
         Raises NothingFinished where no seed is finished, InputError where the metric is not recorded.
         """
+        study = study if isinstance(study, Study) else Study.load(study)
         scan = study.scan()
         finished = [record for record in scan.records.values() if record.status == Status.FINISHED]
         if not finished:

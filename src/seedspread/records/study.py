@@ -32,15 +32,20 @@ from seedspread.records.metric import ACCURACY, Metric
 from seedspread.records.record import SCHEMA, Record, Status, find_fault
 
 STUDIES_IN_A_MESSAGE = 8
+LONGEST_NAME = 255  # bytes of a folder's name, the limit of most file systems
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is faster, where it is there
 _OF_DATA = re.compile(r"^(train|training|val|valid|validation|test)_")  # train_acc of val_acc, as others write it
 
 
-def study_folder(results: str, study: Any) -> Path:
-    """The folder of a study; InputError where its name is not that of one folder in `results`."""
+def study_folder(results: str, study: Any, key: str = "study") -> Path:
+    """The folder of a study; InputError where its name, the value of `key`, is not that of one folder in `results`."""
     name = "" if study is None else str(study)
     if not name or name.startswith(".") or Path(name).name != name or not name.isprintable():
-        raise InputError(f"study={study}: a study is the name of one folder in {results}, for example study=digits_2")
+        raise InputError(f"{key}={study}: a study is the name of one folder in {results}, for example {key}=digits_2")
+    if (length := len(os.fsencode(name))) > LONGEST_NAME:
+        raise InputError(
+            f"{key}={name[:30]}...: the name has {length} bytes; a study has a name of {LONGEST_NAME} at most"
+        )
     return Path(results) / name
 
 
@@ -127,7 +132,7 @@ class Study:
             metric = ACCURACY if schema == 1 else Metric.read(stored["metric"])
             study = cls(folder, stored["config"], metric, schema)
             intact = stored["digest"] == study.digest
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(f"no study in {folder}: {path} is not there") from error
         except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"{path} is damaged; restore a copy of it, or choose another study=NAME") from error
@@ -241,9 +246,11 @@ class Study:
             if known is None or (self.is_empty() and not known.equals(index)):
                 write_atomically(self.index_path, index.to_npz())
             elif not known.equals(index):
+                same = f"All seeds of a {self.kind} predict the same examples; correct it"
+                fix = "Check data.source" if self.kind == "config" else same
                 raise InputError(
                     f"{self.folder} holds results on other test examples than those read now.\n"
-                    f"Check data.source, or name a study of its own, for example study={self.name}_2"
+                    f"{fix}, or name a study of its own, for example study={self.name}_2"
                 )
         except OSError as error:
             raise unwritable_error(self.folder, error) from error

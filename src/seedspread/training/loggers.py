@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
 from seedspread.config.errors import InputError
+from seedspread.config.extras import explain_extra
 
 PACKAGES = {"WandbLogger": "wandb", "MLFlowLogger": "mlflow"}  # that Lightning does not require itself
 
@@ -23,7 +24,7 @@ def check_logger(logger: DictConfig | None) -> None:
     """Raise InputError where the package that a logger writes with is not installed."""
     package = needed_package(logger)
     if package and find_spec(package) is None:
-        raise InputError(f"logger={package}: {package} is not installed; pip install 'seedspread[loggers]'")
+        raise InputError(f"logger={package}: {package} is not installed; {explain_extra('loggers')}")
 
 
 def open_logger(config: DictConfig | None) -> Logger | bool:

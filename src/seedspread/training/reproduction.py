@@ -114,6 +114,10 @@ def recorded_config(study: Study, record: Record, more: Sequence[str] = ()) -> D
     not_taken = {*list_non_identity_keys(), "streams"}  # these come from the record and the study
     overrides = [word for word in words if override_key(word).split(".")[0] not in not_taken]
     cfg = OmegaConf.create(restore_config(compose("train", [*overrides, *quote_letters(more)]), study.config))
+    weights = OmegaConf.select(cfg, "backbone.checkpoint")
+    if weights is not None and not Path(weights).expanduser().is_file():
+        key = "backbone.checkpoint"
+        raise InputError(f"{key}={weights}: no such file here; say where it is with \"with=['{key}=PATH']\"")
     with open_dict(cfg):
         cfg.seed, cfg.study, cfg.logger, cfg.ckpt_path = record.seed, study.name, None, None
         cfg.metric = study.metric.stored()

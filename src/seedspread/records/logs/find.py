@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from glob import glob
 from pathlib import Path
 
@@ -38,14 +38,20 @@ def read_runs(logs: Sequence[str], format: str, wanted: Wanted, experiment: str 
         some = "; ".join(f"{name}: {by_format[name][0]}" for name in specific)
         raise InputError(f"logs of {len(specific)} formats ({some}); name one, format={specific[0]}")
     chosen = next((name for name in FORMATS if name in by_format), FORMATS[0])
-    files = by_format[chosen]
-    if chosen == "lightning":
-        return chosen, read_lightning(files)
-    if chosen == "tensorboard":
-        return chosen, read_tensorboard(files)
-    if chosen == "mlflow":
-        return chosen, read_mlflow(files, experiment)
-    return chosen, read_wandb(files, wanted.run) if chosen == "wandb" else read_tables(files, wanted)
+    runs = _READERS[chosen](by_format[chosen], wanted, experiment)
+    if not any(run.final for run in runs):
+        which = name_some([str(path) for path in by_format[chosen]], 3)
+        raise InputError(f"no metric in {which}: nothing was logged there, or the run still writes its first values")
+    return chosen, runs
+
+
+_READERS: Mapping[str, Callable[[Sequence[Path], Wanted, str | None], list[Run]]] = {
+    "lightning": lambda files, wanted, experiment: read_lightning(files),
+    "tensorboard": lambda files, wanted, experiment: read_tensorboard(files),
+    "mlflow": lambda files, wanted, experiment: read_mlflow(files, experiment),
+    "wandb": lambda files, wanted, experiment: read_wandb(files, wanted.run),
+    "table": lambda files, wanted, experiment: read_tables(files, wanted),
+}
 
 
 def _expand(logs: Sequence[str]) -> Iterable[Path]:
