@@ -115,7 +115,8 @@ def fifty_seeds(folder: Path) -> None:
 
 def extraction(folder: Path) -> None:
     """The whole pass over decoded pictures, against the backbone alone over batches that are cut already."""
-    for name, library, size, n in (("tf_efficientnet_lite0", "timm", 96, 128), ("resnet50", "torchvision", 224, 16)):
+    small, large = ("tf_efficientnet_lite0", "timm", 96, 1024, ROUNDS), ("resnet50", "torchvision", 224, 256, 3)
+    for name, library, size, n, rounds in (small, large):
         backbone = random_backbone(folder, name, library, size)
         images = np.random.default_rng(0).integers(0, 256, (n, 32, 32, 3), np.uint8)
         pictures = Pictures(images, np.zeros(n, np.int64))
@@ -130,10 +131,10 @@ def extraction(folder: Path) -> None:
                 extractor.extract(crops[start : start + 64])
 
         def whole(extractor: FeatureExtractor = extractor, pass_: Extraction = pass_, n: int = n) -> None:
-            for _ in extractor.extract_each(pass_._random_crops, range(n)):
+            for _ in extractor.extract_runs(pass_._random_crops, [range(n)], VIEWS):
                 pass
 
-        found = medians({"bare": bare, "whole": whole})
+        found = medians({"bare": bare, "whole": whole}, rounds)
         each = {kind: 1e3 * value / len(crops) for kind, value in found.items()}
         print(f"extraction, {name} at {size}: {each['whole']:.2f} ms/crop, backbone alone {each['bare']:.2f}, "
               f"{100 * (each['whole'] / each['bare'] - 1):+.1f} %")  # fmt: skip

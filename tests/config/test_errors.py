@@ -22,6 +22,10 @@ def test_an_input_error_is_found_under_what_hydra_wraps_around_it():
         ("seeds_per_job=50", "seeds_per_job: say executor=slurm executor.seeds_per_job="),
         ("executor.partition=gpu", "executor.partition: a setting of executor=slurm"),
         ("executor.gpus=1", "executor.gpus: a setting of executor=ray and executor=slurm"),
+        (
+            "data.workers=2",
+            "data.workers: there is no such key here; another choice of data=, or another command, has it",
+        ),
         ("module.lr=0.1", "module.lr: a setting of module._target_ is typed with a +, as in +module.lr="),
         ("executor.gpu=1", "Could not override 'executor.gpu': there is no such key; did you mean executor.gpus?"),
         (

@@ -18,7 +18,7 @@ from torchvision.transforms import functional as F
 from seedspread.commands.train import train
 from seedspread.config.errors import InputError
 from seedspread.config.streams import Stream
-from seedspread.data import features
+from seedspread.data import extractor, features
 from seedspread.data.crops import RandomResizedCrop
 from seedspread.data.extractor import FeatureExtractor
 from seedspread.data.features import Extraction
@@ -135,6 +135,47 @@ def test_a_stopped_extraction_resumes_after_its_last_shard(extraction, monkeypat
     assert sum(batches[before:]) == 1 + 12 * 3 + 7  # the rest of the pictures, and those to score
     assert contents(entry) == contents(only_entry(whole))
     assert found.fingerprint == whole.load_or_extract().fingerprint
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    """Extraction in two processes, of however few crops."""
+    monkeypatch.setattr(extractor, "count_cores", lambda: 2)
+    monkeypatch.setattr(extractor, "CROPS_WORTH_PROCESSES", 1)
+
+
+def test_processes_extract_the_same_bytes(extraction, request, tmp_path):
+    alone = replace(extraction, views=2)
+    alone.load_or_extract()
+    request.getfixturevalue("processes")
+    together = replace(alone, cache=tmp_path / "together")
+    together.load_or_extract()
+    assert contents(only_entry(together)) == contents(only_entry(alone))
+
+
+def test_processes_have_one_thread_each_and_name_broken_pictures(extraction, processes, monkeypatch, tmp_path):
+    root, begin = pictures_on_disk(tmp_path), FeatureExtractor.start
+
+    def noting(self, crops):
+        with (tmp_path / "batches").open("a") as file:
+            file.write(f"{os.getpid()} {torch.get_num_threads()}\n")
+        return begin(self, crops)
+
+    monkeypatch.setattr(FeatureExtractor, "start", noting)
+    picture = sorted((root / "train").glob("*/*"))[5]
+    picture.write_bytes(picture.read_bytes()[:300])
+    broken = replace(extraction, views=2, source=read_picture_files(str(root), tmp_path, 0))
+    with pytest.raises(
+        InputError, match=f"^[^\n]*{picture.name}: not a whole picture .*; .* or set data.skip_broken=true"
+    ):
+        broken.load_or_extract()
+    found = replace(broken, skip_broken=True).load_or_extract()
+    assert found.train_rows.tolist() == [0, 1, 2, 3, 4, 6, 7]
+    of_workers = [
+        line for line in (tmp_path / "batches").read_text().split("\n") if not line.startswith(f"{os.getpid()} ")
+    ]
+    assert len({line.split()[0] for line in of_workers if line}) >= 2
+    assert {line.split()[1] for line in of_workers if line} == {"1"}
 
 
 def test_a_damaged_cache_is_repaired_from_the_first_bad_shard(extraction):

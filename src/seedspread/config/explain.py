@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from seedspread.config.check import suggest_key
+from seedspread.config.check import known_keys, suggest_key
 from seedspread.config.errors import find_input_error
 from seedspread.config.overrides import show_typed
 from seedspread.config.schema import LocalExecutor, RayExecutor, SlurmExecutor, Target, Train
@@ -33,6 +33,9 @@ def _explain_unknown(name: str) -> str:
     if name in Train.keys and Train.keys[name].refused:
         return f"{name}: {Train.keys[name].refused}"
     group, _, setting = name.partition(".")
+    if not name.startswith("executor.") and name in known_keys():
+        where = f"another choice of {group}=, or another command," if setting else "another command"
+        return f"{name}: there is no such key here; {where} has it"
     if setting and group in Train.keys and Train.keys[group].groups == (Target,):  # nothing but objects of the user's
         return f"{name}: a setting of {group}._target_ is typed with a +, as in +{name}="
     owners = [

@@ -205,12 +205,12 @@ class Extraction:
         name = f"{self.backbone.name}: {part}, {n} pictures{f' x {views} views' if views > 1 else ''}"
         done = n - sum(min(step, n - start) for start in todo)
         with path.open("r+b") as file, _report_progress(name, n, done) as advance:
-            for start in todo:
-                stop = min(n, start + step)
-                broken = []
-                shard = np.zeros((stop - start, views, dimension), np.float16)
-                rows_of_each = extractor.extract_each(self._skip_broken(crop), range(start, stop))
-                for i, features in enumerate(rows_of_each, start):
+            runs = [range(start, min(n, start + step)) for start in todo]
+            rows_of_each = extractor.extract_runs(self._skip_broken(crop), runs, views)
+            for run in runs:
+                start, stop, broken = run.start, run.stop, []
+                shard = np.zeros((len(run), views, dimension), np.float16)
+                for i, features in zip(run, rows_of_each, strict=False):
                     if not len(features):
                         broken.append(i)
                     elif not np.isfinite(features).all():

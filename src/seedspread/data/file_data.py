@@ -4,7 +4,6 @@ Each crop is drawn from the augment stream by epoch and picture. So 0, 1, 2 or 5
 epoch, give the same bytes; torch's default, a base seed plus the worker's number, depends on the number of workers.
 """
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from seedspread.config.streams import Streams
 from seedspread.data.crops import RandomResizedCrop, center_crop
 from seedspread.data.decoding import BrokenPicture
 from seedspread.data.loader import EpochOrder, EpochPosition, Normaliser, find_rank
+from seedspread.data.loader_processes import START_METHOD, end_with_parent
 from seedspread.data.picture_files import PictureFiles, PictureSource
 from seedspread.data.pictures import check_sizes
 from seedspread.data.reader import Reader
@@ -93,8 +93,8 @@ class FileLoader(EpochPosition, DataLoader[tuple[Tensor, Tensor]]):
             pictures,
             batch_sampler=keys,
             num_workers=workers,
-            # In a sweep's worker the default is loky's start method, which works for loky's own processes only.
-            multiprocessing_context=multiprocessing.get_all_start_methods()[0] if workers else None,
+            multiprocessing_context=START_METHOD if workers else None,
+            worker_init_fn=end_with_parent,
             persistent_workers=workers > 0,
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # a DataLoader draws a base seed: not from the run's global generator
