@@ -148,8 +148,9 @@ def test_processes_extract_the_same_bytes(extraction, request, tmp_path):
     alone = replace(extraction, views=2)
     alone.load_or_extract()
     request.getfixturevalue("processes")
-    together = replace(alone, cache=tmp_path / "together")
+    together, state = replace(alone, cache=tmp_path / "together"), torch.get_rng_state()
     together.load_or_extract()
+    assert torch.equal(torch.get_rng_state(), state)
     assert contents(only_entry(together)) == contents(only_entry(alone))
 
 

@@ -112,6 +112,7 @@ class FeatureExtractor:
                 multiprocessing_context="fork",
                 worker_init_fn=end_with_parent,
                 prefetch_factor=PREFETCH,
+                generator=torch.Generator(),  # a DataLoader draws a base seed: not from the run's global generator
             )
             for number, found in enumerate(loader):
                 if isinstance(found, InputError):
