@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import timm
 import torch
@@ -192,7 +193,9 @@ def test_a_damaged_cache_is_repaired_from_the_first_bad_shard(extraction):
     assert extraction.load_or_extract().fingerprint == first.fingerprint and contents(entry) == good
 
 
-def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path, checkpoint, config, start):
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path, checkpoint, config, start, processes, monkeypatch):
+    monkeypatch.setenv("PROCESSES", processes)
     source = tmp_path / "in"
     for part, n in (("train", 12), ("test", 4)):
         for i in range(n):
@@ -213,8 +216,11 @@ def test_a_killed_extraction_resumes_to_the_same_bytes(tmp_path, checkpoint, con
     while not progress and killed.poll() is None and time.monotonic() - waited < 60:
         progress = list((tmp_path / "killed").glob("features-*/progress.json"))
         time.sleep(0.01)
+    workers = psutil.Process(killed.pid).children(recursive=True)
+    assert len(workers) >= int(processes)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
+    assert not psutil.wait_procs(workers, timeout=30)[1]
     entry = progress[0].parent
     assert not (entry / "manifest.json").exists()
     assert 1 <= len(json.loads(progress[0].read_text())["train"]["shards"]) < 6
