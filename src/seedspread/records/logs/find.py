@@ -15,7 +15,16 @@ from seedspread.records.logs.table import Wanted, read_tables
 from seedspread.records.logs.tensorboard import MARK, read_tensorboard
 from seedspread.records.logs.wandb import is_wandb, read_wandb
 
-FORMATS = ("lightning", "tensorboard", "wandb", "mlflow", "table")
+Reader = Callable[[Sequence[Path], Wanted, str | None], list[Run]]  # of files, and MLflow's experiment
+
+# Where files are of several formats, the first.
+READERS: Mapping[str, Reader] = {
+    "lightning": lambda files, wanted, experiment: read_lightning(files),
+    "tensorboard": lambda files, wanted, experiment: read_tensorboard(files),
+    "wandb": lambda files, wanted, experiment: read_wandb(files, wanted.run),
+    "mlflow": lambda files, wanted, experiment: read_mlflow(files, experiment),
+    "table": lambda files, wanted, experiment: read_tables(files, wanted),
+}
 TABLES = (".csv", ".csv.gz", ".tsv", ".parquet")
 STORES = (".db", ".sqlite", ".sqlite3")
 LOGS = (
@@ -37,21 +46,12 @@ def read_runs(logs: Sequence[str], format: str, wanted: Wanted, experiment: str 
     if format == "auto" and len(specific := [name for name in by_format if name != "table"]) > 1:
         some = "; ".join(f"{name}: {by_format[name][0]}" for name in specific)
         raise InputError(f"logs of {len(specific)} formats ({some}); name one, format={specific[0]}")
-    chosen = next((name for name in FORMATS if name in by_format), FORMATS[0])
-    runs = _READERS[chosen](by_format[chosen], wanted, experiment)
+    chosen = next(name for name in READERS if name in by_format)
+    runs = READERS[chosen](by_format[chosen], wanted, experiment)
     if not any(run.final for run in runs):
         which = name_some([str(path) for path in by_format[chosen]], 3)
         raise InputError(f"no metric in {which}: nothing was logged there, or the run still writes its first values")
     return chosen, runs
-
-
-_READERS: Mapping[str, Callable[[Sequence[Path], Wanted, str | None], list[Run]]] = {
-    "lightning": lambda files, wanted, experiment: read_lightning(files),
-    "tensorboard": lambda files, wanted, experiment: read_tensorboard(files),
-    "mlflow": lambda files, wanted, experiment: read_mlflow(files, experiment),
-    "wandb": lambda files, wanted, experiment: read_wandb(files, wanted.run),
-    "table": lambda files, wanted, experiment: read_tables(files, wanted),
-}
 
 
 def _expand(logs: Sequence[str]) -> Iterable[Path]:
