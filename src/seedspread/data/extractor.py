@@ -6,7 +6,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import torch
@@ -108,7 +107,6 @@ class FeatureExtractor:
                 batches,
                 batch_size=None,
                 num_workers=cores,
-                collate_fn=_keep,
                 multiprocessing_context="fork",
                 worker_init_fn=end_with_parent,
                 prefetch_factor=PREFETCH,
@@ -168,10 +166,6 @@ class _Batches(Dataset[list[int] | InputError]):
         """The features of each picture of a batch, copied: its place is for another batch."""
         ends = np.cumsum(views)
         return np.split(self._features[number % len(self._features), : ends[-1]].copy(), ends[:-1])
-
-
-def _keep(batch: Any) -> Any:
-    return batch
 
 
 def _prefetch(job: CropFunction, indices: Iterable[int], window: int) -> Iterator[np.ndarray]:
