@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
-from seedspread.commands.console import plain_errors, wanted_metric
+from seedspread.commands.console import as_list, plain_errors, wanted_metric
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
@@ -33,23 +33,21 @@ from seedspread.report.verdict_words import verdict_sentence
 
 def named_arms(cfg: DictConfig, keys: Sequence[str]) -> list[Arm]:
     """The arms that `cfg` names under `keys`, in their order; InputError where one is missing, or named twice."""
-    lists = {key: list(cfg[key]) if isinstance(cfg[key], ListConfig) else [cfg[key]] for key in keys}
+    lists = {key: as_list(cfg[key]) for key in keys}
     for key, values in lists.items():
         if not values or any(value in (None, "") for value in values):
             there = describe_studies(cfg.results)
             raise InputError(f"{key}=?: name a study ({cfg.results} has {there}), or a file of scores ending in .csv")
     if len(lists.get("baseline", [])) > 1:
         raise InputError(f"baseline={cfg.baseline}: one baseline; candidates may be several, 'candidate=[ONE,OTHER]'")
-    every = [str(value) for values in lists.values() for value in values]
-    key_of_each = [key for key, values in lists.items() for _ in values]
-    places = [
-        (Path(name) if is_score_file(name) else study_folder(cfg.results, name, key)).resolve()
-        for key, name in zip(key_of_each, every, strict=True)
-    ]
-    for i, place in enumerate(places):
-        if place in places[:i]:
-            raise InputError(f"candidate={every[i]}: it is named twice, here and as {every[places.index(place)]}")
-    found = [_named_arm(cfg, key, str(name)) for key, values in lists.items() for name in values]
+    named = [(key, str(value)) for key, values in lists.items() for value in values]
+    places: dict[Path, str] = {}
+    for key, name in named:
+        place = (Path(name) if is_score_file(name) else study_folder(cfg.results, name, key)).resolve()
+        if place in places:
+            raise InputError(f"candidate={name}: it is named twice, here and as {places[place]}")
+        places[place] = name
+    found = [_named_arm(cfg, key, name) for key, name in named]
     if cfg.direction != "auto" and not any(arm.study for arm in found):
         found = [replace(arm, metric=replace(SCORE, direction=cfg.direction)) for arm in found]
     names = [arm.name for arm in found]
@@ -77,7 +75,7 @@ def decide_command(cfg: DictConfig, candidate: int = 0) -> str:
     """
     if cfg.metric is not None:
         return ""
-    candidates = list(cfg.candidate) if isinstance(cfg.candidate, ListConfig) else [cfg.candidate]
+    candidates = as_list(cfg.candidate)
     words = [f"baseline={cfg.baseline}", f"candidate={candidates[candidate]}"]
     keys = ("column", "seed_column", "direction", "worth", "results")
     typed = {override_key(word) for word in typed_overrides(cfg)}

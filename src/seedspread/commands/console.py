@@ -44,11 +44,14 @@ def _lost_its_reader(pipe: int) -> bool:
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
+def as_list(value: Any) -> list[Any]:
+    """The values of a key that takes one or a list of several."""
+    return list(value) if isinstance(value, ListConfig) else [value]
+
+
 def study_names(cfg: DictConfig) -> list[str]:
     """The names in `cfg.study`: one, a list of several, or none."""
-    if isinstance(cfg.study, ListConfig):
-        return [str(name) for name in cfg.study]
-    return [] if cfg.study is None else [str(cfg.study)]
+    return [] if cfg.study is None else [str(name) for name in as_list(cfg.study)]
 
 
 def load_studies(cfg: DictConfig) -> list[Study]:

@@ -15,7 +15,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig
 
-from seedspread.commands.console import plain_errors
+from seedspread.commands.console import as_list, plain_errors
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
 from seedspread.config.errors import InputError
@@ -47,7 +47,7 @@ Texts = tuple[list[str], list[list[str]]]  # the arms as typed: the baseline's t
 def read_arms(cfg: DictConfig) -> Texts:
     """The arms that `cfg` names; InputError where one is missing, or tasks have no partner."""
     named = {"baseline": cfg.baseline, "candidate": cfg.candidate}
-    lists = {key: list(value) if isinstance(value, ListConfig) else [value] for key, value in named.items()}
+    lists = {key: as_list(value) for key, value in named.items()}
     for key, values in lists.items():
         if not values or any(value in (None, "") for value in values):
             raise InputError(

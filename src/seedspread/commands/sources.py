@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 import hydra
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
-from seedspread.commands.console import plain_errors
+from seedspread.commands.console import as_list, plain_errors
 from seedspread.commands.sweep import StudySweep, train_studies
 from seedspread.config.check import check_config
 from seedspread.config.compose import CONF
@@ -64,7 +64,7 @@ def plan_butterflies(
 
 def _read_epochs(cfg: DictConfig) -> list[int]:
     """The epochs of `butterfly`, ascending; none without it."""
-    given = [] if cfg.butterfly is None else cfg.butterfly if isinstance(cfg.butterfly, ListConfig) else [cfg.butterfly]
+    given = [] if cfg.butterfly is None else as_list(cfg.butterfly)
     if any(not isinstance(epoch, int) for epoch in given) or (cfg.butterfly is not None and not given):
         raise InputError(f"butterfly={cfg.butterfly}: name whole epochs, for example butterfly=[0,5]")
     return sorted(set(given))
