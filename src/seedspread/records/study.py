@@ -32,7 +32,7 @@ from seedspread.records.metric import ACCURACY, Metric
 from seedspread.records.record import SCHEMA, Record, Status, find_fault
 
 STUDIES_IN_A_MESSAGE = 8
-LONGEST_NAME = 255  # bytes of a folder's name, the limit of most file systems
+MOST_NAME_BYTES = 255  # of a folder: the limit of most file systems
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is faster, where it is there
 _OF_DATA = re.compile(r"^(train|training|val|valid|validation|test)_")  # train_acc of val_acc, as others write it
 
@@ -42,9 +42,9 @@ def study_folder(results: str, study: Any, key: str = "study") -> Path:
     name = "" if study is None else str(study)
     if not name or name.startswith(".") or Path(name).name != name or not name.isprintable():
         raise InputError(f"{key}={study}: a study is the name of one folder in {results}, for example {key}=digits_2")
-    if (length := len(os.fsencode(name))) > LONGEST_NAME:
+    if (length := len(os.fsencode(name))) > MOST_NAME_BYTES:
         raise InputError(
-            f"{key}={name[:30]}...: the name has {length} bytes; a study has a name of {LONGEST_NAME} at most"
+            f"{key}={name[:30]}...: the name has {length} bytes; a study has a name of {MOST_NAME_BYTES} at most"
         )
     return Path(results) / name
 

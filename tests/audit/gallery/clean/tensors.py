@@ -4,17 +4,17 @@ import sys
 
 import torch
 
-g = torch.Generator().manual_seed(int(sys.argv[1]))
-x = torch.randn(80, 8, generator=torch.Generator().manual_seed(3))
-y = (x[:, 0] > 0).long()
-weights = [torch.randn((8, 16), generator=g), torch.zeros(16), torch.randn((16, 2), generator=g)]
-for one in weights:
-    one.requires_grad = True
-for step in range(20):
-    chosen = torch.randint(0, 80, (16,), generator=g)
-    out = torch.tanh(x[chosen] @ weights[0] + weights[1]) @ weights[2]
-    for one in weights:
-        one.grad = None
-    torch.nn.functional.cross_entropy(out, y[chosen]).backward()
-    for one in weights:
-        one.data -= 0.1 * one.grad
+draw = torch.Generator().manual_seed(int(sys.argv[1]))
+inputs = torch.randn(80, 8, generator=torch.Generator().manual_seed(3))
+targets = inputs[:, 0] * inputs[:, 1]
+hidden = torch.randn((8, 16), generator=draw).requires_grad_()
+shift = torch.zeros(16, requires_grad=True)
+output = torch.randn(16, generator=draw).requires_grad_()
+for _ in range(20):
+    rows = torch.randint(0, 80, (16,), generator=draw)
+    error = torch.relu(inputs[rows] @ hidden + shift) @ output - targets[rows]
+    error.square().mean().backward()
+    with torch.no_grad():
+        for weight in (hidden, shift, output):
+            weight -= 0.01 * weight.grad
+            weight.grad.zero_()
