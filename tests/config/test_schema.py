@@ -124,6 +124,7 @@ GOOD = {
         ({"size": "big"}, "size=big: a whole number of at least 1, or null"),
         ({"means": ["a"]}, "means=.*: a list of numbers"),
         ({"file": "/nowhere"}, "file=/nowhere: no such file"),
+        ({"file": "a" * 300}, "file=a{300}: File name too long"),
         ({"count": "???"}, "count is not set: a count"),
         ({"inner": {"_target_": "builtins.dict", "rate": 0}}, "inner.rate=0: a number"),
         (

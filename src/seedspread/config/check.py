@@ -78,9 +78,18 @@ def _check_value(where: str, value: Any, key: Key, typed: _Typed) -> None:
             raise InputError(f"{where}._target_={value.get('_target_')}: choose {takes}")
     elif not key.accepts(value):
         raise InputError(f"{where}={_show(value)}: {key.complaint(where)}")
-    elif key.file and value is not None and not Path(value).expanduser().is_file():
+    elif (key.file or key.folder) and value is not None:
+        _check_path(where, value, key)
+
+
+def _check_path(where: str, value: str, key: Key) -> None:
+    try:
+        is_file = Path(value).expanduser().is_file() if key.file else Path(value).is_file()
+    except OSError as error:  # a name too long, a folder that may not be searched
+        raise InputError(f"{where}={value}: {error.strerror}") from error
+    if key.file and not is_file:
         raise InputError(f"{where}={value}: no such file")
-    elif key.folder and Path(value).is_file():
+    if key.folder and is_file:
         raise InputError(f"{where}={value}: it is a file, not a folder; name a folder, {where}=PATH")
 
 
