@@ -46,6 +46,25 @@ def test_an_interrupt_within_a_del_comes_a_moment_later_and_without_a_traceback(
     assert not INTERRUPTED.is_set()
 
 
+def test_what_an_interrupt_breaks_is_told_as_the_interrupt():
+    """OmegaConf restores in `finally` what it had not saved yet when the interrupt came."""
+
+    def restore(sign):
+        try:
+            if sign:
+                signal.raise_signal(sign)
+            saved = float("one")
+        finally:
+            print(saved)
+
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        with pytest.raises(KeyboardInterrupt) as told, handle_interrupts():
+            restore(sign)
+        assert isinstance(told.value.__cause__, UnboundLocalError) and not INTERRUPTED.is_set()
+    with pytest.raises(UnboundLocalError), handle_interrupts():
+        restore(None)
+
+
 def test_a_closed_terminal_interrupts_nothing_and_nohup_stays():
     for before in (signal.SIG_DFL, signal.SIG_IGN):
         handler = signal.signal(signal.SIGHUP, before)

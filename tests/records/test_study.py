@@ -128,6 +128,26 @@ def test_records_without_their_study_yaml_are_not_taken_over(study):
     assert study.record(0) == make_record(study, 0)
 
 
+@pytest.mark.parametrize("owner, look", [(Path, "exists"), (Study, "is_empty")])
+def test_workers_that_open_a_new_study_at_once_take_it_as_it_is(tmp_path, monkeypatch, owner, look):
+    """One is stopped in the middle, for as long as another takes to make the study and to record a seed."""
+    folder, look_there = tmp_path / "new", getattr(owner, look)
+
+    def look_slowly(self):
+        found = look_there(self)
+        monkeypatch.undo()
+        other = Study.open(folder, CONFIG)
+        other.check_data("a" * 64)
+        other.write(make_record(other, 0))
+        return found
+
+    monkeypatch.setattr(owner, look, look_slowly)
+    study = Study.open(folder, CONFIG)
+    assert study.record(0)
+    with pytest.raises(InputError, match="other data"):
+        study.check_data("b" * 64)
+
+
 @pytest.mark.parametrize("name", ["..", ".", "", None, "a/b", ".hidden"])
 def test_a_study_stays_within_its_results(name):
     with pytest.raises(InputError, match="a study is the name of one folder in results"):
@@ -247,7 +267,6 @@ def test_what_is_said_of_several_studies_has_a_folder_of_its_own(study):
     long, longer = (combined_folder(results, "a_long_name+" * count) for count in (30, 31))
     assert long.parent == longer.parent == results and long != longer
     assert long == combined_folder(results, "a_long_name+" * 30) and len(long.name) < 150
-    study._write_config()
     with pytest.raises(InputError, match="digits is a study itself"):
         combined_folder(results, "digits")
 

@@ -16,8 +16,9 @@ def handle_interrupts() -> Iterator[None]:
     """Treat SIGTERM, which Slurm sends before it preempts a node, as Ctrl-C, and set INTERRUPTED on either.
 
     Python drops an exception raised within a `__del__`, so there the signal is sent again a moment later. The scheduler
-    also checks INTERRUPTED, in case the exception is lost elsewhere. SIGHUP, which comes when a terminal closes, only
-    ends the output there.
+    also checks INTERRUPTED, in case the exception is lost elsewhere. An error after it is what the interrupt broke, as
+    in OmegaConf's `finally` blocks, which fail where what they restore was not saved yet: it is raised as the
+    interrupt. SIGHUP, which comes when a terminal closes, only ends the output there.
     """
     INTERRUPTED.clear()
     if threading.current_thread() is not threading.main_thread():
@@ -38,6 +39,10 @@ def handle_interrupts() -> Iterator[None]:
         before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: None)
     try:
         yield
+    except Exception as error:
+        if INTERRUPTED.is_set():
+            raise KeyboardInterrupt from error
+        raise
     finally:
         for sign, handler in before.items():
             signal.signal(sign, handler)

@@ -151,17 +151,21 @@ class Study:
         study, path = cls(folder, config, metric), folder / "study.yaml"
         try:
             (folder / "seeds").mkdir(parents=True, exist_ok=True)
+            was_empty = study.is_empty()  # before study.yaml is looked for: others write that first, then records
             known = cls.load(folder) if path.exists() else None
-            if known is None and not study.is_empty():
+            if known is None and not was_empty:
                 raise InputError(
                     f"{folder} holds records but no study.yaml, which says what they are of; restore it, or choose "
                     f"another study=NAME"
                 )
-            unused = study.is_empty() and not in_use
-            if known is None or (
-                unused and (known.schema, known.digest, known.metric) != (SCHEMA, study.digest, metric)
+            if known is None:
+                publish(path, study._describe())  # unless another worker has done so meanwhile
+            elif (
+                not in_use
+                and study.is_empty()
+                and (known.schema, known.digest, known.metric) != (SCHEMA, study.digest, metric)
             ):
-                study._write_config()
+                write_atomically(path, study._describe())
             theirs = cls.load(folder)
             theirs.check_trainable()
             (folder / "examples").mkdir(exist_ok=True)
@@ -194,7 +198,8 @@ class Study:
                 f"Train a new study, for example study={self.name}_2, and compare the two"
             )
 
-    def _write_config(self, **more: str) -> None:
+    def _describe(self, **more: str) -> bytes:
+        """What study.yaml holds."""
         stored = {
             "schema": SCHEMA,
             "digest": self.digest,
@@ -202,7 +207,7 @@ class Study:
             **more,
             "config": self.config,
         }
-        write_atomically(self.folder / "study.yaml", yaml.safe_dump(stored, sort_keys=False).encode())
+        return yaml.safe_dump(stored, sort_keys=False).encode()
 
     def is_empty(self) -> bool:
         """Whether seeds/ holds nothing but drafts."""
@@ -224,7 +229,7 @@ class Study:
         if known is None or (known != sha256 and self.is_empty()):
             others = {k: stored[k] for k in ("data_sha256", "pretrained_sha256") if k in stored}
             try:
-                self._write_config(**{**others, name: sha256})
+                write_atomically(self.folder / "study.yaml", self._describe(**{**others, name: sha256}))
             except OSError as error:
                 raise unwritable_error(self.folder, error) from error
         elif known != sha256:
