@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 import time
+import weakref
 
 import pytest
 
@@ -31,19 +33,39 @@ def test_an_interrupt_that_python_drops_ends_the_plan_before_the_next_task():
     assert ran == [0]
 
 
-def test_an_interrupt_within_a_del_comes_a_moment_later_and_without_a_traceback(capsys):
-    class Thing:
-        def __del__(self):
+class Interrupts:
+    """Interrupts where it is deleted: in its `__del__`, or in the callback of a weak reference to it."""
+
+    def __init__(self, weakly):
+        self.reference = weakref.ref(self, lambda _: signal.raise_signal(signal.SIGTERM)) if weakly else None
+
+    def __del__(self):
+        if self.reference is None:
             signal.raise_signal(signal.SIGINT)
 
+
+@pytest.mark.parametrize("weakly", [False, True])
+def test_an_interrupt_that_python_drops_comes_again_a_moment_later_and_without_a_traceback(capsys, weakly):
     with handle_interrupts():
-        thing = Thing()
+        thing = Interrupts(weakly)
+        references = [thing.reference]
         del thing  # raised in there, Python would print a traceback and go on
-        assert INTERRUPTED.is_set()
+        assert INTERRUPTED.is_set() and references
         with pytest.raises(KeyboardInterrupt):
             time.sleep(5)
     assert "Exception ignored" not in capsys.readouterr().err
     assert not INTERRUPTED.is_set()
+
+
+def test_other_errors_that_python_drops_are_told_as_ever(monkeypatch):
+    dropped = []
+    monkeypatch.setattr(sys, "unraisablehook", dropped.append)
+    with handle_interrupts():
+        thing = Interrupts(weakly=False)
+        thing.reference = weakref.ref(thing, lambda _: 1 / 0)
+        references = [thing.reference]
+        del thing
+    assert [one.exc_type for one in dropped] == [ZeroDivisionError] and references
 
 
 def test_what_an_interrupt_breaks_is_told_as_the_interrupt():

@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 INTERRUPTED = threading.Event()  # this process received Ctrl-C or SIGTERM
 
@@ -15,28 +14,34 @@ INTERRUPTED = threading.Event()  # this process received Ctrl-C or SIGTERM
 def handle_interrupts() -> Iterator[None]:
     """Treat SIGTERM, which Slurm sends before it preempts a node, as Ctrl-C, and set INTERRUPTED on either.
 
-    Python drops an exception raised within a `__del__`, so there the signal is sent again a moment later. The scheduler
-    also checks INTERRUPTED, in case the exception is lost elsewhere. An error after it is what the interrupt broke, as
-    in OmegaConf's `finally` blocks, which fail where what they restore was not saved yet: it is raised as the
-    interrupt. SIGHUP, which comes when a terminal closes, only ends the output there.
+    Python drops an exception raised within a `__del__` or the callback of a weak reference: then the signal is sent
+    again a moment later. The scheduler also checks INTERRUPTED, in case the exception is lost elsewhere. An error after
+    it is what the interrupt broke, as in OmegaConf's `finally` blocks, which fail where what they restore was not saved
+    yet: it is raised as the interrupt. SIGHUP, which comes when a terminal closes, only ends the output there.
     """
     INTERRUPTED.clear()
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def interrupt(sign: int, frame: FrameType | None) -> None:
+    def interrupt(*_: object) -> None:
         INTERRUPTED.set()
-        while frame:
-            if frame.f_code.co_name == "__del__":
-                threading.Timer(0.05, os.kill, (os.getpid(), sign)).start()
-                return
-            frame = frame.f_back
         raise KeyboardInterrupt
+
+    def interrupt_again() -> None:
+        if INTERRUPTED.is_set():  # else the block has ended meanwhile
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def catch_dropped(dropped: "sys.UnraisableHookArgs") -> None:
+        if dropped.exc_type is KeyboardInterrupt:
+            threading.Timer(0.05, interrupt_again).start()
+        else:
+            hook(dropped)
 
     before = {sign: signal.signal(sign, interrupt) for sign in (signal.SIGTERM, signal.SIGINT)}
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup's
         before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: None)
+    hook, sys.unraisablehook = sys.unraisablehook, catch_dropped
     try:
         yield
     except Exception as error:
@@ -44,6 +49,7 @@ def handle_interrupts() -> Iterator[None]:
             raise KeyboardInterrupt from error
         raise
     finally:
+        sys.unraisablehook = hook
         for sign, handler in before.items():
             signal.signal(sign, handler)
         INTERRUPTED.clear()  # what this process trains later was not interrupted
