@@ -207,6 +207,17 @@ assert "torch" not in sys.modules
         assert line.startswith(says)
 
 
+def test_what_ctrl_c_breaks_in_a_library_is_told_as_ctrl_c(invoked):
+    def compose():
+        try:
+            raise KeyboardInterrupt
+        finally:
+            [].pop()  # as OmegaConf, which restores what it has not saved yet
+
+    said = "\ninterrupted: finished seeds are recorded; the same command resumes\n"
+    assert invoked(compose) == (130, "", said)
+
+
 def test_a_reader_that_has_enough_is_no_error():
     """As `seedspread report --help | head -1` closes the pipe."""
     process = subprocess.Popen(

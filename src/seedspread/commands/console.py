@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from seedspread.config.errors import InputError
+from seedspread.config.errors import InputError, was_interrupted
 from seedspread.config.explain import explain_error
 from seedspread.records.metric import Metric
 from seedspread.records.study import Study, describe_studies, study_folder
@@ -25,10 +25,10 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("\ninterrupted: finished seeds are recorded; the same command resumes", file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if was_interrupted(error):
+            print("\ninterrupted: finished seeds are recorded; the same command resumes", file=sys.stderr)
+            sys.exit(130)
         if isinstance(error, BrokenPipeError) and _lost_its_reader(sys.stdout.fileno()):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush when Python ends
             sys.exit(128 + signal.SIGPIPE)

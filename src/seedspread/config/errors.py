@@ -16,3 +16,10 @@ def find_input_error(error: BaseException | None) -> InputError | None:
     while error is not None and not isinstance(error, InputError):
         error = error.__cause__
     return error
+
+
+def was_interrupted(error: BaseException | None) -> bool:
+    """Whether `error` is an interrupt, or came up while one was handled: OmegaConf's `finally` blocks fail then."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None

@@ -16,8 +16,8 @@ def handle_interrupts() -> Iterator[None]:
 
     Python drops an exception raised within a `__del__` or the callback of a weak reference: then the signal is sent
     again a moment later. The scheduler also checks INTERRUPTED, in case the exception is lost elsewhere. An error after
-    it is what the interrupt broke, as in OmegaConf's `finally` blocks, which fail where what they restore was not saved
-    yet: it is raised as the interrupt. SIGHUP, which comes when a terminal closes, only ends the output there.
+    it is what the interrupt broke (`was_interrupted`) and raised as the interrupt. SIGHUP, which comes when a terminal
+    closes, only ends the output there.
     """
     INTERRUPTED.clear()
     if threading.current_thread() is not threading.main_thread():
