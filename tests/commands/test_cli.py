@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from seedspread.commands import cli
 from seedspread.commands.cli import main
 from seedspread.records.study import Study
 from tests.conftest import ROOT
@@ -216,6 +217,15 @@ def test_what_ctrl_c_breaks_in_a_library_is_told_as_ctrl_c(invoked):
 
     said = "\ninterrupted: finished seeds are recorded; the same command resumes\n"
     assert invoked(compose) == (130, "", said)
+
+
+def test_ctrl_c_while_a_command_is_imported_prints_no_traceback(invoked, monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "import_module", interrupted)
+    code, _, err = invoked(main, "report")
+    assert code == 130 and err.startswith("\ninterrupted")
 
 
 def test_a_reader_that_has_enough_is_no_error():

@@ -13,6 +13,7 @@ import pytest
 from seedspread.config.errors import InputError
 from seedspread.execution.local import LocalExecutor
 from seedspread.execution.scheduler import call, run_plan
+from seedspread.execution.signals import handle_interrupts
 from seedspread.execution.task import Task
 from tests.conftest import ROOT
 
@@ -172,6 +173,23 @@ def test_a_worker_ends_with_its_executor_where_ctrl_c_comes_as_its_outcome_is_re
     with pytest.raises(KeyboardInterrupt) as interrupt, LocalExecutor(1) as executor:
         call(executor, tasks("interrupt_the_reader", [None]))
     assert not psutil.pid_exists(int(str(interrupt.value)))
+
+
+def test_ctrl_c_is_heard_while_a_worker_starts(monkeypatch):
+    """The first waits until torch is imported: seconds."""
+
+    class Slow:
+        pid = None
+
+        def __init__(self, **_):
+            pass
+
+        def start(self):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), handle_interrupts(), LocalExecutor(1) as executor:
+        monkeypatch.setattr(executor._context, "Process", Slow)
+        call(executor, tasks("square", [1]))
 
 
 def test_an_idle_worker_that_was_killed_is_replaced(executor):

@@ -138,8 +138,8 @@ def main() -> None:
             arguments = [name, *gather_paths(typed, "logs", [*Import.keys, "hydra"])]
         _check_keys(name, arguments[1:])
         arguments = quote_letters(arguments)
-    # argparse takes no override after -m where one stands before it.
-    sys.argv = [f"seedspread {name}", *sorted(arguments[1:], key=lambda word: word not in ("-m", "--multirun"))]
-    module = f"{name}_" if keyword.iskeyword(name) else name
-    command = import_module(f"seedspread.commands.{module}").main
+        # argparse takes no override after -m where one stands before it.
+        sys.argv = [f"seedspread {name}", *sorted(arguments[1:], key=lambda word: word not in ("-m", "--multirun"))]
+        module = f"{name}_" if keyword.iskeyword(name) else name
+        command = import_module(f"seedspread.commands.{module}").main  # seconds, where it imports torch
     run_command(partial(command, program) if name in PROGRAMS else command)

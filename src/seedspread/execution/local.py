@@ -48,8 +48,7 @@ class LocalExecutor:
         request_huge_pages()
         if self._forks:
             self._context.set_forkserver_preload(list(preload))
-            with ignore_terminal_signals():
-                multiprocessing.forkserver.ensure_running()  # type: ignore[attr-defined]  # imports from now on
+            self._start_server()
 
     def __enter__(self) -> "LocalExecutor":
         return self
@@ -106,10 +105,20 @@ class LocalExecutor:
         process = self._context.Process(target=_serve, args=(theirs, str(Path.cwd()), environment))
         worker = _Worker(process, ours, place)
         self._workers.append(worker)
-        with ignore_terminal_signals(), _no_main_module():
-            process.start()
+        with _no_main_module():
+            if self._forks:
+                self._start_server()
+                process.start()  # waits until the server has imported all: Ctrl-C is to be heard
+            else:
+                with ignore_terminal_signals():
+                    process.start()
         theirs.close()  # so that the pipe ends when the worker dies
         return worker
+
+    def _start_server(self) -> None:
+        """Start the process that workers are forked from, where it does not run; it imports from then on."""
+        with ignore_terminal_signals():
+            multiprocessing.forkserver.ensure_running()  # type: ignore[attr-defined]
 
     def _forget(self, worker: _Worker) -> None:
         self._workers.remove(worker)
