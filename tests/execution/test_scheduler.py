@@ -1,5 +1,6 @@
 """The scheduler on worker processes of this machine, with tasks that need no torch."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -187,8 +188,8 @@ def test_ctrl_c_is_heard_while_a_worker_starts(monkeypatch):
         def start(self):
             signal.raise_signal(signal.SIGINT)
 
+    monkeypatch.setattr(multiprocessing.get_context("forkserver"), "Process", Slow)
     with pytest.raises(KeyboardInterrupt), handle_interrupts(), LocalExecutor(1) as executor:
-        monkeypatch.setattr(executor._context, "Process", Slow)
         call(executor, tasks("square", [1]))
 
 
